@@ -1,0 +1,64 @@
+"""params.yaml read and validated."""
+
+import reprlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from genbalance.errors import UserError
+from genbalance.params.allowed import allowed
+from genbalance.params.schema import Params
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML 1.2 file as plain Python values.
+
+    Raises:
+        UserError: no such file, or not YAML; the text names the line.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; run this at the repository's root") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text") from None
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: is not valid YAML: {error.problem}") from None
+    except (YAMLError, ValueError, RecursionError) as error:  # a control character, the 45th of May
+        raise UserError(f"{path}: is not valid YAML: {str(error).splitlines()[0]}") from None
+
+
+def read_params(path: Path = PARAMS_FILE) -> Params:
+    """The validated parameters.
+
+    Raises:
+        UserError: a line for each thing wrong: key, what was found, what is allowed.
+    """
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: found {reprlib.repr(values)}; allowed: {allowed(())}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    where = problem["loc"]
+    key = ".".join(str(part) for part in where)
+    found = reprlib.repr(problem["input"])
+    match problem["type"]:
+        case "extra_forbidden" | "invalid_key":
+            return f"{key}: found {found}, but there is no such key; allowed: {allowed(where[:-1])}"
+        case "missing":
+            return f"{key}: found nothing; every key must be there; allowed: {allowed(where)}"
+        case "value_error":
+            return f"{key + ': ' if key else ''}{problem['ctx']['error']}"
+        case _:
+            return f"{key}: found {found}; allowed: {allowed(where)}"

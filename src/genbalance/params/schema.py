@@ -1,0 +1,140 @@
+"""What params.yaml may hold: a frozen, strict model for each section.
+
+No field has a default and no value is changed on its way.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+BatchSize = Annotated[int, Field(ge=2, le=65_536)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(ge=0.01, le=0.5)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Latents = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Section(BaseModel):
+    """Frozen and strict: no unknown key, no text for a number, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=False)
+
+
+class Compute(Section):
+    """Where the arithmetic runs."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=256)]
+
+
+class Data(Section):
+    """Where the digits come from and how they are split."""
+
+    source: Literal["bundled", "mnist", "fashion_mnist", "kmnist", "qmnist", "idx"]
+    path: Annotated[str, Field(min_length=1)]
+    limit: Annotated[int, Field(ge=100)] | None
+    val_fraction: Fraction
+    test_fraction: Fraction
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> "Data":
+        if self.val_fraction + self.test_fraction > 0.8:
+            raise ValueError(
+                f"val_fraction + test_fraction is {self.val_fraction + self.test_fraction:g}; "
+                "allowed: at most 0.8, so that something is left to train on"
+            )
+        return self
+
+
+class Classifier(Section):
+    """The judge."""
+
+    epochs: Epochs
+    batch_size: BatchSize
+    learning_rate: LearningRate
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    width: Annotated[int, Field(ge=4, le=512)]
+    shift: Annotated[float, Field(ge=0, le=8)]
+    rotation: Annotated[float, Field(ge=0, le=45)]
+
+
+class Gan(Section):
+    """Generator and discriminator."""
+
+    arch: Literal["dcgan", "mlp"]
+    epochs: Epochs
+    batch_size: BatchSize
+    latents: Latents
+    width: Annotated[int, Field(ge=4, le=512)]
+    learning_rate: LearningRate
+    adam_beta1: Decay
+    adam_beta2: Decay
+    ema_decay: Decay
+
+
+class Vae(Section):
+    """Encoder and decoder."""
+
+    arch: Literal["mlp", "conv"]
+    likelihood: Literal["bernoulli", "gaussian"]
+    epochs: Epochs
+    batch_size: BatchSize
+    latents: Latents
+    width: Annotated[int, Field(ge=16, le=8192)]
+    learning_rate: LearningRate
+    log_sigma_floor: Annotated[float, Field(ge=-12, le=0)]
+
+
+class Evaluate(Section):
+    """How much is measured."""
+
+    samples: Annotated[int, Field(ge=100, le=1_000_000)]
+    kid_subsets: Annotated[int, Field(ge=1, le=10_000)]
+    kid_subset_size: Annotated[int, Field(ge=2, le=100_000)]
+
+    @model_validator(mode="after")
+    def _subsets_fit(self) -> "Evaluate":
+        if 2 * self.kid_subset_size > self.samples:
+            raise ValueError(
+                f"kid_subset_size is {self.kid_subset_size} with samples = {self.samples}; "
+                "allowed: at most half of samples"
+            )
+        return self
+
+
+class Tracking(Section):
+    """What the MLflow experiment is called."""
+
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    lambda_: Annotated[float, Field(alias="lambda", ge=1e-3, le=1e3)]
+    beta: Annotated[float, Field(ge=0, le=1e3)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    compute: Compute
+    data: Data
+    classifier: Classifier
+    gan: Gan
+    vae: Vae
+    evaluate: Evaluate
+    tracking: Tracking
+
+    @model_validator(mode="after")
+    def _generator_steps_stay_sane(self) -> "Params":
+        if self.lambda_ * self.gan.learning_rate > 1:
+            raise ValueError(
+                f"lambda × gan.learning_rate, the generator's step size, is {self.lambda_ * self.gan.learning_rate:g}; "
+                "allowed: at most 1"
+            )
+        return self
+
+    def flat(self) -> dict[str, Any]:
+        """Every parameter by its dotted key, as `dvc exp run -S` spells it."""
+        flat: dict[str, Any] = {}
+        for key, value in self.model_dump(by_alias=True).items():
+            flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+        return flat

@@ -1,0 +1,112 @@
+"""Outs appear whole or not at all."""
+
+import json
+import math
+
+import pytest
+
+from genbalance.files import PREFIX, read_json, whole_file, whole_folder, write_json
+
+
+class FullDiskError(Exception):
+    pass
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_appears_under_its_name_when_the_block_ends(tmp_path):
+    path = tmp_path / "new" / "folders" / "out.txt"
+    with whole_file(path) as part:
+        part.write_text("whole")
+        assert not path.exists()
+        assert part.name.startswith(PREFIX)
+        assert part.suffix == path.suffix  # writers choose a format by it
+    assert path.read_text() == "whole"
+    assert names(path.parent) == ["out.txt"]
+
+
+def half_written(path, error):
+    with whole_file(path) as part:
+        part.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [FullDiskError, KeyboardInterrupt])
+def test_a_file_that_fails_leaves_nothing_behind_and_the_old_one_as_it_was(tmp_path, error):
+    path = tmp_path / "out.txt"
+    for old in (None, "old"):
+        if old:
+            path.write_text(old)
+        with pytest.raises(error):
+            half_written(path, error)
+        assert names(tmp_path) == (["out.txt"] if old else [])
+    assert path.read_text() == "old"
+
+
+def test_a_file_is_replaced(tmp_path):
+    path = tmp_path / "out.txt"
+    for text in ("old", "new"):
+        with whole_file(path) as part:
+            part.write_text(text)
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_a_folder_appears_under_its_name_when_the_block_ends(tmp_path):
+    path = tmp_path / "new" / "out"
+    with whole_folder(path) as part:
+        (part / "a").write_text("a")
+        assert not path.exists()
+    assert names(path) == ["a"]
+    assert names(path.parent) == ["out"]
+    assert path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_replaced_folder_keeps_none_of_its_old_files(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with whole_folder(path) as part:
+        (part / "new").write_text("new")
+        assert names(path) == ["old"]
+    assert names(path) == ["new"]
+    assert names(tmp_path) == ["out"]
+
+
+def half_filled(path, error):
+    with whole_folder(path) as part:
+        (part / "new").write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [FullDiskError, KeyboardInterrupt])
+def test_a_folder_that_fails_leaves_nothing_behind_and_the_old_one_as_it_was(tmp_path, error):
+    path = tmp_path / "out"
+    for old in (False, True):
+        if old:
+            path.mkdir()
+            (path / "old").write_text("old")
+        with pytest.raises(error):
+            half_filled(path, error)
+        assert names(tmp_path) == (["out"] if old else [])
+    assert names(path) == ["old"]
+
+
+def test_json_comes_back_and_ends_with_a_newline(tmp_path):
+    values = {"b": 1.5, "a": {"λ": [1, None, "x"]}}
+    write_json(tmp_path / "m.json", values)
+    text = (tmp_path / "m.json").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert "λ" in text
+    assert json.loads(text) == read_json(tmp_path / "m.json") == values
+    assert list(read_json(tmp_path / "m.json")) == ["b", "a"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("nested", [False, True])
+def test_json_refuses_what_is_not_a_number_and_leaves_no_file(tmp_path, value, nested):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "m.json", {"a": {"b": value}} if nested else {"a": value})
+    assert names(tmp_path) == []
