@@ -1,0 +1,5 @@
+"""`python -m genbalance` is `genbalance`."""
+
+from genbalance.cli import app
+
+app()

@@ -1,0 +1,103 @@
+"""What every stage program does before and after its own work."""
+
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from genbalance.errors import UserError
+from genbalance.files import write_json
+from genbalance.params import Params, read_params
+from genbalance.tracking import Run, tracked
+
+METRICS = Path("metrics")
+DIGITS = 6  # significant ones, of a published number
+
+
+def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
+    """Runs a stage: checks params.yaml, opens the tracked run, calls ``main``, ends the run as ``main`` ended.
+
+    Bad input is one line on stderr (``<stage>: <what and what to do>``) and exit code 1; Ctrl-C ends with 130 and
+    SIGTERM with 143, both with the run KILLED; any other exception shows its traceback, with the run FAILED.
+
+    Args:
+        stage: its name, as in dvc.yaml with ``@`` as ``_``.
+        main: its work.
+
+    Raises:
+        SystemExit: on bad input and on signals.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        params = read_params()
+        with tracked(stage, params) as run:
+            main(params, run)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"{stage}: {line}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print(f"{stage}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def publish(run: Run, stage: str, metrics: Mapping[str, Any]) -> None:
+    """One summary, two sinks: ``metrics/<stage>.json`` and the run get exactly the same numbers.
+
+    Args:
+        run: gets every number, under dotted names; texts stay in the file.
+        stage: its name.
+        metrics: texts, numbers and mappings of them; fractions are rounded to 6 significant digits.
+
+    Raises:
+        UserError: a number is NaN or infinite; the text names it.
+    """
+    summary = {name: _rounded(name, value) for name, value in metrics.items()}
+    write_json(METRICS / f"{stage}.json", summary)
+    run.log(dict(_numbers(summary)))
+
+
+def _rounded(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(f"{name}.{key}", part) for key, part in value.items()}
+    value = value.item() if hasattr(value, "item") else value  # of NumPy and torch: a plain number
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise UserError(
+                f"metric {name}: is {value}; allowed: finite numbers; look at the losses in the run's curves"
+            )
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, str | int):
+        return value
+    raise TypeError(f"metric {name}: {type(value).__name__} is neither text nor number")
+
+
+def _numbers(summary: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    numbers: list[tuple[str, float]] = []
+    for name, value in summary.items():
+        if isinstance(value, Mapping):
+            numbers += _numbers(value, f"{prefix}{name}.")
+        elif not isinstance(value, str):
+            numbers.append((f"{prefix}{name}", value))
+    return numbers
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    _once()
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    _once()
+    raise KeyboardInterrupt
+
+
+def _once() -> None:
+    """Ignores further signals, so that an impatient second Ctrl-C does not stop the run's end from being written."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,103 @@
+"""Where runs are kept, and how to get at it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genbalance.repository import root
+from genbalance.tracking.contact import SERVERS, URI, impatient, told
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open MLflow store and the experiment in it that ours is."""
+
+    uri: str
+    client: "MlflowClient"
+    experiment_id: str
+
+    @contextmanager
+    def contact(self) -> "Iterator[MlflowClient]":
+        """The client, with whatever goes wrong in the store told in one line.
+
+        Raises:
+            UserError: the store was not to be reached, or refused.
+        """
+        with told(self.uri):
+            yield self.client
+
+
+def load_mlflow() -> None:
+    """Imports MLflow, which takes seconds: do it before the lock is taken, so that nobody waits for it."""
+    for name, value in QUIET.items():  # read at its import
+        os.environ.setdefault(name, value)
+    import_module("mlflow")
+
+
+def store_uri() -> str:
+    """``MLFLOW_TRACKING_URI`` if set, else a SQLite file at the root; paths absolute, at the root."""
+    uri = os.environ.get(URI) or f"{SQLITE}mlflow.db"
+    if uri.startswith(SQLITE):  # a relative path would mean another place in each copy that DVC runs
+        uri = f"{SQLITE}{root() / uri.removeprefix(SQLITE)}"
+    return uri
+
+
+@contextmanager
+def store_lock() -> Iterator[None]:
+    """Held by whoever opens the store, or looks for a pipeline's run in it.
+
+    It lies beside a SQLite file, whose tables two processes would otherwise create at once (one of them crashes);
+    for any other store it is this repository's own.
+
+    Raises:
+        UserError: the lock cannot be written, or was not to be had for two minutes.
+    """
+    from filelock import FileLock
+
+    uri = store_uri()
+    path = Path(f"{uri.removeprefix(SQLITE)}.lock") if uri.startswith(SQLITE) else root() / ".dvc/tmp/tracking.lock"
+    lock = FileLock(path)
+    with told(uri):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=120)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def open_store(experiment: str) -> Store:
+    """The store, made when there is none, and the experiment in it. Call it with MLflow loaded and the lock held.
+
+    Args:
+        experiment: its name, created when there is none of that name.
+
+    Raises:
+        UserError: the store cannot be reached or used, told within seconds.
+    """
+    from mlflow import MlflowClient
+
+    uri = store_uri()
+    with told(uri), impatient():
+        client = MlflowClient(tracking_uri=uri)
+        if found := client.get_experiment_by_name(experiment):
+            return Store(uri, client, found.experiment_id)
+        # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy.
+        # A server's artifacts are the server's business.
+        place = None if uri.startswith(SERVERS) else (root() / "mlartifacts").as_uri()
+        return Store(uri, client, client.create_experiment(experiment, artifact_location=place))

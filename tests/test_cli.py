@@ -1,0 +1,70 @@
+"""The command line, run as a program."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genbalance.params import read_params
+
+ROOT = Path(__file__).parents[1]
+
+
+def genbalance(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-X", "importtime", "-m", "genbalance", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def imported(told: subprocess.CompletedProcess[str]) -> set[str]:
+    lines = [line for line in told.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    told = genbalance(*arguments)
+    assert told.returncode == 0
+    assert "typer" in imported(told)
+    assert not {"torch", "mlflow", "numpy", "pandas"} & imported(told)
+
+
+def test_the_first_help_does_not_wait_for_pydantic() -> None:
+    assert "pydantic" not in imported(genbalance("--help"))
+
+
+def test_help_lists_the_commands() -> None:
+    assert "check" in genbalance("--help").stdout
+
+
+def test_check_shows_every_parameter(repo: Path) -> None:
+    told = genbalance("check", cwd=repo)
+    assert told.returncode == 0
+    assert [line.split()[0] for line in told.stdout.splitlines()] == list(read_params(repo / "params.yaml").flat())
+    assert not {"torch", "mlflow"} & imported(told)
+
+
+def test_check_tells_each_mistake_in_a_line_and_fails(repo: Path) -> None:
+    text = (repo / "params.yaml").read_text().replace("beta: 1.0 ", "beta: high ").replace("seed: 42 ", "sead: 42 ")
+    (repo / "params.yaml").write_text(text)
+    told = genbalance("check", cwd=repo)
+    lines = [line for line in told.stderr.splitlines() if not line.startswith("import time:")]
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert [line.split(":")[1].strip() for line in lines] == ["beta", "seed", "sead"]
+
+
+def test_check_without_params_says_where_to_run_it(tmp_path: Path) -> None:
+    told = genbalance("check", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "run this at the repository's root" in told.stderr
+    assert "Traceback" not in told.stderr

@@ -1,0 +1,158 @@
+"""A stage program from start to end, in processes of its own."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genbalance.errors import UserError
+from genbalance.stage import publish
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = """
+import sys, time
+from genbalance.errors import UserError
+from genbalance.params import Params
+from genbalance.stage import execute, publish
+from genbalance.tracking import Run
+
+def main(params: Params, run: Run) -> None:
+    {body}
+
+if __name__ == "__main__":
+    execute("toy", main)
+"""
+
+
+class Recorded:
+    """What a run was told."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+        self.values |= values
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with tables and nothing in them: making those takes MLflow seconds, a copy takes none."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of a stage, with neither git nor DVC."""
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "stages").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def with_store(workplace: Path, tables: Path) -> Path:
+    """The same, with a store that has its tables."""
+    shutil.copy(tables, workplace)
+    return workplace
+
+
+def start(workplace: Path, body: str) -> subprocess.Popen[str]:
+    (workplace / "stages/toy.py").write_text(PROGRAM.format(body=body))
+    return subprocess.Popen(
+        [sys.executable, "stages/toy.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=workplace
+    )
+
+
+def statuses(workplace: Path) -> set[str]:
+    with sqlite3.connect(workplace / "mlflow.db") as store:
+        return {status for (status,) in store.execute("SELECT status FROM runs")}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_as_killed(number: signal.Signals, code: int, with_store: Path) -> None:
+    process = start(with_store, "run.log({'loss': 2.0}, step=1); print('ready', flush=True); time.sleep(60)")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert statuses(with_store) == {"KILLED"}
+    assert "Traceback" not in stderr
+    with sqlite3.connect(with_store / "mlflow.db") as store:
+        assert store.execute("SELECT key, value, step FROM metrics").fetchall() == [("loss", 2.0, 1)]
+
+
+def test_a_user_error_is_a_line_each_and_the_run_failed(with_store: Path) -> None:
+    _, stderr = (process := start(with_store, "raise UserError('a: one\\nb: two')")).communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr == "toy: a: one\ntoy: b: two\n"
+    assert statuses(with_store) == {"FAILED"}
+
+
+def test_an_unexpected_error_shows_its_traceback_and_the_run_failed(with_store: Path) -> None:
+    _, stderr = (process := start(with_store, "1 / 0")).communicate(timeout=60)
+    assert process.returncode == 1
+    assert stderr.startswith("Traceback")
+    assert stderr.endswith("ZeroDivisionError: division by zero\n")
+    assert statuses(with_store) == {"FAILED"}
+
+
+def test_file_and_run_hold_equal_numbers(with_store: Path) -> None:
+    body = (
+        "publish(run, 'toy', {'n': 7, 'pi': 3.14159265358979, 'title': 'x', 'per_class': {'0': 1 / 3, '1': 2e-9 / 3}})"
+    )
+    stdout, stderr = (process := start(with_store, body)).communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, "", "")
+    summary = json.loads((with_store / "metrics/toy.json").read_text())
+    assert summary == {"n": 7, "pi": 3.14159, "title": "x", "per_class": {"0": 0.333333, "1": 6.66667e-10}}
+    with sqlite3.connect(with_store / "mlflow.db") as store:
+        logged = dict(store.execute("SELECT key, value FROM latest_metrics WHERE key != 'duration_s'"))
+    assert logged == {"n": 7, "pi": 3.14159, "per_class.0": 0.333333, "per_class.1": 6.66667e-10}
+    assert statuses(with_store) == {"FINISHED"}
+
+
+def test_bad_params_stop_a_stage_before_anything_heavy_loads(workplace: Path) -> None:
+    (workplace / "params.yaml").write_text((workplace / "params.yaml").read_text().replace("beta: 1.0 ", "bta: 1.0 "))
+    (workplace / "stages/toy.py").write_text(PROGRAM.format(body="pass"))
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "stages/toy.py"], capture_output=True, text=True, check=False
+    )
+    lines = told.stderr.splitlines()
+    heavy = [line for line in lines if line.rpartition("|")[2].strip() in {"torch", "mlflow", "numpy", "filelock"}]
+    assert told.returncode == 1
+    assert heavy == []
+    assert [line[:22] for line in lines if not line.startswith("import time:")] == [
+        "toy: params.yaml: beta",
+        "toy: params.yaml: bta:",
+    ]
+    assert not (workplace / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), np.float32("-inf")])
+def test_a_number_that_is_none_is_refused_by_name(bad: float, workplace: Path) -> None:
+    run = Recorded()
+    with pytest.raises(UserError, match=r"metric evaluate\.fd: is (nan|-?inf); allowed: finite"):
+        publish(run, "toy", {"evaluate": {"fd": bad}})  # type: ignore[arg-type]
+    assert not (workplace / "metrics").exists()
+    assert run.values == {}
+
+
+def test_numbers_of_numpy_are_plain_numbers(workplace: Path) -> None:
+    run = Recorded()
+    publish(run, "toy", {"n": np.int64(3), "share": np.float32(0.1)})  # type: ignore[arg-type]
+    assert json.loads((workplace / "metrics/toy.json").read_text()) == run.values == {"n": 3, "share": 0.1}

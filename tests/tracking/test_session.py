@@ -1,0 +1,170 @@
+"""Parent and child runs, in a SQLite store."""
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as Entity
+
+from genbalance.errors import UserError
+from genbalance.params import Params
+from genbalance.tracking import Run, tracked
+
+
+def runs(repo: Path) -> tuple[list[Entity], list[Entity]]:
+    """Parents and children, the oldest first."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{repo / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("genbalance")
+    found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    parents = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
+    return parents, [run for run in found if run not in parents]
+
+
+def run_stages(params: Params, *stages: str) -> None:
+    for stage in stages:
+        with tracked(stage, params):
+            pass
+
+
+def test_the_stages_of_one_pipeline_run_share_a_parent(repo: Path, params: Params) -> None:
+    run_stages(params, "prepare", "train_vae", "report")
+    parents, children = runs(repo)
+    assert len(parents) == 1
+    assert [child.info.run_name for child in children] == ["prepare", "train_vae", "report"]
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parents[0].info.run_id}
+    assert {run.info.status for run in parents + children} == {"FINISHED"}
+
+
+def test_a_finished_stage_that_runs_again_opens_a_new_pipeline_run(repo: Path, params: Params) -> None:
+    run_stages(params, "prepare", "report", "prepare", "report")
+    parents, children = runs(repo)
+    assert len(parents) == 2
+    assert [child.data.tags["mlflow.parentRunId"] for child in children] == [
+        parents[index].info.run_id for index in (0, 0, 1, 1)
+    ]
+
+
+def test_a_failed_stage_that_is_repeated_mends_its_pipeline_run(repo: Path, params: Params) -> None:
+    run_stages(params, "prepare")
+    with pytest.raises(UserError), tracked("report", params):
+        raise UserError("no")
+    parents, children = runs(repo)
+    assert [run.info.status for run in parents + children] == ["FAILED", "FINISHED", "FAILED"]
+    run_stages(params, "report")
+    parents, children = runs(repo)
+    assert [run.info.status for run in parents + children] == ["FINISHED", "FINISHED", "FAILED", "FINISHED"]
+
+
+def test_other_code_or_params_or_experiment_is_another_pipeline_run(
+    repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stages(params, "prepare")
+    (repo / "src/code.py").write_text("1")
+    run_stages(params, "train_gan")
+    (repo / "params.yaml").write_text("changed")
+    run_stages(params, "train_gan")
+    monkeypatch.setenv("DVC_EXP_NAME", "bold-eagle")
+    run_stages(params, "train_gan")
+    parents, _ = runs(repo)
+    commit = parents[0].data.tags["mlflow.source.git.commit"][:8]
+    assert [parent.info.run_name for parent in parents] == [commit, f"{commit}-dirty", f"{commit}-dirty", "bold-eagle"]
+    assert [parent.data.tags["git.dirty"] for parent in parents] == ["false", "true", "true", "true"]
+    assert parents[2].data.tags["git.changed"] == "params.yaml src/code.py"
+
+
+def test_a_parent_runs_as_long_as_one_of_its_stages_does(repo: Path, params: Params) -> None:
+    with tracked("train_gan", params):
+        run_stages(params, "train_vae")
+        assert runs(repo)[0][0].info.status == "RUNNING"
+    parents, children = runs(repo)
+    assert [run.info.status for run in parents + children] == ["FINISHED"] * 3
+
+
+def test_a_failure_is_not_covered_by_a_sibling_that_ends_well(repo: Path, params: Params) -> None:
+    with tracked("train_gan", params), pytest.raises(ValueError, match="no"), tracked("train_vae", params):
+        raise ValueError("no")
+    parents, children = runs(repo)
+    assert [run.info.status for run in parents + children] == ["FAILED", "FINISHED", "FAILED"]
+
+
+def test_the_parents_row_is_complete_by_itself(repo: Path, params: Params) -> None:
+    with tracked("report", params) as run:
+        run.headline({"fd_test": 1.5})
+        run.dataset("digits", "d" * 40, "bundled", {"images": 5000})
+    parents, children = runs(repo)
+    flat = {name: str(value) for name, value in params.flat().items()}
+    assert parents[0].data.params == children[0].data.params == flat
+    assert parents[0].data.metrics == {"fd_test": 1.5}
+    assert "fd_test" not in children[0].data.metrics
+    for run_ in (parents[0], children[0]):
+        assert [(d.dataset.name, d.dataset.digest) for d in run_.inputs.dataset_inputs] == [("digits", "d" * 36)]
+
+
+def test_a_child_knows_its_code_and_environment(repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "evaluate@gan")
+    run_stages(params, "evaluate_gan")
+    _, (child,) = runs(repo)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repo, capture_output=True, text=True, check=True).stdout
+    tags = child.data.tags
+    assert tags["mlflow.source.git.commit"] == head.strip()
+    assert (tags["genbalance.stage"], tags["dvc.stage"]) == ("evaluate_gan", "evaluate@gan")
+    assert tags["env.python"] == platform.python_version()
+    assert {"env.torch", "env.mlflow", "env.dvc", "env.platform", "env.cpus", "env.threads", "started"} <= set(tags)
+    assert child.data.metrics["duration_s"] >= 0
+
+
+def test_metrics_by_step_are_complete_and_in_order(repo: Path, params: Params) -> None:
+    with tracked("train_vae", params) as run:
+        for step in range(1, 701):
+            run.log({"loss": 1 / step, "rate": float(step)}, step=step)
+        run.log({"rate": 0.5})
+        run_id = run.run_id
+    client = MlflowClient(tracking_uri=f"sqlite:///{repo / 'mlflow.db'}")
+    losses = client.get_metric_history(run_id, "loss")
+    assert [(m.step, m.value) for m in losses] == [(step, 1 / step) for step in range(1, 701)]
+    assert len(client.get_metric_history(run_id, "rate")) == 701
+
+
+def test_metrics_of_a_failed_stage_are_kept(repo: Path, params: Params) -> None:
+    def fail(run: Run) -> None:
+        run.log({"loss": 3.0}, step=1)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"), tracked("train_vae", params) as run:
+        fail(run)
+    assert runs(repo)[1][0].data.metrics == {"loss": 3.0}
+
+
+def test_a_copy_that_dvc_deletes_leaves_everything_at_the_root(
+    repo: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(repo, copy, ignore=shutil.ignore_patterns("mlflow.db*"))
+    (copy / "out.txt").write_text("out")
+    (copy / "folder").mkdir()
+    (copy / "folder/a.txt").write_text("a")
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(repo))
+    monkeypatch.setenv("DVC_EXP_NAME", "bold-eagle")
+    with tracked("train_gan", params) as run:
+        run.artifact(Path("out.txt"))
+        run.artifact(Path("folder"), "figures")
+        run.image("samples", np.zeros((20, 20), np.uint8), step=1)
+        run.image("samples", np.zeros((20, 20, 3), np.uint8), step=2)
+        folder = repo / "mlartifacts" / run.run_id / "artifacts"
+    assert not {"mlflow.db", "mlruns", "mlartifacts"} & {path.name for path in copy.iterdir()}
+    assert (folder / "out.txt").read_text() == "out"
+    assert (folder / "figures/a.txt").read_text() == "a"
+    assert sorted(path.name.split("+timestamp")[0] for path in (folder / "images").glob("*.png")) == [
+        "samples+step+1",
+        "samples+step+2",
+    ]
+
+
+def test_an_artifact_that_is_not_there_is_the_stages_mistake(repo: Path, params: Params) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nothing\.txt"), tracked("report", params) as run:
+        run.artifact(Path("nothing.txt"))

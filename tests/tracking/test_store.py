@@ -1,0 +1,155 @@
+"""Opening a store: absent, shared, away, broken, behind a server."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from genbalance.errors import UserError
+from genbalance.params import Params
+from genbalance.tracking import tracked
+from genbalance.tracking.store import store_uri
+
+PROCESSES = 3
+SRC = Path(__file__).parents[2] / "src"
+STAGE = """
+import sys
+from pathlib import Path
+from genbalance.params import read_params
+from genbalance.tracking import tracked
+with tracked(sys.argv[1], read_params()) as run:
+    for step in range(1, 21):
+        run.log({"loss": step / 2}, step=step)
+    run.artifact(Path("params.yaml"))
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[tuple[str, Path]]:
+    """The address of a real server on loopback, and where it keeps artifacts."""
+    folder = tmp_path_factory.mktemp("server")
+    store = folder / "mlflow.db"
+    store.write_bytes(tables.read_bytes())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    options = {
+        "host": "127.0.0.1",
+        "port": str(port),
+        "workers": "1",
+        "backend-store-uri": f"sqlite:///{store}",
+        "artifacts-destination": str(folder / "kept"),
+    }
+    command = [sys.executable, "-m", "mlflow", "server", *(f"--{name}={value}" for name, value in options.items())]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(600):
+            try:
+                process.wait(timeout=0.2)  # ends at once only if the server has died
+                pytest.fail((folder / "log").read_text())
+            except subprocess.TimeoutExpired:
+                pass
+            try:
+                with urllib.request.urlopen(f"{url}/health", timeout=5):
+                    break
+            except OSError:
+                continue
+        else:
+            pytest.fail((folder / "log").read_text())
+        yield url, folder / "kept"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_server_gets_metrics_images_and_artifacts(
+    server: tuple[str, Path],
+    empty_repo: Path,
+    params: Params,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, kept = server
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    with tracked("train_gan", params) as run:
+        for step in range(1, 31):
+            run.log({"loss": step / 2}, step=step)
+        run.image("samples", np.zeros((20, 20), np.uint8), step=1)
+        run.artifact(Path("params.yaml"), "inputs")
+        run.dataset("digits", "abc", "bundled", {"images": 5000})
+        run.headline({"fd_test": 1.5})
+    assert capsys.readouterr() == ("", "")
+    client = MlflowClient(tracking_uri=url)
+    child, parent = client.get_run(run.run_id), client.get_run(run.parent_id)
+    assert (child.info.status, parent.info.status) == ("FINISHED", "FINISHED")
+    assert [m.value for m in client.get_metric_history(run.run_id, "loss")] == [step / 2 for step in range(1, 31)]
+    assert parent.data.metrics["fd_test"] == 1.5
+    assert {path.name for path in kept.rglob(f"{run.run_id}/artifacts/*")} == {"images", "inputs"}
+    assert not {"mlflow.db", "mlruns", "mlartifacts"} & {path.name for path in empty_repo.iterdir()}
+
+
+def test_processes_that_open_an_empty_store_at_once_each_leave_a_whole_run(empty_repo: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(SRC)}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", STAGE, f"stage_{n}"], env=environment) for n in range(PROCESSES)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0] * PROCESSES
+    with sqlite3.connect(empty_repo / "mlflow.db") as store:
+        names = [name for (name,) in store.execute("SELECT name FROM runs WHERE status = 'FINISHED' ORDER BY name")]
+        points = store.execute("SELECT count(*) FROM metrics WHERE key = 'loss'").fetchone()[0]
+    assert names[-PROCESSES:] == [f"stage_{n}" for n in range(PROCESSES)]
+    assert len(names) == PROCESSES + 1
+    assert points == PROCESSES * 20
+    assert len(list((empty_repo / "mlartifacts").rglob("params.yaml"))) == PROCESSES
+
+
+def test_a_server_that_is_away_is_told_in_one_line(
+    empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:  # bound but not listening: whoever connects is refused
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        with pytest.raises(UserError, match="does not answer; start its server") as told, tracked("prepare", params):
+            pass
+    assert url.partition("@")[2] in str(told.value)
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_that_is_no_store_is_told_in_one_line(repo: Path, params: Params) -> None:
+    (repo / "mlflow.db").write_text("no database")
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*no.* a database") as told, tracked("a", params):
+        pass
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "nonsense://store"])
+def test_a_store_of_another_kind_is_refused_in_one_line(
+    uri: str, empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI: the tracking store") as told, tracked("prepare", params):
+        pass
+    assert "\n" not in str(told.value)
+
+
+def test_a_relative_sqlite_address_means_the_root(empty_repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(empty_repo))
+    monkeypatch.chdir(empty_repo / "src")
+    assert store_uri() == f"sqlite:///{empty_repo}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert store_uri() == f"sqlite:///{empty_repo}/other.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/other.db")
+    assert store_uri() == "sqlite:////elsewhere/other.db"
