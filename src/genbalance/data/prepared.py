@@ -1,0 +1,90 @@
+"""The prepared digits: what `prepare` writes and every other stage reads."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genbalance.errors import UserError
+from genbalance.files import read_json, whole_folder, write_json
+
+TENSORS = "digits.safetensors"
+STATS = "stats.json"
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 [n, height, width] and their labels int64 [n]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Three disjoint splits; labels are 0 … classes-1; mean and std are of the training pixels in [0, 1]."""
+
+    train: Split
+    val: Split
+    test: Split
+    source: str
+    title: str
+    classes: int
+    mean: float
+    std: float
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.train.images.shape[2])
+
+
+def save(prepared: Prepared, folder: Path) -> None:
+    """Writes digits.safetensors and stats.json into ``folder``, whole or not at all, the same bytes every time."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, NDArray[np.generic]] = {}
+    for part in PARTS:
+        split: Split = getattr(prepared, part)
+        tensors[f"{part}_images"] = np.ascontiguousarray(split.images)
+        tensors[f"{part}_labels"] = np.ascontiguousarray(split.labels)
+    stats = {key: getattr(prepared, key) for key in ("source", "title", "classes", "height", "width", "mean", "std")}
+    with whole_folder(folder) as whole:
+        save_file(tensors, whole / TENSORS)
+        write_json(whole / STATS, stats)
+
+
+def load(folder: Path) -> Prepared:
+    """What `save` wrote.
+
+    Raises:
+        UserError: it is not there, or is not what `save` writes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        stats = read_json(folder / STATS)
+        tensors = load_file(folder / TENSORS)
+        train, val, test = (Split(tensors[f"{part}_images"], tensors[f"{part}_labels"]) for part in PARTS)
+        height, width = int(stats.pop("height")), int(stats.pop("width"))
+        prepared = Prepared(train, val, test, **stats)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename or folder}: not there; run `dvc repro prepare`") from None
+    except (OSError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: is not what prepare writes ({error}); run `dvc repro -f prepare`") from None
+    for split in (train, val, test):
+        if split.images.shape != (len(split), height, width):
+            raise UserError(f"{folder}: {TENSORS} and {STATS} differ in size; run `dvc repro -f prepare`")
+    return prepared

@@ -1,0 +1,44 @@
+"""data.source → data/prepared (uint8 digits in three splits, their normalization) and metrics/prepare.json."""
+
+import hashlib
+from pathlib import Path
+
+from genbalance.params import Params
+from genbalance.stage import execute, publish
+from genbalance.tracking import Run
+
+OUT = Path("data/prepared")
+GRID_COLUMNS = 10
+
+
+def main(params: Params, run: Run) -> None:
+    """Reads, splits, measures and stores the digits, and shows some of each class."""
+    from genbalance.data import normalization, prepared, sources
+    from genbalance.data.grid import per_class
+    from genbalance.data.split import split
+    from genbalance.repository import root
+
+    source = sources.read_source(params.data, root() / "data" / "raw")
+    train, val, test = split(source.train, source.test, source.classes, params.data, params.seed)
+    mean, std = normalization.measure(train.images)
+    digits = prepared.Prepared(train, val, test, params.data.source, source.title, source.classes, mean, std)
+    prepared.save(digits, OUT)
+
+    profile = {
+        "train": len(train),
+        "val": len(val),
+        "test": len(test),
+        "classes": digits.classes,
+        "height": digits.height,
+        "width": digits.width,
+        "mean": mean,
+        "std": std,
+    }
+    publish(run, "prepare", {"source": digits.source, "title": digits.title} | profile | {"files": source.files})
+    digest = hashlib.md5((OUT / prepared.TENSORS).read_bytes(), usedforsecurity=False).hexdigest()
+    run.dataset(digits.source, digest, digits.title, profile)
+    run.image("digits", per_class(train, digits.classes, GRID_COLUMNS), step=0)
+
+
+if __name__ == "__main__":
+    execute("prepare", main)

@@ -1,0 +1,79 @@
+"""Small digits, as arrays and as IDX files."""
+
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from genbalance.data.prepared import Split
+from genbalance.params import Data
+
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D}
+
+
+@pytest.fixture
+def to_idx() -> Callable[[NDArray[Any]], bytes]:
+    """An array as the bytes of an IDX file."""
+
+    def encode(values: NDArray[Any]) -> bytes:
+        header = struct.pack(f">HBB{values.ndim}I", 0, CODES[values.dtype.name], values.ndim, *values.shape)
+        return header + values.astype(values.dtype.newbyteorder(">")).tobytes()
+
+    return encode
+
+
+@pytest.fixture
+def make_split() -> Callable[..., Split]:
+    """Random images, every one different from every other; class k has k + 1 shares of them."""
+
+    def make(n: int, side: int = 8, classes: int = 3, seed: int = 0) -> Split:
+        rng = np.random.default_rng(seed)
+        images = rng.integers(0, 256, (n, side, side), dtype=np.uint8)
+        shares = np.repeat(np.arange(classes), np.arange(1, classes + 1))
+        return Split(images, rng.permutation(np.resize(shares, n)).astype(np.int64))
+
+    return make
+
+
+@pytest.fixture
+def make_contents(make_split: Callable[..., Split], to_idx: Callable[[NDArray[Any]], bytes]) -> Callable[..., Any]:
+    """The bytes of four IDX files by their standard names."""
+
+    def make(n_train: int = 120, n_test: int = 30, side: int = 8, classes: int = 3) -> dict[str, bytes]:
+        train, test = make_split(n_train, side, classes, seed=1), make_split(n_test, side, classes, seed=2)
+        arrays = (train.images, train.labels.astype(np.uint8), test.images, test.labels.astype(np.uint8))
+        return {name: to_idx(array) for name, array in zip(NAMES, arrays, strict=True)}
+
+    return make
+
+
+@pytest.fixture
+def idx_folder(tmp_path: Path, make_contents: Callable[..., dict[str, bytes]]) -> Callable[..., Path]:
+    """A folder with four IDX files."""
+
+    def make(zipped: bool = False, **sizes: int) -> Path:
+        folder = tmp_path / "idx"
+        folder.mkdir()
+        for name, content in make_contents(**sizes).items():
+            packed = gzip.compress(content, mtime=0) if zipped else content
+            (folder / (name + ".gz" if zipped else name)).write_bytes(packed)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def make_data() -> Callable[..., Data]:
+    """The data section of params.yaml."""
+
+    def make(**changes: Any) -> Data:
+        values = {"source": "idx", "path": "idx", "limit": None, "val_fraction": 0.1, "test_fraction": 0.2}
+        return Data.model_validate(values | changes)
+
+    return make

@@ -1,0 +1,60 @@
+"""Pixels to each network's range and back."""
+
+import numpy as np
+import pytest
+import torch
+
+from genbalance.data.pixels import SIGNED, UNIT, standardized
+
+LEVELS = np.arange(256, dtype=np.uint8)
+RANGES = {
+    "unit": UNIT,
+    "signed": SIGNED,
+    "standardized": standardized(0.1307, 0.3081),
+    "narrow": standardized(0.9, 0.01),
+}
+
+
+@pytest.fixture(params=[LEVELS, torch.from_numpy(LEVELS)], ids=["numpy", "torch"])
+def levels(request):
+    return request.param
+
+
+@pytest.mark.parametrize("pixels", RANGES.values(), ids=RANGES)
+def test_there_and_back_is_the_identity_on_all_256_values(pixels, levels):
+    back = pixels.to_uint8(pixels.encode(levels))
+    assert type(back) is type(levels)
+    assert back.dtype == levels.dtype
+    np.testing.assert_array_equal(back, LEVELS)
+    np.testing.assert_allclose(pixels.decode(pixels.encode(levels)), LEVELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixels", RANGES.values(), ids=RANGES)
+def test_the_networks_get_float32_of_the_same_bytes_from_both_libraries(pixels):
+    of_numpy, of_torch = pixels.encode(LEVELS), pixels.encode(torch.from_numpy(LEVELS))
+    assert of_numpy.dtype == np.float32
+    assert of_torch.dtype == torch.float32
+    np.testing.assert_array_equal(of_numpy, of_torch.numpy())
+
+
+def test_the_ends_of_the_ranges_are_exact(levels):
+    assert [float(UNIT.encode(levels)[i]) for i in (0, -1)] == [0, 1]
+    assert [float(SIGNED.encode(levels)[i]) for i in (0, -1)] == [-1, 1]
+
+
+def test_what_lies_beyond_is_clipped(levels):
+    beyond = SIGNED.encode(levels) * 3
+    assert float(SIGNED.decode(beyond).min()) == 0
+    assert float(SIGNED.decode(beyond).max()) == 1
+    assert [int(SIGNED.to_uint8(beyond)[i]) for i in (0, -1)] == [0, 255]
+
+
+def test_a_pixel_is_rounded_to_the_nearest_value():
+    np.testing.assert_array_equal(UNIT.to_uint8(np.array([0.49, 0.51, 254.4]) / 255), [0, 1, 254])
+
+
+def test_standardized_pixels_have_mean_zero_and_deviation_one():
+    images = np.random.default_rng(0).integers(0, 200, (50, 8, 8), dtype=np.uint8)
+    x = standardized((images / 255).mean(), (images / 255).std()).encode(images).astype(np.float64)
+    assert x.mean() == pytest.approx(0, abs=1e-6)
+    assert x.std() == pytest.approx(1, abs=1e-6)

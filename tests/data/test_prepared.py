@@ -1,0 +1,74 @@
+"""What is stored is what is loaded."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from genbalance.data import prepared
+from genbalance.errors import UserError
+
+
+@pytest.fixture
+def digits(make_split):
+    return prepared.Prepared(
+        *(make_split(n, side=9, seed=n) for n in (30, 6, 12)),
+        source="idx",
+        title="some",
+        classes=3,
+        mean=0.1,
+        std=1 / 3,
+    )
+
+
+def test_load_gives_what_was_saved(digits, tmp_path):
+    prepared.save(digits, tmp_path / "out")
+    loaded = prepared.load(tmp_path / "out")
+    assert (loaded.height, loaded.width) == (9, 9)
+    assert dataclasses.replace(loaded, train=None, val=None, test=None) == dataclasses.replace(
+        digits, train=None, val=None, test=None
+    )
+    for part in prepared.PARTS:
+        np.testing.assert_array_equal(getattr(loaded, part).images, getattr(digits, part).images)
+        np.testing.assert_array_equal(getattr(loaded, part).labels, getattr(digits, part).labels)
+        assert getattr(loaded, part).images.dtype == np.uint8
+        assert getattr(loaded, part).labels.dtype == np.int64
+
+
+def test_the_same_digits_are_the_same_bytes(digits, tmp_path):
+    for name in ("one", "other"):
+        prepared.save(digits, tmp_path / name)
+    for name in (prepared.TENSORS, prepared.STATS):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def cut(folder):
+    tensors = folder / prepared.TENSORS
+    tensors.write_bytes(tensors.read_bytes()[:-5])
+
+
+def break_json(folder):
+    (folder / prepared.STATS).write_text("{", encoding="utf-8")
+
+
+def forget_key(folder):
+    stats = folder / prepared.STATS
+    stats.write_text(stats.read_text(encoding="utf-8").replace('"mean"', '"meen"'), encoding="utf-8")
+
+
+def other_size(folder):
+    stats = folder / prepared.STATS
+    stats.write_text(stats.read_text(encoding="utf-8").replace('"height": 9', '"height": 8'), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [cut, break_json, forget_key, other_size]
+    + [lambda f, name=name: (f / name).unlink() for name in ("stats.json", "digits.safetensors")],
+)
+def test_what_is_corrupt_or_missing_is_told_in_one_line(digits, tmp_path, spoil):
+    prepared.save(digits, tmp_path / "out")
+    spoil(tmp_path / "out")
+    with pytest.raises(UserError, match=r"out.*run `dvc repro (-f )?prepare`") as error:
+        prepared.load(tmp_path / "out")
+    assert "\n" not in str(error.value)
