@@ -1,5 +1,6 @@
 """What every stage program does before and after its own work."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from genbalance.errors import UserError
 from genbalance.files import write_json
 from genbalance.params import Params, read_params
+from genbalance.repository import root
 from genbalance.tracking import Run, tracked
 
 METRICS = Path("metrics")
@@ -33,6 +35,7 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
         signal.signal(signal.SIGINT, _interrupt)
+    _share_the_processor()
     try:
         params = read_params()
         with tracked(stage, params) as run:
@@ -60,6 +63,14 @@ def publish(run: Run, stage: str, metrics: Mapping[str, Any]) -> None:
     summary = {name: _rounded(name, value) for name, value in metrics.items()}
     write_json(METRICS / f"{stage}.json", summary)
     run.log(dict(_numbers(summary)))
+
+
+def _share_the_processor() -> None:
+    """In a queued experiment's copy other workers run beside this one. OpenMP's threads wait by spinning, long enough
+    that two stages of two threads on two cores take several times what they need; a short spin costs one stage little.
+    Read when torch loads; the results do not depend on it."""
+    if Path.cwd().resolve() != root().resolve():
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _rounded(name: str, value: Any) -> Any:
