@@ -1,0 +1,45 @@
+"""The judge: a small convolutional network whose penultimate layer is the feature space of the evaluation."""
+
+from torch import Tensor, nn
+
+FEATURES = 128
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Classifier(nn.Module):
+    """Images of any square size to class logits.
+
+    Shapes: standardized pixels [B, 1, S, S] → features [B, 128] (after a ReLU, so ≥ 0) → logits [B, classes].
+    """
+
+    def __init__(self, size: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            _block(1, width, 1),
+            _block(width, 2 * width, 2),
+            _block(2 * width, 2 * width, 1),
+            _block(2 * width, 4 * width, 2),
+            _block(4 * width, 4 * width, 1),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
+        side = -(-size // 4) // 2
+        self.penultimate = nn.Sequential(
+            nn.Linear(4 * width * side * side, FEATURES, bias=False), nn.BatchNorm1d(FEATURES), nn.ReLU(inplace=True)
+        )
+        self.head = nn.Linear(FEATURES, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Penultimate activations [B, 128], ≥ 0."""
+        features: Tensor = self.penultimate(self.trunk(images))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes]."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
