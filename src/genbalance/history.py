@@ -1,0 +1,36 @@
+"""The curves of a training: one record, two sinks, a CSV file and the tracked run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from genbalance.errors import UserError
+from genbalance.tables import save_csv
+from genbalance.tracking import Run
+
+
+class History:
+    """A row an epoch, the same numbers in the run and in the file.
+
+    Raises:
+        UserError: from :meth:`add`, when a number is NaN or infinite: the training has diverged.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._rows: list[dict[str, float]] = []
+
+    def add(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Records ``values`` for ``epoch``."""
+        for name, value in values.items():
+            if not abs(value) < float("inf"):
+                raise UserError(
+                    f"epoch {epoch}: {name} is {value}: the training has diverged; try a smaller learning rate"
+                )
+        self._rows.append({"epoch": epoch} | dict(values))
+        self._run.log(values, step=epoch)
+
+    def save(self, path: Path) -> None:
+        """Writes the rows as CSV."""
+        save_csv(path, pd.DataFrame(self._rows))

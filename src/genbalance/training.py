@@ -1,0 +1,67 @@
+"""The loop: phases and steps. It knows nothing of GANs or VAEs, of trackers or files; the stage decides all that."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genbalance.errors import UserError
+
+Scalars = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A module, its optimizer and a loss: one update a step.
+
+    ``loss`` maps a batch to named scalars; the one named ``objective`` is minimised, all of them are yielded.
+    """
+
+    name: str
+    module: nn.Module
+    optimizer: Optimizer
+    objective: str
+    loss: Callable[[Tensor], Scalars]
+    parameters: list[nn.Parameter] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", list(self.module.parameters()))
+
+    def step(self, batch: Tensor) -> dict[str, Tensor]:
+        """One update. Yields the loss's scalars, detached, and the norm of the gradient."""
+        scalars = self.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        # gradients for this phase's module alone: the generator's loss runs through D and leaves D's gradients be
+        torch.autograd.backward(scalars[self.objective], inputs=self.parameters)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        self.optimizer.step()
+        return {name: value.detach() for name, value in scalars.items()} | {f"grad_norm_{self.name}": norm}
+
+
+def batches(count: int, size: int, order: torch.Generator) -> Iterator[Tensor]:
+    """Index vectors [size] that pass over ``count`` images once in random order, without the odd remainder."""
+    permutation = torch.randperm(count, generator=order, device=order.device)
+    for start in range(0, count - size + 1, size):
+        yield permutation[start : start + size]
+
+
+def steps(phases: Sequence[Phase], indices: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
+    """For each batch of image indices an update of each phase in turn; yields their scalars (0-dimensional, on the
+    device: reading one waits for it)."""
+    for batch in indices:
+        scalars: dict[str, Tensor] = {}
+        for phase in phases:
+            scalars |= phase.step(batch)
+        yield scalars
+
+
+def check_batch_size(key: str, size: int, count: int) -> None:
+    """Refuses a batch that is larger than the training split.
+
+    Raises:
+        UserError: naming ``key``.
+    """
+    if size > count:
+        raise UserError(f"{key}: found {size}, but the training split has {count} images; allowed: at most {count}")

@@ -1,0 +1,173 @@
+"""From pixels to the terms of the objective, against models whose log p(x) is known."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, MultivariateNormal, Normal
+
+from genbalance import autoencoding
+from genbalance.autoencoding import account, pass_through
+from genbalance.compute import generator, initialised
+from genbalance.models.vae import Vae
+
+CPU = torch.device("cpu")
+
+
+def noise(seed=0):
+    return generator(seed, "noise")
+
+
+def vae(likelihood="bernoulli", size=8):
+    return initialised(lambda: Vae("mlp", likelihood, size, 3, 32, -6.0), 0, "vae", CPU).eval()
+
+
+def pixels(n=7, size=8):
+    return torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(1))
+
+
+class LinearGaussian:
+    """x = W·z + b + σ·ε with orthogonal columns of W, for which q(z|x) = p(z|x) is a diagonal normal."""
+
+    likelihood = "gaussian"
+
+    def __init__(self, error=0.0):
+        draws = torch.randn(4, 2, generator=torch.Generator().manual_seed(2)).double()
+        self.w = torch.linalg.qr(draws).Q * torch.tensor([0.8, 0.3]).double()
+        self.b, self.sigma, self.error = torch.full((4,), 0.5).double(), 0.2, error
+
+    def encode(self, images):
+        variance = 1 / (1 + self.w.square().sum(dim=0) / self.sigma**2)
+        mean = (images.flatten(1) - self.b) @ self.w / self.sigma**2 * variance
+        return Normal(mean + self.error, variance.sqrt().expand_as(mean))
+
+    def decode(self, latents):
+        return Normal((latents @ self.w.T + self.b).view(-1, 1, 2, 2), self.sigma)
+
+    def log_evidence(self, images):
+        covariance = self.w @ self.w.T + self.sigma**2 * torch.eye(4).double()
+        return MultivariateNormal(self.b, covariance).log_prob(images.flatten(1))
+
+
+@pytest.fixture
+def doubles(monkeypatch):
+    """Noise in float64."""
+    monkeypatch.setattr(torch, "randn", lambda *a, randn=torch.randn, **k: randn(*a, **k).double())
+
+
+def test_at_the_exact_posterior_the_negative_elbo_is_minus_log_p(doubles):
+    model, images, repeats = LinearGaussian(), pixels(6, 2).double(), 4000
+    draws = pass_through(model, images.repeat_interleave(repeats, dim=0), noise()).terms
+    nelbo = (draws.distortion + draws.rate).view(6, repeats)
+    error = nelbo.std(dim=1) / math.sqrt(repeats)
+    assert ((nelbo.mean(dim=1) + model.log_evidence(images)).abs() < 5 * error).all()
+
+
+def test_at_any_other_posterior_the_negative_elbo_exceeds_minus_log_p_by_the_kl_between_them(doubles):
+    exact, wrong, images, repeats = LinearGaussian(), LinearGaussian(error=0.1), pixels(6, 2).double(), 4000
+    draws = pass_through(wrong, images.repeat_interleave(repeats, dim=0), noise()).terms
+    nelbo = (draws.distortion + draws.rate).view(6, repeats)
+    error = nelbo.std(dim=1) / math.sqrt(repeats)
+    gap = torch.distributions.kl_divergence(wrong.encode(images), exact.encode(images)).sum(dim=1)
+    assert (gap > 5 * error).all()
+    assert ((nelbo.mean(dim=1) + exact.log_evidence(images) - gap).abs() < 5 * error).all()
+
+
+class Ignorant:
+    """A decoder that ignores z, an encoder that answers with the prior."""
+
+    likelihood = "bernoulli"
+
+    def encode(self, images):
+        return Normal(torch.zeros(len(images), 3), torch.ones(len(images), 3))
+
+    def decode(self, latents):
+        return Bernoulli(probs=torch.full((len(latents), 1, 2, 2), 0.25))
+
+
+def test_without_latents_the_negative_elbo_is_minus_log_p_of_binary_pixels():
+    binary = torch.tensor([[0.0, 0, 0, 0], [1, 0, 1, 0], [1, 1, 1, 1]]).view(3, 1, 2, 2)
+    valued = account(Ignorant(), binary, noise())
+    ones = binary.flatten(1).sum(dim=1).double().numpy()
+    assert valued.rate == 0
+    assert valued.distortion == pytest.approx(-(ones * math.log(0.25) + (4 - ones) * math.log(0.75)), rel=1e-5)
+    assert valued.loss(1.0) == valued.loss(100.0) == pytest.approx(valued.distortion.mean())
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_the_loss_of_an_account_is_distortion_plus_beta_times_rate(likelihood):
+    valued = account(vae(likelihood), pixels(), noise())
+    assert valued.rate == pytest.approx(valued.kl.sum() / len(valued.kl))
+    assert valued.rate > 0
+    assert valued.loss(0.0) == pytest.approx(valued.distortion.mean())
+    assert valued.loss(3.0) - valued.loss(1.0) == pytest.approx(2 * valued.rate)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_an_account_has_a_row_an_image_and_reconstructions_in_the_unit_range(likelihood):
+    valued = account(vae(likelihood), pixels(7), noise())
+    assert valued.distortion.shape == (7,)
+    assert valued.kl.shape == valued.means.shape == (7, 3)
+    assert valued.reconstructions.shape == (7, 8, 8)
+    assert valued.reconstructions.dtype == "float32"
+    assert valued.reconstructions.min() >= 0
+    assert valued.reconstructions.max() <= 1
+
+
+def test_an_account_in_blocks_is_the_account_in_one_pass(monkeypatch):
+    """A posterior without spread and a likelihood without binarization: nothing is left to chance."""
+    model = vae("gaussian")
+    with torch.no_grad():
+        model.encoder[-1].bias[3:].fill_(-60)
+    whole = account(model, pixels(7), noise())
+    monkeypatch.setattr(autoencoding, "BLOCK", 3)
+    blocks = account(model, pixels(7), noise(9))
+    for name in ("distortion", "kl", "means", "reconstructions"):
+        assert getattr(blocks, name) == pytest.approx(getattr(whole, name), rel=1e-4, abs=1e-5), name
+
+
+def test_a_reconstruction_is_the_mean_image_at_the_mean_latents():
+    model, images = vae("gaussian"), pixels(4)
+    valued = account(model, images, noise())
+    with torch.no_grad():
+        expected = model.decode(model.encode(images).mean).mean[:, 0]
+    assert valued.reconstructions == pytest.approx(expected.numpy(), abs=1e-6)
+
+
+def test_the_same_noise_gives_the_same_account_and_other_noise_another():
+    model, images = vae(), pixels()
+    one, same, other = (account(model, images, noise(seed)) for seed in (0, 0, 1))
+    assert (one.distortion == same.distortion).all()
+    assert (one.distortion != other.distortion).any()
+
+
+def test_only_a_bernoulli_sees_binary_images(monkeypatch):
+    for likelihood, values in (("bernoulli", {0.0, 1.0}), ("gaussian", set(pixels().unique().tolist()))):
+        model, seen = vae(likelihood), []
+        encode = model.encode
+        monkeypatch.setattr(
+            model, "encode", lambda images, encode=encode, seen=seen: seen.append(images) or encode(images)
+        )
+        pass_through(model, pixels(), noise())
+        assert set(seen[0].unique().tolist()) == values
+
+
+def test_the_binary_draw_is_what_is_scored():
+    """Grey pixels scored as they are would be a cross-entropy and no likelihood."""
+    passage = pass_through(Ignorant(), torch.full((500, 1, 2, 2), 0.5), noise())
+    ones = torch.arange(5)
+    allowed = -(ones * math.log(0.25) + (4 - ones) * math.log(0.75))
+    assert (passage.terms.distortion[:, None] - allowed).abs().min(dim=1).values.max() < 1e-5
+    assert len(passage.terms.distortion.unique()) > 1
+
+
+def test_gradients_reach_every_weight_through_the_passage():
+    model = vae()
+    pass_through(model, pixels(), noise()).terms.loss(1.0).backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+
+
+def test_an_account_takes_no_gradients():
+    model = vae()
+    account(model, pixels(), noise())
+    assert all(p.grad is None for p in model.parameters())

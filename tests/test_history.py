@@ -1,0 +1,50 @@
+"""The curves of a training."""
+
+import csv
+import math
+
+import pytest
+
+from genbalance.errors import UserError
+from genbalance.history import History
+
+
+class Recorder:
+    def __init__(self):
+        self.logged = []
+
+    def log(self, values, step=None):
+        self.logged.append((step, dict(values)))
+
+
+@pytest.fixture
+def run():
+    return Recorder()
+
+
+def test_run_and_file_get_the_same_numbers_a_row_an_epoch(run, tmp_path):
+    history = History(run)
+    rows = [{"loss": 2.5, "accuracy": 0.125}, {"loss": 1.25, "accuracy": 0.5}]
+    for epoch, row in enumerate(rows, start=1):
+        history.add(epoch, row)
+    history.save(tmp_path / "curves.csv")
+    assert run.logged == [(1, rows[0]), (2, rows[1])]
+    with (tmp_path / "curves.csv").open() as file:
+        read = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert read == [{"epoch": epoch} | row for epoch, row in enumerate(rows, start=1)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_diverged_training_is_told_in_one_line_and_logged_nowhere(run, tmp_path, value):
+    history = History(run)
+    history.add(1, {"loss_d": 1.0, "loss_g": 2.0})
+    with pytest.raises(UserError) as caught:
+        history.add(2, {"loss_d": 1.0, "loss_g": value})
+    text = str(caught.value)
+    assert "epoch 2" in text
+    assert "loss_g" in text
+    assert "learning rate" in text
+    assert "\n" not in text
+    history.save(tmp_path / "curves.csv")
+    assert len(run.logged) == 1
+    assert (tmp_path / "curves.csv").read_text() == "epoch,loss_d,loss_g\n1,1,2\n"
