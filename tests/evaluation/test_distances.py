@@ -1,0 +1,233 @@
+"""Distances between sets of feature vectors, against closed forms and references."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
+
+from genbalance.evaluation.distances import frechet_distance, kernel_distance
+
+
+def normal(n, d, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def exact(n, mean, cov, seed=0):
+    """Vectors whose sample mean and sample covariance (n − 1) are these and not only near them."""
+    x = normal(n, len(mean), seed)
+    x -= x.mean(axis=0)
+    white = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+    return white @ np.linalg.cholesky(cov).T + mean
+
+
+def features(n, d, seed):
+    """Rectified and correlated, as a network's are."""
+    return np.maximum(normal(n, d, seed) @ normal(d, d, 99) / math.sqrt(d) + 0.2, 0)
+
+
+def test_a_set_is_at_no_distance_from_itself():
+    a = features(300, 16, 1)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-10 * np.trace(np.cov(a, rowvar=False)))
+
+
+def test_the_distance_is_symmetric():
+    a, b = features(300, 16, 1), features(200, 16, 2) * 1.3
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-10)
+
+
+def test_the_order_of_the_images_does_not_matter():
+    a, b = features(300, 16, 1), features(300, 16, 2)
+    assert frechet_distance(a, b[::-1]) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
+def test_a_shift_counts_as_its_squared_length():
+    a, shift = features(300, 16, 1), np.linspace(-1, 2, 16)
+    assert frechet_distance(a, a + shift) == pytest.approx(np.square(shift).sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+def test_a_scale_counts_as_the_squared_difference_of_deviations(scale):
+    cov = np.diag([4.0, 1.0, 0.25])
+    a = exact(500, np.zeros(3), cov)
+    assert frechet_distance(a, scale * a) == pytest.approx((1 - scale) ** 2 * np.trace(cov), rel=1e-9)
+
+
+def test_gaussians_with_one_set_of_axes_have_a_closed_form():
+    turn = np.linalg.qr(normal(3, 3, 5))[0]
+    one, two = np.array([4.0, 1.0, 0.25]), np.array([1.0, 9.0, 0.04])
+    means = np.array([0.0, 1.0, 2.0]), np.array([0.5, -1.0, 2.0])
+    a = exact(400, means[0], turn @ np.diag(one) @ turn.T, 1)
+    b = exact(300, means[1], turn @ np.diag(two) @ turn.T, 2)
+    expected = np.square(means[0] - means[1]).sum() + np.square(np.sqrt(one) - np.sqrt(two)).sum()
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def pair(name):
+    match name:
+        case "correlated":
+            return features(500, 24, 1), features(500, 24, 2) * 1.2 + 0.1
+        case "unequal counts":
+            return features(500, 24, 1), features(90, 24, 2)
+        case _:
+            return features(900, 64, 1), np.concatenate([features(450, 64, 2), features(450, 64, 3) * 0.1])
+
+
+@pytest.mark.parametrize("name", ["correlated", "unequal counts", "two modes"])
+def test_it_is_what_sqrtm_and_torchmetrics_make_of_the_same_moments(name):
+    a, b = pair(name)
+    means = [x.mean(axis=0) for x in (a, b)]
+    covs = [np.cov(x, rowvar=False) for x in (a, b)]
+    root = scipy.linalg.sqrtm(covs[0] @ covs[1]).real
+    by_scipy = np.square(means[0] - means[1]).sum() + np.trace(covs[0] + covs[1] - 2 * root)
+    moments = [torch.from_numpy(x) for x in (means[0], covs[0], means[1], covs[1])]
+    assert frechet_distance(a, b) == pytest.approx(by_scipy, rel=1e-6)
+    assert frechet_distance(a, b) == pytest.approx(_compute_fid(*moments).item(), rel=1e-6)
+
+
+def test_turning_both_sets_changes_nothing():
+    a, b = features(300, 16, 1), features(300, 16, 2) * 1.3
+    turn = np.linalg.qr(normal(16, 16, 7))[0]
+    assert frechet_distance(a @ turn, b @ turn) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
+def test_scaling_both_sets_scales_the_distance_by_the_square():
+    a, b = features(300, 16, 1), features(300, 16, 2) * 1.3
+    assert frechet_distance(3 * a, 3 * b) == pytest.approx(9 * frechet_distance(a, b), rel=1e-9)
+
+
+def test_a_collapsed_set_is_at_a_finite_distance_with_a_closed_form():
+    a, point = features(300, 16, 1), np.full((300, 16), 0.7)
+    expected = np.square(a.mean(axis=0) - 0.7).sum() + np.trace(np.cov(a, rowvar=False))
+    assert frechet_distance(a, point) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(point, a) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(point, point) == 0
+
+
+def test_fewer_vectors_than_dimensions_give_a_finite_distance():
+    a, b = features(20, 64, 1), features(12, 64, 2)
+    for x, y in ((a, b), (b, a), (a, a), (a[:2], b[:2])):
+        assert 0 <= frechet_distance(x, y) < np.inf
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_one_feature_is_enough():
+    a = np.tile([[1.0], [-1.0]], (50, 1)) * math.sqrt(0.99)  # variance 1 with n − 1
+    assert frechet_distance(a, 3 * a + 1) == pytest.approx(1 + 4, rel=1e-9)
+
+
+def test_more_noise_is_further_away():
+    a, noise = features(500, 16, 1), normal(500, 16, 8)
+    distances = [frechet_distance(a, a + level * noise) for level in (0, 0.25, 0.5, 1, 2)]
+    assert distances == sorted(distances)
+    assert distances[1] > 0.001
+
+
+def test_missing_modes_are_further_away():
+    a = np.concatenate([features(300, 8, seed) + 3 * np.eye(8)[seed] for seed in range(4)])
+    kept = [a[: 300 * modes] for modes in (4, 3, 2, 1)]
+    distances = [frechet_distance(a, b) for b in kept]
+    assert distances == sorted(distances)
+
+
+def test_the_bias_falls_with_the_number_of_vectors():
+    floors = [
+        np.mean([frechet_distance(normal(n, 16, s), normal(n, 16, 100 + s)) for s in range(5)]) for n in (50, 200, 800)
+    ]
+    assert floors[0] / floors[1] == pytest.approx(4, rel=0.3)
+    assert floors[1] / floors[2] == pytest.approx(4, rel=0.3)
+
+
+def test_single_precision_input_is_measured_in_double():
+    a, b = features(300, 16, 1).astype(np.float32), features(300, 16, 2).astype(np.float32)
+    far = frechet_distance(a + 1000, b + 1000)
+    assert far == pytest.approx(frechet_distance((a + 1000).astype(float), (b + 1000).astype(float)), rel=1e-9)
+    kid = [kernel_distance(x, y, 3, 40, rng()) for x, y in ((a, b), (a.astype(float), b.astype(float)))]
+    assert kid[0] == pytest.approx(kid[1], rel=1e-9)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_a_kernel_distance_over_everything_is_the_double_sum_of_its_definition():
+    """Twice the vectors, so that a subset of half of them is all there is to draw from equal copies."""
+    x, y = features(6, 4, 1), features(6, 4, 2)
+    pairs = [(i, j) for i in range(6) for j in range(6)]
+
+    def kernel(p, q):
+        return (float(p @ q) / 4 + 1) ** 3
+
+    within = sum(kernel(z[i], z[j]) for z in (x, y) for i, j in pairs if i != j) / 30
+    expected = within - 2 * sum(kernel(x[i], y[j]) for i, j in pairs) / 36
+    # far copies are never drawn: the generator is made to take the first half
+    mean, spread = kernel_distance(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), 1, 6, Every(2))
+    assert mean == pytest.approx(expected, rel=1e-10)
+    assert spread == 0
+
+
+class Every:
+    """A generator that takes every k-th."""
+
+    def __init__(self, k):
+        self.k = k
+
+    def choice(self, n, size, replace):
+        assert not replace
+        return np.arange(0, n, self.k)[:size]
+
+
+def test_it_is_what_torchmetrics_makes_of_the_same_subset():
+    x, y = features(40, 8, 1), features(40, 8, 2) + 0.1
+    mean, _ = kernel_distance(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), 1, 40, Every(2))
+    assert mean == pytest.approx(poly_mmd(torch.from_numpy(x), torch.from_numpy(y)).item(), rel=1e-8)
+
+
+def test_the_kernel_distance_of_one_distribution_is_zero_in_expectation():
+    """Fresh draws each time: a mean over subsets of one draw would not be independent."""
+    values = [kernel_distance(normal(40, 6, s), normal(40, 6, 10_000 + s), 1, 20, rng(s))[0] for s in range(1500)]
+    error = np.std(values) / math.sqrt(len(values))
+    assert abs(np.mean(values)) < 4 * error
+    assert min(values) < 0  # unbiased, so now and then below zero
+    biased = np.mean([2 * ((normal(20, 6, s) ** 2).sum(axis=1) / 6 + 1).mean() ** 3 / 20 for s in range(50)])
+    assert biased > 10 * error  # what the diagonal would have added is far more than the tolerance
+
+
+def test_the_kernel_distance_grows_with_a_shift():
+    a, b = normal(400, 8, 1), normal(400, 8, 2)
+    values = [kernel_distance(a, b + shift, 10, 100, rng())[0] for shift in (0.0, 0.5, 1.0, 2.0)]
+    assert values == sorted(values)
+    assert values[1] > 0.01
+
+
+def test_the_generator_decides_the_subsets():
+    a, b = features(100, 8, 1), features(100, 8, 2)
+    one, same, other = (kernel_distance(a, b, 5, 20, rng(seed)) for seed in (0, 0, 1))
+    assert one == same
+    assert one != other
+
+
+def test_a_subset_holds_at_most_half_of_the_smaller_side():
+    a, b = features(40, 8, 1), features(30, 8, 2)
+    sizes = []
+
+    class Spy(Every):
+        def choice(self, n, size, replace):
+            sizes.append(size)
+            return super().choice(n, size, replace)
+
+    kernel_distance(a, b, 2, 500, Spy(1))
+    assert sizes == [15] * 4
+    sizes.clear()
+    kernel_distance(a, b, 1, 9, Spy(1))
+    assert sizes == [9] * 2
+
+
+def test_the_spread_is_the_deviation_over_the_subsets():
+    a, b = features(200, 8, 1), features(200, 8, 2)
+    stream = rng(3)
+    values = [kernel_distance(a, b, 1, 20, stream)[0] for _ in range(6)]
+    assert kernel_distance(a, b, 6, 20, rng(3)) == pytest.approx((np.mean(values), np.std(values)))
