@@ -1,0 +1,110 @@
+"""Figures over classes and over latents."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from genbalance.reporting.results import Results
+from genbalance.reporting.style import Plot, Theme, legend
+from genbalance.reporting.text import number, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CROWDED = 12  # more classes than this have no room for a name each, nor for counts in the confusion matrix
+SIZE = (4.7, 4.1)
+
+
+def class_histogram(results: Results) -> Plot:
+    """Which classes the models draw, as the judge reads them, next to the real shares."""
+    gan, vae = results.tables["evaluate_gan/classes"], results.tables["evaluate_vae/classes"]
+    labels = gan["class"]
+    spans = {name: (min(table["generated"]), max(table["generated"])) for name, table in (("GAN", gan), ("VAE", vae))}
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        panel = figure.subplots()
+        panel.bar([c - 0.2 for c in labels], gan["generated"], 0.38, color=theme.gan, label="GAN")
+        panel.bar([c + 0.2 for c in labels], vae["generated"], 0.38, color=theme.vae, label="VAE")
+        panel.hlines(gan["real"], [c - 0.45 for c in labels], [c + 0.45 for c in labels], color=theme.ink, lw=1.8,
+                     label="real test images")  # fmt: skip
+        panel.set(xlabel="class, as the judge reads it", ylabel="share of the images", xticks=_ticks(len(labels)))
+        panel.grid(axis="x", visible=False)
+        legend(panel)
+
+    return Plot(
+        "class_histogram",
+        "Which classes are drawn",
+        "Bar chart of the share of each class. "
+        + "; ".join(f"{name}: from {percent(low)} to {percent(high)}" for name, (low, high) in spans.items())
+        + f"; real images: from {percent(min(gan['real']))} to {percent(max(gan['real']))}.",
+        "A class far under its line is one that the model rarely draws; at zero it has dropped it.",
+        draw,
+        SIZE,
+    )
+
+
+def confusion(results: Results) -> Plot:
+    """Rows: what the image is. Columns: what the judge reads."""
+    table, count = results.tables["train_classifier/confusion"], results.classes
+    pairs = list(zip(table["actual"], table["predicted"], strict=True))
+    cells = Counter(pairs)
+    counts = [[cells[actual, predicted] for predicted in range(count)] for actual in range(count)]
+    wrong = sum(actual != predicted for actual, predicted in pairs)
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+
+        panel = figure.subplots()
+        shares = [[n / max(1, sum(row)) for n in row] for row in counts]
+        # The square root lifts the few errors out of the paper, next to a diagonal near one.
+        image = panel.imshow(shares, LinearSegmentedColormap.from_list("ramp", theme.ramp), PowerNorm(0.5, 0, 1))
+        for row, column in ((r, c) for r in range(count) for c in range(count) if count <= CROWDED):
+            if counts[row][column]:
+                panel.text(column, row, str(counts[row][column]), ha="center", va="center", fontsize=8,
+                           color=theme.paper if shares[row][column] > 0.3 else theme.ink)  # fmt: skip
+        panel.set(
+            xlabel="class that the judge reads", ylabel="actual class", xticks=_ticks(count), yticks=_ticks(count)
+        )
+        panel.grid(visible=False)
+        panel.tick_params(length=0)
+        bar = figure.colorbar(
+            image, ax=panel, shrink=0.85, label="share of the actual class", ticks=[0, 0.01, 0.1, 0.5, 1]
+        )
+        bar.ax.set_yticklabels(["0", "1%", "10%", "50%", "100%"])
+        bar.outline.set_visible(False)
+
+    return Plot(
+        "confusion",
+        "What the judge confuses",
+        f"Confusion matrix of the classifier on {number(len(pairs))} test images of {count} classes: "
+        f"{number(wrong)} of them are read wrong.",
+        "Every number about the samples goes through this classifier, so its mistakes bound what can be measured.",
+        draw,
+        SIZE,
+    )
+
+
+def kl_per_latent(results: Results) -> Plot:
+    """The rate, latent by latent, largest first."""
+    values = sorted(results.tables["train_vae/kl_per_latent"]["kl"], reverse=True)
+    active = results.number("train_vae", "active_units")
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        panel = figure.subplots()
+        inks = [theme.vae if rank < active else theme.muted for rank in range(len(values))]
+        panel.bar(range(1, len(values) + 1), values, 0.8, color=inks)
+        panel.set(xlabel="latent, by rank", ylabel="KL [nats per image]")
+        panel.grid(axis="x", visible=False)
+
+    return Plot(
+        "kl_per_latent",
+        "VAE: what each latent carries",
+        f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
+        f"{number(values[-1])} nats per image. {number(active)} units are active.",
+        "The bars add up to the rate. Grey latents are switched off: their posterior is the prior.",
+        draw,
+    )
+
+
+def _ticks(count: int) -> range:
+    """The classes that an axis names: all, or every fifth."""
+    return range(0, count, 1 if count <= CROWDED else 5)

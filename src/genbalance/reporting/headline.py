@@ -1,0 +1,29 @@
+"""The few numbers that stand for a whole pipeline run."""
+
+from genbalance.reporting.results import Results
+
+HEADLINE = {
+    "test_accuracy": ("train_classifier", "test_accuracy"),
+    "gan_fd_test": ("evaluate_gan", "fd_test"),
+    "gan_kid_test": ("evaluate_gan", "kid_test"),
+    "gan_classifier_score": ("evaluate_gan", "classifier_score"),
+    "gan_d_accuracy_generated": ("train_gan", "d_accuracy_generated"),
+    "vae_fd_test": ("evaluate_vae", "fd_test"),
+    "vae_kid_test": ("evaluate_vae", "kid_test"),
+    "vae_classifier_score": ("evaluate_vae", "classifier_score"),
+    "vae_nelbo": ("evaluate_vae", "nelbo"),
+    "vae_rate": ("evaluate_vae", "rate"),
+    "vae_distortion": ("evaluate_vae", "distortion"),
+    "vae_mse": ("evaluate_vae", "mse"),
+    "vae_psnr": ("evaluate_vae", "psnr"),
+    "vae_ssim": ("evaluate_vae", "ssim"),
+    "vae_active_units": ("evaluate_vae", "active_units"),
+    "fd_floor": ("evaluate_gan", "fd_floor"),
+    "fd_ceiling": ("evaluate_gan", "fd_ceiling"),
+    "classifier_score_real": ("evaluate_gan", "classifier_score_real"),
+}
+
+
+def headline(results: Results) -> dict[str, float]:
+    """What the parent run shows in the tracker's table, by name."""
+    return {name: results.number(stage, key) for name, (stage, key) in HEADLINE.items()}

@@ -1,0 +1,38 @@
+"""Report: reads metrics/, artifacts/ and dvc.yaml; writes reports/index.html and reports/figures/.
+
+The page holds every picture in itself and needs no network. The figures stand beside it for READMEs and papers.
+"""
+
+from pathlib import Path
+
+from genbalance.params import Params, read_yaml
+from genbalance.stage import execute
+from genbalance.tracking import Run
+
+OUT = Path("reports")
+PIPELINE = Path("docs/pipeline.yaml")  # a link to dvc.yaml, which DVC refuses as a dependency
+
+
+def main(params: Params, run: Run) -> None:
+    """Draw the figures, write the page, complete the parent run's row."""
+    from genbalance.files import whole_folder
+    from genbalance.reporting.headline import headline
+    from genbalance.reporting.page import figures, page
+    from genbalance.reporting.results import read_results
+
+    results = read_results(Path())
+    numbers = headline(results)
+    drawn = figures(results)
+    told = {name: value for name, value in params.flat().items() if not name.startswith("tracking.")}
+    html = page(results, told, read_yaml(PIPELINE), drawn)
+    with whole_folder(OUT) as folder:
+        (folder / "figures").mkdir()
+        for name, image in drawn.items():
+            (folder / "figures" / name).write_bytes(image)
+        (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
+    run.artifact(OUT, "report")
+    run.headline(numbers)
+
+
+if __name__ == "__main__":
+    execute("report", main)

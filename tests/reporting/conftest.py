@@ -1,0 +1,164 @@
+"""What the stages leave behind, made up: small, of any number of classes and of any size."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[2]
+
+DVC_YAML = """\
+stages:
+  prepare:
+    cmd: python stages/prepare.py
+    deps: [stages/prepare.py]
+    params: [seed, data]
+    outs: [data/prepared]
+    metrics: [{metrics/prepare.json: {cache: false}}]
+  train_classifier:
+    cmd: python stages/train_classifier.py
+    deps: [data/prepared]
+    params: [seed, classifier.epochs, classifier.width]
+    outs: [models/classifier.safetensors]
+  train_gan:
+    cmd: python stages/train_gan.py
+    deps: [data/prepared/digits.safetensors]
+    params: [lambda, gan]
+    outs: [models/gan.safetensors]
+  train_vae:
+    cmd: python stages/train_vae.py
+    deps: [data/prepared]
+    params: [{params.yaml: [beta, vae]}]
+    outs: [models/vae.safetensors]
+  evaluate:
+    matrix:
+      model: [gan, vae]
+    cmd: python stages/evaluate.py ${item.model}
+    deps: [data/prepared, models/classifier.safetensors, "models/${item.model}.safetensors"]
+    metrics: [{"metrics/evaluate_${item.model}.json": {cache: false}}]
+  report:
+    cmd: python stages/report.py
+    deps: [metrics/prepare.json, metrics/evaluate_gan.json, metrics/evaluate_vae.json]
+    outs: [reports]
+"""
+
+
+def write(root, classes=10, side=8, epochs=3):
+    """Everything that the report reads, below ``root``."""
+    rng = np.random.default_rng(0)
+
+    def table(name, columns, rows):
+        path = root / "artifacts" / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([columns, *rows])
+
+    def picture(name):
+        path = root / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        extent = 10 * (side + 1) + 1
+        Image.fromarray(rng.integers(0, 256, (extent, extent), dtype=np.uint8)).save(path)
+
+    def metrics(name, values):
+        path = root / "metrics" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values), encoding="utf-8")
+
+    def curves(name, *columns):
+        table(
+            f"{name}/curves",
+            ("epoch", *columns),
+            [(e, *rng.uniform(0.1, 1, len(columns))) for e in range(1, epochs + 1)],
+        )
+
+    curves("train_classifier", "train_loss", "val_loss", "val_accuracy")
+    accuracies = [f"d_accuracy_{of}" for of in ("real", "generated", "held_out")]
+    curves("train_gan", "loss_d", "loss_g", "loss_total", *accuracies, "grad_norm_d", "grad_norm_g")
+    curves("train_vae", *(f"{s}_{t}" for s in ("train", "val") for t in ("loss", "distortion", "rate")), "active_units")
+    table("train_classifier/confusion", ("actual", "predicted"), rng.integers(0, classes, (5 * classes, 2)).tolist())
+    table("train_vae/kl_per_latent", ("latent", "kl"), [(latent, rng.uniform()) for latent in range(6)])
+    for model in ("gan", "vae"):
+        picture(f"metrics/train_{model}_samples")
+        for epoch in range(1, epochs + 1):
+            picture(f"artifacts/train_{model}/samples/epoch_{epoch:04d}")
+        table(
+            f"evaluate_{model}/classes",
+            ("class", "generated", "real"),
+            [(c, 1 / classes, 1 / classes) for c in range(classes)],
+        )
+    picture("metrics/train_vae_reconstructions")
+
+    per_class = {str(c): round(1 - 0.01 * c, 6) for c in range(classes)}
+    shape = {"classes": classes, "height": side, "width": side}
+    metrics(
+        "prepare",
+        {"source": "bundled", "title": "some digits", "train": 360, "val": 40, "test": 100}
+        | shape
+        | {"mean": 0.1307, "std": 0.3081, "files": {"digits.csv.gz": "00112233445566778899aabbccddeeff"}},
+    )
+    metrics(
+        "train_classifier",
+        {"best_epoch": 2, "val_accuracy": 0.985, "test_accuracy": 0.978, "test_nll": 0.0712, "ece": 0.00931}
+        | {"per_class_accuracy": per_class},
+    )
+    metrics(
+        "train_gan",
+        {"epochs": epochs, "generator_parameters": 183521, "discriminator_parameters": 96129, "loss_d": 0.912}
+        | {"loss_g": 1.68, "loss_total": 2.592, "d_accuracy_real": 0.801, "d_accuracy_generated": 0.273}
+        | {"d_accuracy_held_out": 0.719},
+    )
+    metrics(
+        "train_vae",
+        {"best_epoch": 3, "parameters": 1128273, "val_loss": 100.2, "val_distortion": 75.1, "val_rate": 25.1}
+        | {"active_units": 4},
+    )
+    measured = {
+        **{"n": 100, "fd_floor": 3.114, "fd_ceiling": 1210.5, "kid_floor": -0.00021, "kid_ceiling": 2.4113},
+        **{"kid_std": 0.0131, "classifier_score_real": 3.713, "class_share_min": 0.05, "class_share_max": 0.2},
+        "class_histogram": per_class,
+    }
+    metrics("evaluate_gan", measured | {"fd_test": 22.81, "kid_test": 0.0391, "classifier_score": 3.204})
+    metrics(
+        "evaluate_vae",
+        measured
+        | {"fd_test": 61.37, "kid_test": 0.1482, "classifier_score": 2.11, "nelbo": 101.3, "rate": 25.2}
+        | {"distortion": 76.1, "mse": 0.00933, "psnr": 20.71, "ssim": 0.8812, "classifier_agreement": 0.957}
+        | {"active_units": 5},
+    )
+    (root / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
+    shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A workspace in which every stage before the report has run. Not to be written to."""
+    root = tmp_path_factory.mktemp("finished")
+    write(root)
+    return root
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A function that makes such a workspace for one test and enters it."""
+
+    def make(**sizes) -> Path:
+        write(tmp_path, **sizes)
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def change():
+    """A function that changes keys of a JSON file; a key set to None is taken out."""
+
+    def change(path, **values):
+        present = json.loads(path.read_text(encoding="utf-8")) | values
+        path.write_text(json.dumps({k: v for k, v in present.items() if v is not None}), encoding="utf-8")
+
+    return change

@@ -1,0 +1,70 @@
+"""Figures as bytes."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from genbalance.reporting.page import figures
+from genbalance.reporting.results import read_results
+
+SOURCE = Path(__file__).parents[2] / "src"
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from genbalance.params import read_params, read_yaml
+from genbalance.reporting.page import figures, page
+from genbalance.reporting.results import read_results
+results, out = read_results(Path()), Path(sys.argv[1])
+drawn = figures(results)
+for name, image in drawn.items():
+    (out / name).write_bytes(image)
+html = page(results, read_params().flat(), read_yaml(Path("dvc.yaml")), drawn)
+(out / "index.html").write_text(html, encoding="utf-8")
+assert "torch" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def drawn(finished):
+    return figures(read_results(finished))
+
+
+def test_another_process_with_another_matplotlibrc_makes_the_same_bytes(finished, drawn, tmp_path):
+    from genbalance.params import read_params, read_yaml
+    from genbalance.reporting.page import page
+
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\naxes.facecolor: red\nsavefig.dpi: 30\n", encoding="utf-8")
+    environment = {"PYTHONPATH": str(SOURCE), "MATPLOTLIBRC": str(tmp_path), "PYTHONHASHSEED": "7"}
+    subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(tmp_path)], cwd=finished, env=os.environ | environment, check=True
+    )
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == drawn
+    html = page(
+        read_results(finished), read_params(finished / "params.yaml").flat(), read_yaml(finished / "dvc.yaml"), drawn
+    )
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == html
+
+
+def test_a_figure_tells_neither_who_made_it_nor_when(drawn):
+    for image in drawn.values():
+        with Image.open(io.BytesIO(image)) as opened:
+            assert set(opened.info) <= {"dpi"}
+
+
+def test_every_figure_has_a_dark_twin_of_the_same_size(drawn):
+    light = [name for name in drawn if not name.endswith("_dark.png")]
+    assert len(drawn) == 2 * len(light) > 0
+    for name in light:
+        pair = [Image.open(io.BytesIO(drawn[n])) for n in (name, name.replace(".png", "_dark.png"))]
+        assert pair[0].size == pair[1].size
+        assert [image.convert("L").getpixel((1, 1)) > 127 for image in pair] == [True, False]
+
+
+@pytest.mark.parametrize("sizes", [{"classes": 4, "side": 16}, {"classes": 26, "epochs": 1}])
+def test_figures_can_be_drawn_for_other_numbers_of_classes_and_epochs(workspace, drawn, sizes):
+    assert set(figures(read_results(workspace(**sizes)))) == set(drawn)

@@ -1,0 +1,184 @@
+"""The page, as a browser's parser sees it."""
+
+import itertools
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from genbalance.params import read_params, read_yaml
+from genbalance.reporting.page import figures, page
+from genbalance.reporting.results import read_results
+from genbalance.reporting.tables import every_number
+from genbalance.reporting.text import parameter
+
+VOID = {"meta", "link", "img", "source", "br", "hr", "input", "wbr", "col"}
+LOADING = {"src", "srcset", "href", "data", "poster", "action", "xlink:href"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, the text, and whether what was opened was closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.words = [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+    def all(self, *tags):
+        return [attrs for tag, attrs in self.elements if tag in tags]
+
+
+@pytest.fixture(scope="module")
+def drawn(finished):
+    return figures(read_results(finished))
+
+
+def render(root, drawn, **params):
+    values = read_params(root / "params.yaml").flat() | {key.replace("__", "."): v for key, v in params.items()}
+    return page(read_results(root), values, read_yaml(root / "dvc.yaml"), drawn)
+
+
+@pytest.fixture(scope="module")
+def html(finished, drawn):
+    return render(finished, drawn)
+
+
+@pytest.fixture(scope="module")
+def parsed(html):
+    return Page(html)
+
+
+def test_every_element_that_is_opened_is_closed(parsed):
+    assert parsed.open == []
+
+
+def test_the_page_names_its_language_its_title_and_its_width(html, parsed):
+    assert html.startswith("<!doctype html>\n<html lang=")
+    assert parsed.all("html") == [{"lang": "en"}]
+    assert len(parsed.all("title")) == 2  # the page's, and the drawing's
+    assert any(meta.get("name") == "viewport" for meta in parsed.all("meta"))
+
+
+def test_every_picture_is_in_the_page_and_is_told_in_words(parsed):
+    pictures = parsed.all("img")
+    assert len(pictures) >= 10
+    for picture in pictures:
+        assert picture["src"].startswith("data:image/png;base64,")
+        assert picture["alt"].strip()
+    assert all(source["srcset"].startswith("data:image/png;base64,") for source in parsed.all("source"))
+
+
+def test_nothing_is_loaded_from_elsewhere(html, parsed):
+    for _tag, attrs in parsed.elements:
+        assert all(attrs[name].startswith(("data:", "#")) for name in LOADING & set(attrs))
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not parsed.all("script", "iframe", "object", "embed")
+
+
+def test_links_within_the_page_lead_somewhere(parsed):
+    ids = [attrs["id"] for _, attrs in parsed.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [link["href"] for link in parsed.all("a")]
+    assert len(links) > 5
+    assert {link.removeprefix("#") for link in links} <= set(ids)
+    labels = " ".join(attrs["aria-labelledby"] for _, attrs in parsed.elements if "aria-labelledby" in attrs)
+    assert set(labels.split()) <= set(ids)
+
+
+def test_headings_go_down_a_step_at_a_time(parsed):
+    levels = [int(tag[1]) for tag, _ in parsed.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_parameter_appears_with_its_value(finished, html):
+    for key, value in read_params(finished / "params.yaml").flat().items():
+        assert f'<tr><th scope="row">{key}</th><td>{parameter(value)}</td></tr>' in html
+
+
+def test_every_metric_appears_with_its_value(finished, html):
+    numbers = every_number(read_results(finished))
+    assert sum(map(len, numbers.values())) > 80
+    for stage, rows in numbers.items():
+        table = html[html.index(f"<caption>{stage}</caption>") :].split("</table>")[0]
+        for key, value in rows.items():
+            assert f'<tr><th scope="row">{key}</th><td>{value}</td></tr>' in table
+
+
+def test_the_data_s_provenance_appears(parsed):
+    for words in (
+        "some digits",
+        "360 training, 40 validation, 100 test",
+        "digits.csv.gz",
+        "00112233445566778899aabbccddeeff",
+    ):
+        assert words in parsed.text
+
+
+def test_every_stage_and_every_arrow_is_told(parsed):
+    for words in ("evaluate@gan", "evaluate@vae", "train_vae feeds evaluate@vae.", "prepare feeds train_gan."):
+        assert words in parsed.text
+
+
+def test_the_page_says_that_its_distances_are_not_inception_fid(parsed):
+    assert parsed.text.count("not comparable with Inception-FID") >= 2
+
+
+def test_marks_stand_where_the_numbers_are(html):
+    """Fréchet distance 22.81 between floor 3.114 and ceiling 1210.5, in per cent of a logarithmic scale."""
+    card = html[html.index("<h3>Fréchet distance</h3>") :].split("</article>")[0]
+    assert re.findall(r"width: ([\d.]+)%", card) == ["33.39", "49.99"]
+    assert "floor 3.114" in card
+    assert "ceiling 1,210" in card
+
+
+def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change, drawn):
+    evil = '<script>alert("&1")</script>'
+    root = workspace()
+    change(root / "metrics/prepare.json", title=evil, source=evil, files={evil: evil})
+    dvc_yaml = (root / "dvc.yaml").read_text(encoding="utf-8")
+    (root / "dvc.yaml").write_text(dvc_yaml.replace("  report:", "  <b>report</b>:"), encoding="utf-8")
+    seen = Page(render(root, drawn, data__path=evil, tracking__experiment='"><img src=http://x>'))
+    assert not seen.all("script")
+    assert all(picture["src"].startswith("data:") for picture in seen.all("img"))
+    assert seen.text.count(evil) >= 5
+    assert "<b>report</b>" in seen.text
+
+
+def test_equal_input_gives_an_equal_page(finished, drawn, html):
+    assert render(finished, drawn) == html
+
+
+def test_the_page_tells_nothing_about_the_machine(finished, html):
+    assert str(finished) not in html
+    assert str(Path.home()) not in html
+
+
+def test_another_number_of_classes_and_another_size_appear(workspace, drawn):
+    seen = Page(render(workspace(classes=4, side=16, epochs=1), drawn))
+    assert "16 × 16 pixels, one of 4 classes" in seen.text
+    assert "4: clear images of all classes" in seen.text

@@ -1,0 +1,69 @@
+"""Reading what the stages left behind."""
+
+import pytest
+
+from genbalance.errors import UserError
+from genbalance.reporting.headline import HEADLINE, headline
+from genbalance.reporting.results import FILMS, METRICS, PICTURES, TABLES, read_results
+
+FILES = [
+    *[f"metrics/{name}.json" for name in METRICS],
+    *[f"artifacts/{name}.csv" for name in TABLES],
+    *[f"metrics/{name}.png" for name in PICTURES],
+]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_missing_file_is_named_in_one_line_that_says_what_to_do(workspace, file):
+    root = workspace()
+    (root / file).unlink()
+    with pytest.raises(UserError) as told:
+        read_results(root)
+    assert file in str(told.value)
+    assert "dvc repro" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("folder", FILMS)
+def test_a_film_without_frames_is_named(workspace, folder):
+    root = workspace()
+    for frame in (root / "artifacts" / folder).iterdir():
+        frame.unlink()
+    with pytest.raises(UserError, match=folder):
+        read_results(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("latent\n1\n", "no column 'kl'"), ("latent,kl\n", "no rows"), ("latent,kl\n1\n", "not a number")],
+)
+def test_a_table_that_lacks_something_is_named(workspace, text, told):
+    root = workspace()
+    (root / "artifacts/train_vae/kl_per_latent.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"kl_per_latent\.csv: .*{told}"):
+        read_results(root)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_metrics_that_are_no_object_are_named(workspace, text):
+    root = workspace()
+    (root / "metrics/train_gan.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"metrics/train_gan\.json"):
+        read_results(root)
+
+
+def test_the_headline_has_every_number_that_the_parent_run_shows(finished):
+    numbers = headline(read_results(finished))
+    assert set(numbers) == set(HEADLINE)
+    assert numbers["test_accuracy"] == 0.978
+    assert numbers["gan_fd_test"] == 22.81
+    assert numbers["vae_fd_test"] == 61.37
+    assert numbers["vae_active_units"] == 5
+
+
+@pytest.mark.parametrize(("stage", "key"), sorted(set(HEADLINE.values())))
+def test_a_headline_metric_that_is_missing_is_named(workspace, change, stage, key):
+    root = workspace()
+    change(root / f"metrics/{stage}.json", **{key: None})
+    with pytest.raises(UserError, match=rf"metrics/{stage}\.json: {key}"):
+        headline(read_results(root))

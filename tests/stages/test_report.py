@@ -1,0 +1,62 @@
+"""The report stage, without the tracker."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from genbalance.errors import UserError
+from genbalance.params import read_params
+from genbalance.reporting.headline import HEADLINE
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def load(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), REPOSITORY / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Recorder:
+    """Stands for the tracked run."""
+
+    def __init__(self):
+        self.artifacts, self.headlines = [], []
+
+    def artifact(self, path, folder=""):
+        self.artifacts.append((path, folder, path.exists()))
+
+    def headline(self, values):
+        self.headlines.append(dict(values))
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    load("tests/reporting/conftest.py").write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_report_is_a_page_and_its_figures_and_completes_the_parent_run(workspace):
+    run = Recorder()
+    load("stages/report.py").main(read_params(), run)
+    files = {str(path.relative_to(workspace / "reports")) for path in (workspace / "reports").rglob("*.*")}
+    assert "index.html" in files
+    assert {"figures/gan_losses.png", "figures/vae_terms_dark.png"} <= files
+    assert run.artifacts == [(Path("reports"), "report", True)]
+    assert [set(values) for values in run.headlines] == [set(HEADLINE)]
+
+
+def test_missing_metrics_leave_the_former_report_as_it_was(workspace):
+    (workspace / "reports").mkdir()
+    (workspace / "reports" / "index.html").write_text("former", encoding="utf-8")
+    (workspace / "metrics" / "evaluate_vae.json").unlink()
+    run = Recorder()
+    with pytest.raises(UserError, match=r"metrics/evaluate_vae\.json: .*dvc repro"):
+        load("stages/report.py").main(read_params(), run)
+    assert [path.name for path in (workspace / "reports").iterdir()] == ["index.html"]
+    assert (workspace / "reports" / "index.html").read_text(encoding="utf-8") == "former"
+    assert run.artifacts == run.headlines == []
