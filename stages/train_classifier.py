@@ -1,0 +1,87 @@
+"""data/prepared → models/classifier.safetensors: the judge, whose penultimate layer the evaluation measures with.
+
+Also curves, the confusion matrix (artifacts/train_classifier) and metrics/train_classifier.json.
+"""
+
+from pathlib import Path
+
+from genbalance.params import Params
+from genbalance.stage import execute, publish
+from genbalance.tracking import Run
+
+OUT = Path("artifacts/train_classifier")
+
+
+def main(params: Params, run: Run) -> None:
+    """Trains with augmentation, keeps the epoch that reads the validation images best, tests that one."""
+    import pandas as pd
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from genbalance import training, weights
+    from genbalance.augmentation import shift_and_rotate
+    from genbalance.compute import generator, initialised, set_up, upload
+    from genbalance.data import prepared
+    from genbalance.data.pixels import standardized
+    from genbalance.evaluation.calibration import reading_quality
+    from genbalance.evaluation.features import in_blocks
+    from genbalance.files import whole_folder
+    from genbalance.history import History
+    from genbalance.models.classifier import Classifier
+    from genbalance.progress import EpochMeter
+    from genbalance.tables import save_csv
+
+    knobs = params.classifier
+    device = set_up(params.compute, params.seed, "train_classifier")
+    digits = prepared.load(Path("data/prepared"))
+    training.check_batch_size("classifier.batch_size", knobs.batch_size, len(digits.train))
+    pixels = standardized(digits.mean, digits.std)
+    train, val, test = (upload(s.images, pixels, device) for s in (digits.train, digits.val, digits.test))
+    labels = torch.from_numpy(digits.train.labels).to(device)
+    val_labels = torch.from_numpy(digits.val.labels)
+
+    config = {"size": digits.height, "classes": digits.classes, "width": knobs.width}
+    model = initialised(lambda: Classifier(**config), params.seed, "classifier/init", device)
+    optimizer = torch.optim.AdamW(model.parameters(), knobs.learning_rate, weight_decay=knobs.weight_decay)
+    updates = knobs.epochs * (len(train) // knobs.batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, knobs.learning_rate, total_steps=updates + 1)
+    order = generator(params.seed, "classifier/order", device)
+    noise = generator(params.seed, "classifier/augmentation", device)
+
+    def loss(batch: torch.Tensor) -> training.Scalars:
+        images = shift_and_rotate(train[batch], knobs.shift, knobs.rotation, noise)
+        return {"train_loss": cross_entropy(model(images), labels[batch])}
+
+    phases = [training.Phase("classifier", model, optimizer, "train_loss", loss)]
+    history, best_accuracy, best_loss = History(run), -1.0, float("inf")
+    with EpochMeter("train_classifier", knobs.epochs, len(train)) as meter:
+        for epoch in range(1, knobs.epochs + 1):
+            model.train()
+            with meter.epoch(epoch):
+                for scalars in training.steps(phases, training.batches(len(train), knobs.batch_size, order)):
+                    schedule.step()
+                    meter.add(scalars, images=knobs.batch_size)
+            model.eval()
+            logits = in_blocks(model, val)
+            val_loss = cross_entropy(logits, val_labels).item()
+            val_accuracy = (logits.argmax(dim=1) == val_labels).double().mean().item()
+            row = {"train_loss": meter.means()["train_loss"], "val_loss": val_loss, "val_accuracy": val_accuracy}
+            history.add(epoch, row)
+            run.log({"images_per_second": meter.images_per_second}, step=epoch)
+            meter.line({"val_loss": val_loss, "val_accuracy": val_accuracy})
+            if (-val_accuracy, val_loss) < (-best_accuracy, best_loss):
+                best_accuracy, best_loss, best_epoch, best = val_accuracy, val_loss, epoch, weights.snapshot(model)
+
+    model.load_state_dict(best)
+    quality, predicted = reading_quality(in_blocks(model, test), digits.test.labels)
+    weights.save(Path("models/classifier.safetensors"), config, best)
+    with whole_folder(OUT) as folder:
+        history.save(folder / "curves.csv")
+        confusion = pd.DataFrame({"actual": digits.test.labels, "predicted": predicted})
+        save_csv(folder / "confusion.csv", confusion)
+    run.artifact(OUT)
+    publish(run, "train_classifier", {"best_epoch": best_epoch, "val_accuracy": best_accuracy} | quality)
+
+
+if __name__ == "__main__":
+    execute("train_classifier", main)

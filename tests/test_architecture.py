@@ -1,0 +1,151 @@
+"""The house rules: which way imports point, and that dvc.yaml declares all that a stage reaches and reads."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from genbalance.params import Params, read_yaml
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+MODULES = {
+    ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): path for path in SRC.rglob("*.py")
+}
+HARMLESS = ("genbalance.tracking", "genbalance.params")  # cannot change a result: see dvc.yaml
+PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
+STAGES = [
+    (name, model)
+    for name, stage in PIPELINE.items()
+    for model in (stage["matrix"]["model"] if "matrix" in stage else [""])
+]
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """The dotted names that a file imports anywhere in it, functions included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def own(path: Path) -> set[str]:
+    """The modules of the package that a file imports, packages on the way included."""
+    hits = {name for name in imported(path) if name in MODULES}
+    return hits | {name.rsplit(".", 1)[0] for name in hits if "." in name}
+
+
+def reached(path: Path, through: tuple[str, ...] = ()) -> set[str]:
+    """The modules that a file reaches over all imports, not looking behind those of ``through``."""
+    found: set[str] = set()
+    waiting = own(path)
+    while waiting:
+        module = waiting.pop()
+        if module not in found and not module.startswith(through or ("-",)):
+            found.add(module)
+            waiting |= own(MODULES[module])
+    return found
+
+
+def package(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def within(*packages: str) -> Iterator[tuple[str, Path]]:
+    return ((m, path) for m, path in MODULES.items() if package(m) in {f"genbalance.{name}" for name in packages})
+
+
+def stage_program(name: str, model: str) -> Path:
+    command = PIPELINE[name]["cmd"].replace("${item.model}", model)
+    return ROOT / command.split()[-1]
+
+
+def test_the_package_never_imports_a_stage() -> None:
+    assert not {m for m, path in MODULES.items() for name in imported(path) if name.split(".")[0] == "stages"}
+
+
+@pytest.mark.parametrize(
+    ("library", "home"), [("mlflow", "genbalance.tracking"), ("ruamel", "genbalance.params"), ("yaml", "nowhere")]
+)
+def test_a_tool_is_imported_in_its_own_place_alone(library: str, home: str) -> None:
+    places = {m for m, path in MODULES.items() for name in imported(path) if name.split(".")[0] == library}
+    assert {package(place) for place in places} <= {home}
+    assert bool(places) == (home != "nowhere")
+
+
+def test_tracking_and_reporting_reach_no_torch() -> None:
+    for module, path in within("tracking", "reporting"):
+        for behind in {module} | reached(path):
+            assert not {n for n in imported(MODULES[behind]) if n.split(".")[0].startswith("torch")}, (module, behind)
+
+
+def test_models_objectives_training_and_evaluation_do_not_know_one_another() -> None:
+    rooms = {"models", "objectives", "training", "evaluation"}
+    for room in rooms:
+        for module, path in within(room):
+            others = {package(name) for name in own(path)} & {f"genbalance.{other}" for other in rooms - {room}}
+            assert not others, module
+
+
+def test_data_reaches_nothing_that_is_made_of_it() -> None:
+    for module, path in within("data"):
+        above = {"models", "objectives", "training", "evaluation", "reporting", "tracking", "stage"}
+        assert not {package(name) for name in reached(path)} & {f"genbalance.{name}" for name in above}, module
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    for module in MODULES:
+        seen, waiting = set(), [module]
+        while waiting:
+            behind = {name for name in imported(MODULES[waiting.pop()]) if name in MODULES} - seen
+            assert module not in behind, module
+            seen |= behind
+            waiting += behind
+
+
+def test_nothing_reads_or_writes_a_pickle() -> None:
+    for path in [*MODULES.values(), *(ROOT / "stages").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        assert not {"pickle", "joblib", "shelve", "dill", "cloudpickle"} & {n.split(".")[0] for n in imported(path)}
+        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        assert not {"torch.save", "torch.load"} & calls, path
+
+
+@pytest.mark.parametrize(("name", "model"), STAGES)
+def test_a_stage_declares_every_file_that_it_reaches(name: str, model: str) -> None:
+    program = stage_program(name, model)
+    files = {MODULES[module] for module in reached(program, through=HARMLESS)}
+    files = {program, *(file for file in files if file.name != "__init__.py")}  # those hold docstrings alone
+    deps = [ROOT / str(dep).replace("${item.model}", model) for dep in PIPELINE[name]["deps"]]
+    undeclared = {f for f in files if not any(f == dep or dep in f.parents for dep in deps)}
+    assert not {str(file.relative_to(ROOT)) for file in undeclared}
+
+
+@pytest.mark.parametrize(("name", "model"), STAGES)
+def test_every_declared_source_file_exists(name: str, model: str) -> None:
+    for dep in PIPELINE[name]["deps"]:
+        if dep.startswith(("src/", "stages/")):
+            assert (ROOT / dep.replace("${item.model}", model)).exists(), dep
+
+
+@pytest.mark.parametrize(("name", "model"), STAGES)
+def test_a_stage_reads_the_params_that_it_declares(name: str, model: str) -> None:
+    read: set[str] = set()
+    for node in ast.walk(ast.parse(stage_program(name, model).read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params":
+            read.add(node.attr)
+    if "flat" in read:  # the report tells them all
+        read = set(Params.model_fields) - {"tracking"}
+    assert {key.removesuffix("_") for key in read} == set(PIPELINE[name]["params"])
+
+
+def test_package_files_hold_docstrings_and_names_alone() -> None:
+    for path in SRC.rglob("__init__.py"):
+        for node in ast.parse(path.read_text()).body:
+            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert is_docstring or isinstance(node, ast.ImportFrom | ast.Assign), path

@@ -1,0 +1,156 @@
+"""The whole pipeline through real DVC, in fresh repositories, on a few hundred of the bundled digits."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan", "evaluate@vae", "report"]
+SMALL = {
+    r"limit: null": "limit: 400",
+    r"epochs: \d+": "epochs: 2",
+    r"samples: \d+": "samples: 100",
+    r"kid_subset_size: \d+": "kid_subset_size: 40",
+    r"width: 512": "width: 64",
+}
+
+
+def environment() -> dict[str, str]:
+    """As a user's shell with the project's environment activated, and without what this test run brought along."""
+    foreign = ("DVC_", "MLFLOW_", "PYTEST_", "GIT_", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return kept | identity | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
+
+
+def call(repository: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=repository, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def stages_run(output: str) -> list[str]:
+    return re.findall(r"Running stage '(.+?)'", output)
+
+
+def fresh_repository(place: Path) -> Path:
+    """What git would clone of the project as it stands, with params.yaml made small, as a commit of its own."""
+    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place / name)
+    text = (place / "params.yaml").read_text()
+    for pattern, small in SMALL.items():
+        text, changes = re.subn(pattern, small, text)
+        assert changes, pattern
+    (place / "params.yaml").write_text(text)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "small"]):
+        call(place, "git", *command)
+    return place
+
+
+def contents(repository: Path) -> dict[str, str]:
+    """The md5 of dvc.lock and of every file of metrics/ and of the report."""
+    files = [repository / "dvc.lock", *(repository / "metrics").rglob("*"), *(repository / "reports").rglob("*")]
+    return {
+        str(file.relative_to(repository)): hashlib.md5(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file() and file.name != ".gitignore"
+    }
+
+
+def runs(repository: Path) -> tuple[list[dict], list[dict]]:
+    """The parents and the children in the repository's own store."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{repository / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("genbalance")
+    found = [
+        {
+            "id": run.info.run_id,
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "parent": run.data.tags.get("mlflow.parentRunId"),
+            "params": run.data.params,
+            "metrics": run.data.metrics,
+        }
+        for run in client.search_runs([experiment.experiment_id])
+    ]
+    return [r for r in found if not r["parent"]], [r for r in found if r["parent"]]
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    repository = fresh_repository(tmp_path_factory.mktemp("first"))
+    output = call(repository, "dvc", "repro")
+    call(repository, "git", "add", "-A")
+    call(repository, "git", "commit", "-qm", "reproduced")
+    return repository, output
+
+
+def test_every_stage_runs_and_nothing_is_left_to_do(reproduced: tuple[Path, str]) -> None:
+    repository, output = reproduced
+    assert sorted(stages_run(output)) == sorted(EVERY)
+    assert "up to date" in call(repository, "dvc", "status")
+    assert not stages_run(call(repository, "dvc", "repro"))
+    assert not call(repository, "git", "status", "--porcelain")
+
+
+def test_every_stage_is_a_run_and_the_parent_is_complete(reproduced: tuple[Path, str]) -> None:
+    parents, children = runs(reproduced[0])
+    (parent,) = parents
+    assert sorted(child["name"] for child in children) == sorted(name.replace("@", "_") for name in EVERY)
+    assert {run["status"] for run in [parent, *children]} == {"FINISHED"}
+    assert {"lambda", "beta", "seed", "data.source"} <= parent["params"].keys()
+    assert {"gan_fd_test", "vae_fd_test", "vae_nelbo", "test_accuracy"} <= parent["metrics"].keys()
+
+
+def test_another_clone_gives_the_same_bytes(reproduced: tuple[Path, str], tmp_path: Path) -> None:
+    again = fresh_repository(tmp_path)
+    call(again, "dvc", "repro")
+    first = contents(reproduced[0])
+    assert "dvc.lock" in first
+    assert "reports/index.html" in first
+    assert contents(again) == first
+
+
+@pytest.mark.parametrize(("coefficient", "model"), [("beta=4", "vae"), ("lambda=0.5", "gan")])
+def test_a_coefficient_reruns_its_own_model_alone(reproduced: tuple[Path, str], coefficient: str, model: str) -> None:
+    repository, _ = reproduced
+    output = call(repository, "dvc", "exp", "run", "-n", f"only-{model}", "-S", coefficient)
+    assert stages_run(output) == [f"train_{model}", f"evaluate@{model}", "report"]
+    call(repository, "git", "checkout", "-q", ".")
+    (parent,) = [run for run in runs(repository)[0] if run["name"] == f"only-{model}"]
+    key, value = coefficient.split("=")
+    assert float(parent["params"][key]) == float(value)
+    assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
+
+
+def test_queued_experiments_run_their_own_code_and_land_in_the_store_at_the_root(reproduced: tuple[Path, str]) -> None:
+    repository, _ = reproduced
+    # code of the snapshot alone: the workspace goes back to the committed file before the workers start
+    stage = repository / "stages" / "train_vae.py"
+    committed = stage.read_text()
+    stage.write_text(
+        committed.replace("knobs, seed, beta =", 'run.log({"of_the_snapshot": 1.0})\n    knobs, seed, beta =')
+    )
+    call(repository, "dvc", "exp", "run", "--queue", "-n", "sweep", "-S", "beta=0.5,2,8")
+    stage.write_text(committed)
+    call(repository, "dvc", "exp", "run", "--run-all", "--jobs", "2")
+
+    parents, children = runs(repository)
+    swept = [run for run in parents if run["name"].startswith("sweep-")]
+    assert sorted(float(run["params"]["beta"]) for run in swept) == [0.5, 2.0, 8.0]
+    for parent in swept:
+        members = {run["name"]: run for run in children if run["parent"] == parent["id"]}
+        assert set(members) == {"train_vae", "evaluate_vae", "report"}
+        assert {run["status"] for run in [parent, *members.values()]} == {"FINISHED"}
+        assert members["train_vae"]["metrics"]["of_the_snapshot"] == 1.0
+        assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
