@@ -13,7 +13,7 @@ OUT = Path("artifacts/train_classifier")
 
 
 def main(params: Params, run: Run) -> None:
-    """Trains with augmentation, keeps the epoch that reads the validation images best, tests that one."""
+    """Trains with augmentation, keeps the epoch with the least validation loss, tests that one."""
     import pandas as pd
     import torch
     from torch.nn.functional import cross_entropy
@@ -53,7 +53,7 @@ def main(params: Params, run: Run) -> None:
         return {"train_loss": cross_entropy(model(images), labels[batch])}
 
     phases = [training.Phase("classifier", model, optimizer, "train_loss", loss)]
-    history, best_accuracy, best_loss = History(run), -1.0, float("inf")
+    history, best_loss = History(run), float("inf")
     with EpochMeter("train_classifier", knobs.epochs, len(train)) as meter:
         for epoch in range(1, knobs.epochs + 1):
             model.train()
@@ -69,7 +69,7 @@ def main(params: Params, run: Run) -> None:
             history.add(epoch, row)
             run.log({"images_per_second": meter.images_per_second}, step=epoch)
             meter.line({"val_loss": val_loss, "val_accuracy": val_accuracy})
-            if (-val_accuracy, val_loss) < (-best_accuracy, best_loss):
+            if val_loss < best_loss:
                 best_accuracy, best_loss, best_epoch, best = val_accuracy, val_loss, epoch, weights.snapshot(model)
 
     model.load_state_dict(best)

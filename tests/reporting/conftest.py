@@ -129,7 +129,8 @@ def write(root, classes=10, side=8, epochs=3):
         | {"distortion": 76.1, "mse": 0.00933, "psnr": 20.71, "ssim": 0.8812, "classifier_agreement": 0.957}
         | {"active_units": 5},
     )
-    (root / "dvc.yaml").write_text(DVC_YAML, encoding="utf-8")
+    (root / "docs").mkdir()
+    (root / "docs" / "pipeline.yaml").write_text(DVC_YAML, encoding="utf-8")
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
 
 

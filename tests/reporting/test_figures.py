@@ -23,7 +23,7 @@ results, out = read_results(Path()), Path(sys.argv[1])
 drawn = figures(results)
 for name, image in drawn.items():
     (out / name).write_bytes(image)
-html = page(results, read_params().flat(), read_yaml(Path("dvc.yaml")), drawn)
+html = page(results, read_params().flat(), read_yaml(Path("docs/pipeline.yaml")), drawn)
 (out / "index.html").write_text(html, encoding="utf-8")
 assert "torch" not in sys.modules
 """
@@ -45,7 +45,7 @@ def test_another_process_with_another_matplotlibrc_makes_the_same_bytes(finished
     )
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == drawn
     html = page(
-        read_results(finished), read_params(finished / "params.yaml").flat(), read_yaml(finished / "dvc.yaml"), drawn
+        read_results(finished), read_params(finished / "params.yaml").flat(), read_yaml(finished / "docs/pipeline.yaml"), drawn
     )
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == html
 

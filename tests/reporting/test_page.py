@@ -56,7 +56,7 @@ def drawn(finished):
 
 def render(root, drawn, **params):
     values = read_params(root / "params.yaml").flat() | {key.replace("__", "."): v for key, v in params.items()}
-    return page(read_results(root), values, read_yaml(root / "dvc.yaml"), drawn)
+    return page(read_results(root), values, read_yaml(root / "docs/pipeline.yaml"), drawn)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +160,8 @@ def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change,
     evil = '<script>alert("&1")</script>'
     root = workspace()
     change(root / "metrics/prepare.json", title=evil, source=evil, files={evil: evil})
-    dvc_yaml = (root / "dvc.yaml").read_text(encoding="utf-8")
-    (root / "dvc.yaml").write_text(dvc_yaml.replace("  report:", "  <b>report</b>:"), encoding="utf-8")
+    dvc_yaml = (root / "docs/pipeline.yaml").read_text(encoding="utf-8")
+    (root / "docs/pipeline.yaml").write_text(dvc_yaml.replace("  report:", "  <b>report</b>:"), encoding="utf-8")
     seen = Page(render(root, drawn, data__path=evil, tracking__experiment='"><img src=http://x>'))
     assert not seen.all("script")
     assert all(picture["src"].startswith("data:") for picture in seen.all("img"))

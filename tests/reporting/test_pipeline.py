@@ -12,7 +12,7 @@ from genbalance.reporting.pipeline import arrows, stages
 
 @pytest.fixture
 def nodes(finished):
-    return stages(read_yaml(finished / "dvc.yaml"))
+    return stages(read_yaml(finished / "docs/pipeline.yaml"))
 
 
 def test_a_matrix_is_one_stage_a_member_named_as_dvc_names_it(nodes):

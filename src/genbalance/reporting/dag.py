@@ -12,15 +12,18 @@ LINE = 20  # letters of the small text in a box
 
 @dataclass(frozen=True)
 class Box:
-    """A stage's place: its upper left corner."""
+    """A stage's place: its upper left corner; ``reads_all`` where it depends on whatever any stage depends on."""
 
     stage: Stage
     x: float
     y: float
+    reads_all: bool
 
     @property
     def lines(self) -> list[str]:
         """What the stage depends on, in lines that fit the box."""
+        if self.reads_all:
+            return ["every parameter"]
         text = " · ".join(self.stage.knobs)
         width = LINE if len(text) <= LINE else max(LINE // 2, len(text) // 2 + 4)  # two lines of like length
         return [line.strip(" ·") for line in textwrap.wrap(text, width)]
@@ -56,8 +59,12 @@ def drawing(nodes: Sequence[Stage]) -> Drawing:
         x2 += 18 * (sources.index(a) - (len(sources) - 1) / 2)
         bend = (y2 - y1) * 0.55
         paths.append(f"M{x1:.1f} {y1:.1f}C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}")
+    every = {knob for node in nodes for knob in node.knobs}
     return Drawing(
-        tuple(Box(by_name[name], centre[name] - WIDTH / 2, top[name]) for name in ordered),
+        tuple(
+            Box(by_name[name], centre[name] - WIDTH / 2, top[name], len(every) > 1 and every == {*by_name[name].knobs})
+            for name in ordered
+        ),
         tuple(paths),
         tuple(links),
         width,

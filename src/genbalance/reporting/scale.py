@@ -44,7 +44,7 @@ def position(value: float, floor: float, ceiling: float) -> float:
     A floor that is no positive number has no logarithm: the scale then begins four decades below the ceiling.
     """
     start = floor if floor > 0 else ceiling * 10**-DECADES
-    if not 0 < start < ceiling:  # real images measure no better than noise: nothing lies between
+    if not 0 < start < ceiling:  # real images measure no better than the mean image: nothing lies between
         return 0.0 if value <= floor else 100.0
     return 100 * min(1.0, math.log(max(value, start) / start) / math.log(ceiling / start))
 

@@ -12,18 +12,18 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the comparison: the number of each model, and what real images and noise get."""
+    """A row of the comparison: the number of each model, and what real images and the mean image get."""
 
     label: str
     better: str
     gan: str
     vae: str
     real: str = NONE
-    noise: str = NONE
+    mean_image: str = NONE
 
 
 def comparison(results: Results) -> list[Line]:
-    """GAN and VAE side by side, with the floor (real images) and the ceiling (noise) where there are such."""
+    """GAN and VAE side by side, with the floor (real images) and the ceiling (the mean image) where there are such."""
 
     def of(model: str, key: str, digits: int = 4) -> str:
         return number(results.number(f"evaluate_{model}", key), digits)
