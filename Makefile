@@ -1,10 +1,13 @@
 # Each target sets up what it needs. `make` alone tells what there is.
 PYTHON ?= python3
 BIN := .venv/bin
+PACKAGES := .venv/.packages
 READY := .venv/.ready
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
+
+# as in the activated environment; the rules that make it take the machine's own Python
+IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro test lint ui report bench clean
@@ -14,34 +17,38 @@ help: ## this list
 
 setup: $(READY) ## make .venv with the pinned packages and the project itself
 
-$(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; found " + sys.version.split()[0])'
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+$(READY): $(PACKAGES) pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-	@echo 'export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true' >> $(BIN)/activate
 	@touch $(READY)
 
+$(PACKAGES): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	@echo 'export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true' >> $(BIN)/activate
+	@touch $(PACKAGES)
+
 repro: $(READY) ## run the six stages, those whose inputs changed (dvc repro)
-	@dvc repro
+	@$(IN_ENV) dvc repro
 
 test: $(READY) ## the tests (pytest)
-	@pytest
+	@$(IN_ENV) pytest
 
 lint: $(READY) ## ruff and mypy
-	@ruff check
-	@ruff format --check
-	@mypy
+	@$(IN_ENV) ruff check
+	@$(IN_ENV) ruff format --check
+	@$(IN_ENV) mypy
 
 ui: $(READY) ## the runs in the browser (mlflow ui)
-	@mlflow ui
+	@$(IN_ENV) mlflow ui
 
 report: $(READY) ## run the stages up to the report and name the page
-	@dvc repro report
+	@$(IN_ENV) dvc repro report
 	@echo "reports/index.html"
 
 bench: $(READY) ## speed, as ratios against references in the same run
-	@PYTHONPATH=src python benchmarks/speed.py
+	@$(IN_ENV) dvc repro --quiet prepare
+	@$(IN_ENV) PYTHONPATH=src python benchmarks/speed.py
 
 clean: ## remove the environment, outs and caches; the runs in mlflow.db stay
 	rm -rf .venv models artifacts reports data/prepared .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache

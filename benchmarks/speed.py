@@ -37,7 +37,8 @@ class Pictures(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """Pixels [1, S, S] in [0, 1]."""
-        return to_tensor(self.pictures[index])
+        pixels: torch.Tensor = to_tensor(self.pictures[index])
+        return pixels
 
 
 def trainers(params: Params) -> tuple[Callable[[], None], Callable[[], None], int]:
@@ -77,6 +78,8 @@ def seconds(work: Callable[[], None]) -> float:
     """Of one call."""
     begun = time.perf_counter()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - begun
 
 

@@ -6,6 +6,7 @@ from genbalance.params import Params
 from genbalance.stage import execute, publish
 from genbalance.tracking import Run
 
+DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_gan")
 
 
@@ -26,7 +27,8 @@ def main(params: Params, run: Run) -> None:
     from genbalance.tables import save_csv
 
     device = set_up(params.compute, params.seed, "evaluate_gan")
-    digits = prepared.load(Path("data/prepared"))
+    digits = prepared.load(DIGITS)
+    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     classifier = weights.load(Path("models/classifier.safetensors"), Classifier, device)
     model = weights.load(Path("models/gan.safetensors"), build_generator, device)
 

@@ -1,6 +1,5 @@
 """data.source → data/prepared (uint8 digits in three splits, their normalization) and metrics/prepare.json."""
 
-import hashlib
 from pathlib import Path
 
 from genbalance.params import Params
@@ -24,19 +23,9 @@ def main(params: Params, run: Run) -> None:
     digits = prepared.Prepared(train, val, test, params.data.source, source.title, source.classes, mean, std)
     prepared.save(digits, OUT)
 
-    profile = {
-        "train": len(train),
-        "val": len(val),
-        "test": len(test),
-        "classes": digits.classes,
-        "height": digits.height,
-        "width": digits.width,
-        "mean": mean,
-        "std": std,
-    }
-    publish(run, "prepare", {"source": digits.source, "title": digits.title} | profile | {"files": source.files})
-    digest = hashlib.md5((OUT / prepared.TENSORS).read_bytes(), usedforsecurity=False).hexdigest()
-    run.dataset(digits.source, digest, digits.title, profile)
+    told = {"source": digits.source, "title": digits.title}
+    publish(run, "prepare", told | digits.profile | {"files": source.files})
+    run.dataset(digits.source, prepared.digest(OUT), digits.title, digits.profile)
     run.image("digits", per_class(train, digits.classes, GRID_COLUMNS), step=0)
 
 

@@ -24,6 +24,7 @@ def main(params: Params, run: Run) -> None:
     numbers = headline(results)
     drawn = figures(results)
     told = {name: value for name, value in params.flat().items() if not name.startswith("tracking.")}
+    told["data.path"] = Path(params.data.path).name  # where somebody's own files lie is nobody's business
     html = page(results, told, read_yaml(PIPELINE), drawn)
     with whole_folder(OUT) as folder:
         (folder / "figures").mkdir()
@@ -32,6 +33,7 @@ def main(params: Params, run: Run) -> None:
         (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     run.artifact(OUT, "report")
     run.headline(numbers)
+    print(f"report: {OUT / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from genbalance.params import Params
 from genbalance.stage import execute, publish
 from genbalance.tracking import Run
 
+DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_classifier")
 
 
@@ -33,7 +34,8 @@ def main(params: Params, run: Run) -> None:
 
     knobs = params.classifier
     device = set_up(params.compute, params.seed, "train_classifier")
-    digits = prepared.load(Path("data/prepared"))
+    digits = prepared.load(DIGITS)
+    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     training.check_batch_size("classifier.batch_size", knobs.batch_size, len(digits.train))
     pixels = standardized(digits.mean, digits.std)
     train, val, test = (upload(s.images, pixels, device) for s in (digits.train, digits.val, digits.test))
@@ -54,7 +56,7 @@ def main(params: Params, run: Run) -> None:
 
     phases = [training.Phase("classifier", model, optimizer, "train_loss", loss)]
     history, best_loss = History(run), float("inf")
-    with EpochMeter("train_classifier", knobs.epochs, len(train)) as meter:
+    with EpochMeter("train_classifier", knobs.epochs, training.seen(len(train), knobs.batch_size)) as meter:
         for epoch in range(1, knobs.epochs + 1):
             model.train()
             with meter.epoch(epoch):
@@ -67,7 +69,8 @@ def main(params: Params, run: Run) -> None:
             val_accuracy = (logits.argmax(dim=1) == val_labels).double().mean().item()
             row = {"train_loss": meter.means()["train_loss"], "val_loss": val_loss, "val_accuracy": val_accuracy}
             history.add(epoch, row)
-            run.log({"images_per_second": meter.images_per_second}, step=epoch)
+            grad_norm = meter.means()["grad_norm_classifier"]
+            run.log({"images_per_second": meter.images_per_second, "grad_norm": grad_norm}, step=epoch)
             meter.line({"val_loss": val_loss, "val_accuracy": val_accuracy})
             if val_loss < best_loss:
                 best_accuracy, best_loss, best_epoch, best = val_accuracy, val_loss, epoch, weights.snapshot(model)

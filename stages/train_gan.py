@@ -11,6 +11,7 @@ from genbalance.params import Params
 from genbalance.stage import execute, publish
 from genbalance.tracking import Run
 
+DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_gan")
 SAMPLES = Path("metrics/train_gan_samples.png")
 GRID = 10  # rows and columns
@@ -20,9 +21,10 @@ def main(params: Params, run: Run) -> None:
     """Trains both networks and keeps the generator's moving average."""
     import torch
     from torch.optim import Adam
-    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+    from torch.optim.swa_utils import AveragedModel
 
     from genbalance import pictures, training, weights
+    from genbalance.averaging import moving_average
     from genbalance.compute import generator, initialised, set_up, upload
     from genbalance.data import prepared
     from genbalance.data.pixels import SIGNED
@@ -35,14 +37,15 @@ def main(params: Params, run: Run) -> None:
 
     knobs, seed = params.gan, params.seed
     device = set_up(params.compute, seed, "train_gan")
-    digits = prepared.load(Path("data/prepared"))
+    digits = prepared.load(DIGITS)
+    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     training.check_batch_size("gan.batch_size", knobs.batch_size, len(digits.train))
     real, held_out = (upload(split.images, SIGNED, device) for split in (digits.train, digits.val))
 
     config: dict[str, Any] = {"arch": knobs.arch, "size": digits.height, "latents": knobs.latents, "width": knobs.width}
     g = initialised(lambda: build_generator(**config), seed, "gan/generator", device)
     d = initialised(lambda: build_discriminator(knobs.arch, digits.height, knobs.width), seed, "gan/critic", device)
-    average = AveragedModel(g, multi_avg_fn=get_ema_multi_avg_fn(knobs.ema_decay), use_buffers=True).eval()
+    average = AveragedModel(g, multi_avg_fn=moving_average(knobs.ema_decay), use_buffers=True).eval()
     lr_d, lr_g = objective.step_sizes(knobs.learning_rate, params.lambda_)
     betas = (knobs.adam_beta1, knobs.adam_beta2)
     noise = generator(seed, "gan/noise", device)
@@ -75,7 +78,10 @@ def main(params: Params, run: Run) -> None:
         training.Phase("g", g, Adam(g.parameters(), lr_g, betas), "loss_g", loss_g),
     ]
     history = History(run)
-    with whole_folder(OUT) as folder, EpochMeter("train_gan", knobs.epochs, len(real)) as meter:
+    with (
+        whole_folder(OUT) as folder,
+        EpochMeter("train_gan", knobs.epochs, training.seen(len(real), knobs.batch_size)) as meter,
+    ):
         for epoch in range(1, knobs.epochs + 1):
             with meter.epoch(epoch):
                 for scalars in training.steps(phases, training.batches(len(real), knobs.batch_size, order)):

@@ -11,6 +11,7 @@ from genbalance.params import Params
 from genbalance.stage import execute, publish
 from genbalance.tracking import Run
 
+DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_vae")
 PICTURES = (Path("metrics/train_vae_samples.png"), Path("metrics/train_vae_reconstructions.png"))
 GRID = 10  # rows and columns
@@ -40,7 +41,8 @@ def main(params: Params, run: Run) -> None:
 
     knobs, seed, beta = params.vae, params.seed, params.beta
     device = set_up(params.compute, seed, "train_vae")
-    digits = prepared.load(Path("data/prepared"))
+    digits = prepared.load(DIGITS)
+    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     training.check_batch_size("vae.batch_size", knobs.batch_size, len(digits.train))
     train, val = (upload(split.images, UNIT, device) for split in (digits.train, digits.val))
 
@@ -81,7 +83,10 @@ def main(params: Params, run: Run) -> None:
 
     phases = [training.Phase("vae", model, optimizer, "train_loss", loss)]
     history, best_loss = History(run), float("inf")
-    with whole_folder(OUT) as folder, EpochMeter("train_vae", knobs.epochs, len(train)) as meter:
+    with (
+        whole_folder(OUT) as folder,
+        EpochMeter("train_vae", knobs.epochs, training.seen(len(train), knobs.batch_size)) as meter,
+    ):
         for epoch in range(1, knobs.epochs + 1):
             model.train()
             with meter.epoch(epoch):

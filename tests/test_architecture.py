@@ -76,6 +76,8 @@ def test_the_package_never_imports_a_stage() -> None:
 def test_a_tool_is_imported_in_its_own_place_alone(library: str, home: str) -> None:
     places = {m for m, path in MODULES.items() for name in imported(path) if name.split(".")[0] == library}
     assert {package(place) for place in places} <= {home}
+    for program in (ROOT / "stages").glob("*.py"):
+        assert not {name for name in imported(program) if name.split(".")[0] == library}, program
     assert bool(places) == (home != "nowhere")
 
 

@@ -123,6 +123,12 @@ def test_numbers_are_numbers_as_dvc_spells_them(tmp_path, typed, value):
     assert isinstance(beta, float)
 
 
+def test_a_limit_that_leaves_less_than_a_batch_is_refused_and_one_more_batch_is_not(tmp_path):
+    with pytest.raises(UserError, match=r"classifier\.batch_size is 128 with data\.limit = 140"):
+        read_params(written(tmp_path, with_value({"data.limit": "140"})))
+    assert read_params(written(tmp_path, with_value({"data.limit": "143"}))).data.limit == 143
+
+
 @pytest.mark.parametrize(
     ("key", "typed"),
     [
@@ -131,7 +137,6 @@ def test_numbers_are_numbers_as_dvc_spells_them(tmp_path, typed, value):
         ("seed", "0"),
         ("seed", "4294967295"),
         ("compute.threads", "256"),
-        ("data.limit", "100"),
         ("data.limit", "null"),
         ("classifier.rotation", "0"),
         ("gan.adam_beta1", "0"),

@@ -51,7 +51,7 @@ def fresh_repository(place: Path) -> Path:
     for name in filter(None, listed):
         if (ROOT / name).is_file():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, place / name)
+            shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
     text = (place / "params.yaml").read_text()
     for pattern, small in SMALL.items():
         text, changes = re.subn(pattern, small, text)
@@ -101,6 +101,7 @@ def runs(repository: Path) -> tuple[list[dict], list[dict]]:
             "parent": run.data.tags.get("mlflow.parentRunId"),
             "params": run.data.params,
             "metrics": run.data.metrics,
+            "datasets": {given.dataset.name for given in run.inputs.dataset_inputs},
         }
         for run in client.search_runs([experiment.experiment_id])
     ]
@@ -157,6 +158,7 @@ def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient:
     (parent,) = [run for run in runs(repository)[0] if run["name"] == f"only-{model}"]
     key, value = coefficient.split("=")
     assert float(parent["params"][key]) == float(value)
+    assert parent["datasets"] == {"bundled"}
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genbalance.repository import code_version, root
+from genbalance.repository import root
+from genbalance.tracking.code import code_version
 
 
 @pytest.fixture

@@ -6,20 +6,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Distribution, Normal
+from torch.distributions import Normal
 
+from genbalance.evaluation.features import BLOCK
 from genbalance.models.vae import Vae
 from genbalance.objectives.vae import Terms, binarize, reparameterize, terms
-
-BLOCK = 500  # images at a time when nothing is trained
 
 
 @dataclass(frozen=True)
 class Passage:
-    """What came up on the way: q(z|x), p(x|z) at one z drawn from it, and the objective's terms."""
+    """What came up on the way: q(z|x), and the objective's terms at one z drawn from it."""
 
     posterior: Normal
-    decoded: Distribution
     terms: Terms
 
 
@@ -31,7 +29,7 @@ def pass_through(model: Vae, pixels: Tensor, noise: torch.Generator) -> Passage:
     posterior = model.encode(images)
     epsilon = torch.randn(posterior.mean.shape, generator=noise, device=pixels.device)
     decoded = model.decode(reparameterize(posterior, epsilon))
-    return Passage(posterior, decoded, terms(images, posterior, decoded))
+    return Passage(posterior, terms(images, posterior, decoded))
 
 
 @dataclass(frozen=True)

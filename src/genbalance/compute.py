@@ -41,7 +41,7 @@ def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch
 def initialised(build: Callable[[], M], seed: int, name: str, device: torch.device) -> M:
     """``build()`` with its weights drawn from the stream ``name``; channels last, which convolutions prefer."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, name))
+        torch.default_generator.manual_seed(stream_seed(seed, name))  # the CPU's alone, where modules are built
         module = build()
     return module.to(device).to(memory_format=torch.channels_last)
 

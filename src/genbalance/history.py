@@ -22,14 +22,15 @@ class History:
         self._rows: list[dict[str, float]] = []
 
     def add(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Records ``values`` for ``epoch``."""
+        """Records ``values`` for ``epoch``, fractions with six significant digits."""
         for name, value in values.items():
             if not abs(value) < float("inf"):
                 raise UserError(
                     f"epoch {epoch}: {name} is {value}: the training has diverged; try a smaller learning rate"
                 )
-        self._rows.append({"epoch": epoch} | dict(values))
-        self._run.log(values, step=epoch)
+        rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in values.items()}
+        self._rows.append({"epoch": epoch} | rounded)
+        self._run.log(rounded, step=epoch)
 
     def save(self, path: Path) -> None:
         """Writes the rows as CSV."""

@@ -1,38 +1,9 @@
-"""Where the repository is, and which version of the code runs."""
+"""Where the repository is."""
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-
-DECISIVE = ("params.yaml", "dvc.yaml", "src", "stages")  # what decides results, beside the installed packages
-
-
-@dataclass(frozen=True)
-class CodeVersion:
-    """Which code runs.
-
-    Attributes:
-        commit: the 40 hex digits of HEAD, or "" outside git and before the first commit.
-        changed: files that decide results and differ from that commit, by their paths in the repository, sorted.
-        content: SHA-256 (64 hex digits) of the working directory's parameters, pipeline and code.
-    """
-
-    commit: str
-    changed: tuple[str, ...]
-    content: str
-
-    @property
-    def dirty(self) -> bool:
-        """Whether what runs is something else than what the commit holds."""
-        return bool(self.changed)
-
-    @property
-    def short(self) -> str:
-        """The commit as people write it: 8 digits, with "-dirty" where the files differ."""
-        return (self.commit[:8] or "no-commit") + ("-dirty" if self.dirty else "")
 
 
 def root() -> Path:
@@ -43,37 +14,16 @@ def root() -> Path:
     """
     if original := os.environ.get("DVC_ROOT"):
         return Path(original).resolve()
-    return Path(_git("rev-parse", "--show-toplevel").strip() or ".").resolve()
+    return Path(git("rev-parse", "--show-toplevel").strip() or ".").resolve()
 
 
-def code_version() -> CodeVersion:
-    """The version of the code in the working directory: inside a queued experiment that of its own copy."""
-    return CodeVersion(_git("rev-parse", "--verify", "--quiet", "HEAD").strip(), _changed(), _content())
+def git(*arguments: str, lines: Iterable[str] = ()) -> str:
+    """What a git command prints; nothing where it fails or there is no git.
 
-
-def _changed() -> tuple[str, ...]:
-    """Compares contents. `git status` trusts an index which DVC, in an experiment's copy, leaves saying "unchanged"."""
-    paths = ("--", *DECISIVE, "requirements.txt")
-    tree = _git("ls-tree", "-r", "-z", "HEAD", *paths).split("\0")
-    committed = {name: header.split()[2] for header, _, name in (entry.partition("\t") for entry in tree) if name}
-    listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths).split("\0")
-    here = sorted({name for name in listed if name and Path(name).is_file() and "__pycache__" not in name})
-    hashes = _git("hash-object", "--stdin-paths", lines=here).split()
-    present = dict(zip(here, hashes, strict=True))
-    return tuple(name for name in sorted(committed | present) if committed.get(name) != present.get(name))
-
-
-def _content() -> str:
-    digest = hashlib.sha256()
-    for name in DECISIVE:
-        top = Path(name)
-        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"{path.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-def _git(*arguments: str, lines: Iterable[str] = ()) -> str:
+    Args:
+        arguments: of the command.
+        lines: what it reads.
+    """
     text = "".join(f"{line}\n" for line in lines)
     try:
         return subprocess.run(

@@ -50,7 +50,7 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
 
 
 def publish(run: Run, stage: str, metrics: Mapping[str, Any]) -> None:
-    """One summary, two sinks: ``metrics/<stage>.json`` and the run get exactly the same numbers.
+    """One summary, two sinks: ``metrics/<stage>.json`` and the run get exactly the same numbers; a line tells them.
 
     Args:
         run: gets every number, under dotted names; texts stay in the file.
@@ -63,6 +63,8 @@ def publish(run: Run, stage: str, metrics: Mapping[str, Any]) -> None:
     summary = {name: _rounded(name, value) for name, value in metrics.items()}
     write_json(METRICS / f"{stage}.json", summary)
     run.log(dict(_numbers(summary)))
+    told = (f"{name} {value}" for name, value in summary.items() if not isinstance(value, Mapping))
+    print(f"{stage}: {', '.join(told)}", flush=True)
 
 
 def _share_the_processor() -> None:

@@ -47,6 +47,11 @@ def batches(count: int, size: int, order: torch.Generator) -> Iterator[Tensor]:
         yield permutation[start : start + size]
 
 
+def seen(count: int, size: int) -> int:
+    """How many of ``count`` images an epoch in batches of ``size`` sees."""
+    return count // size * size
+
+
 def steps(phases: Sequence[Phase], indices: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
     """For each batch of image indices an update of each phase in turn; yields their scalars (0-dimensional, on the
     device: reading one waits for it)."""

@@ -1,5 +1,6 @@
 """The prepared digits: what `prepare` writes and every other stage reads."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class Prepared:
         """Pixels."""
         return int(self.train.images.shape[2])
 
+    @property
+    def profile(self) -> dict[str, float]:
+        """How many images a split has, and what they are like."""
+        counts = {part: len(getattr(self, part)) for part in PARTS}
+        return counts | {key: getattr(self, key) for key in ("classes", "height", "width", "mean", "std")}
+
 
 def save(prepared: Prepared, folder: Path) -> None:
     """Writes digits.safetensors and stats.json into ``folder``, whole or not at all, the same bytes every time."""
@@ -63,6 +70,11 @@ def save(prepared: Prepared, folder: Path) -> None:
     with whole_folder(folder) as whole:
         save_file(tensors, whole / TENSORS)
         write_json(whole / STATS, stats)
+
+
+def digest(folder: Path) -> str:
+    """The md5 of the stored images and labels."""
+    return hashlib.md5((folder / TENSORS).read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def load(folder: Path) -> Prepared:

@@ -1,1 +1,1 @@
-"""What the papers minimise, as pure functions of tensors; λ and β appear here and nowhere else."""
+"""What the papers minimise, as pure functions of tensors; λ and β act here and nowhere else."""

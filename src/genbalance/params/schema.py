@@ -132,6 +132,18 @@ class Params(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _batches_fit_the_limit(self) -> "Params":
+        if self.data.limit is not None:
+            most = int(self.data.limit * (1 - self.data.val_fraction))
+            for name, section in (("classifier", self.classifier), ("gan", self.gan), ("vae", self.vae)):
+                if section.batch_size > most:
+                    raise ValueError(
+                        f"{name}.batch_size is {section.batch_size} with data.limit = {self.data.limit}, "
+                        f"which leaves at most {most} images to train on; allowed: at most that"
+                    )
+        return self
+
     def flat(self) -> dict[str, Any]:
         """Every parameter by its dotted key, as `dvc exp run -S` spells it."""
         flat: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from genbalance.params import Params
-from genbalance.repository import CodeVersion
+from genbalance.tracking.code import CodeVersion
 
 PACKAGES = ("torch", "mlflow", "dvc")
 
@@ -20,7 +20,6 @@ def code_tags(code: CodeVersion) -> dict[str, str]:
         "git.changed": " ".join(code.changed)[:5000],
         "dvc.exp.name": os.environ.get("DVC_EXP_NAME", ""),
         "dvc.exp.baseline": os.environ.get("DVC_EXP_BASELINE_REV", ""),
-        "dvc.stage": os.environ.get("DVC_STAGE", ""),
     }
     return {name: value for name, value in tags.items() if value}
 
@@ -28,6 +27,7 @@ def code_tags(code: CodeVersion) -> dict[str, str]:
 def environment_tags(params: Params) -> dict[str, str]:
     """Which program ran, when and on what."""
     return {
+        "dvc.stage": os.environ.get("DVC_STAGE", "none: started by hand"),
         "mlflow.source.name": sys.argv[0],
         "mlflow.source.type": "LOCAL",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genbalance.errors import UserError
 from genbalance.params import Params
-from genbalance.repository import CodeVersion, code_version
+from genbalance.tracking.code import CodeVersion, code_version
 from genbalance.tracking.contact import impatient
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.run import MlflowRun

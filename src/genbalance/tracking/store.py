@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genbalance.errors import UserError
 from genbalance.repository import root
 from genbalance.tracking.contact import SERVERS, URI, impatient, told
 
@@ -96,6 +97,11 @@ def open_store(experiment: str) -> Store:
     with told(uri), impatient():
         client = MlflowClient(tracking_uri=uri)
         if found := client.get_experiment_by_name(experiment):
+            if found.lifecycle_stage == "deleted":
+                raise UserError(
+                    f"tracking.experiment: {experiment!r} was deleted in {uri}; take another name, or "
+                    f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+                )
             return Store(uri, client, found.experiment_id)
         # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy.
         # A server's artifacts are the server's business.
