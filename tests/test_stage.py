@@ -117,7 +117,7 @@ def test_file_and_run_hold_equal_numbers(with_store: Path) -> None:
         "publish(run, 'toy', {'n': 7, 'pi': 3.14159265358979, 'title': 'x', 'per_class': {'0': 1 / 3, '1': 2e-9 / 3}})"
     )
     stdout, stderr = (process := start(with_store, body)).communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (0, "", "")
+    assert (process.returncode, stdout, stderr) == (0, "toy: n 7, pi 3.14159, title x\n", "")
     summary = json.loads((with_store / "metrics/toy.json").read_text())
     assert summary == {"n": 7, "pi": 3.14159, "title": "x", "per_class": {"0": 0.333333, "1": 6.66667e-10}}
     with sqlite3.connect(with_store / "mlflow.db") as store:
