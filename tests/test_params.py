@@ -352,7 +352,8 @@ def test_combinations_that_make_no_sense_are_told_with_all_their_keys(tmp_path, 
     ],
 )
 def test_combinations_at_the_edge_of_sense_are_taken(tmp_path, changes):
-    read_params(written(tmp_path, with_value(changes)))
+    flat = read_params(written(tmp_path, with_value(changes))).flat()
+    assert {key: flat[key] for key in changes} == {key: float(typed) for key, typed in changes.items()}
 
 
 # ── what is no params.yaml at all ────────────────────────────────────────────────────────────────────────────────
