@@ -23,19 +23,19 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation.samples import Bench
     from genbalance.files import whole_folder
     from genbalance.models.classifier import Classifier
-    from genbalance.models.gan import build_generator
+    from genbalance.models.gan import Gan
     from genbalance.tables import save_csv
 
     device = set_up(params.compute, params.seed, "evaluate_gan")
     digits = prepared.load(DIGITS)
     run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     classifier = weights.load(Path("models/classifier.safetensors"), Classifier, device)
-    model = weights.load(Path("models/gan.safetensors"), build_generator, device)
+    model = weights.load(Path("models/gan.safetensors"), Gan, device)
 
     judge = Judge(classifier, standardized(digits.mean, digits.std), device)
     bench = Bench.of(digits, judge, params.evaluate, params.seed)
     z = torch.randn(bench.n, model.latents, generator=generator(params.seed, "evaluate/gan")).to(device)
-    samples = SIGNED.to_uint8(in_blocks(model, z))[:, 0].numpy()
+    samples = SIGNED.to_uint8(in_blocks(model.generator, z))[:, 0].numpy()
     generated = judge.read(samples)
 
     with whole_folder(OUT) as folder:

@@ -1,4 +1,4 @@
-"""data/prepared → models/gan.safetensors: the generator's moving average, which is what samples.
+"""data/prepared → models/gan.safetensors: the generator's moving average, which is what samples, and the discriminator.
 
 L = L_D + λ·L_G, D's step and G's step in turn. Also curves and a grid from the same latents every epoch
 (artifacts/train_gan), metrics/train_gan.json and the last grid beside it.
@@ -97,7 +97,8 @@ def main(params: Params, run: Run) -> None:
             run.image("samples", picture, step=epoch)
         history.save(folder / "curves.csv")
 
-    weights.save(Path("models/gan.safetensors"), config, average.module.state_dict())
+    trained = torch.nn.ModuleDict({"generator": average.module, "discriminator": d})
+    weights.save(Path("models/gan.safetensors"), config, trained.state_dict())
     pictures.save_png(SAMPLES, picture)
     for path in (OUT / "curves.csv", SAMPLES):
         run.artifact(path)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from genbalance.compute import initialised
-from genbalance.models.gan import build_discriminator, build_generator
+from genbalance.models.gan import Gan, build_discriminator, build_generator
 
 SIZES = [8, 17, 20, 28, 32]
 ARCHS = ["mlp", "dcgan"]
@@ -103,3 +103,11 @@ def test_every_weight_takes_part(arch):
         for name, p in module.named_parameters():
             assert p.grad is not None, name
             assert p.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_both_networks_are_what_two_parts_of_one_file_hold(arch):
+    parts = nn.ModuleDict({"generator": g_of(arch, 28), "discriminator": d_of(arch, 28)})
+    whole = Gan(arch, 28, latents=6, width=4)
+    assert whole.state_dict().keys() == parts.state_dict().keys()
+    whole.load_state_dict(parts.state_dict())

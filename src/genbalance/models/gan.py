@@ -125,3 +125,13 @@ def build_generator(arch: str, size: int, latents: int, width: int) -> MlpGenera
 def build_discriminator(arch: str, size: int, width: int) -> nn.Module:
     """The discriminator of ``gan.arch`` for images of ``size`` × ``size``; ``width`` is the DCGAN's."""
     return MlpDiscriminator(size) if arch == "mlp" else DcganDiscriminator(size, width)
+
+
+class Gan(nn.Module):
+    """Generator and discriminator as one file holds them."""
+
+    def __init__(self, arch: str, size: int, latents: int, width: int) -> None:
+        super().__init__()
+        self.latents = latents
+        self.generator = build_generator(arch, size, latents, width)
+        self.discriminator = build_discriminator(arch, size, width)
