@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from genbalance.data.pixels import Pixels
@@ -28,6 +29,8 @@ def set_up(compute: Compute, seed: int, stage: str) -> torch.device:
         raise UserError("compute.device: found 'cuda', but torch sees no GPU here; allowed: auto or cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     torch.set_num_threads(compute.threads)
+    # NumPy's own threads would follow the machine's cores, and its matrices here are too small to gain by them
+    threadpool_limits(1, "blas")
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(stream_seed(seed, f"{stage}/unnamed"))
     return torch.device("cuda" if has_cuda and compute.device != "cpu" else "cpu")

@@ -3,8 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from math import isfinite
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,10 +12,10 @@ from genbalance.errors import UserError
 from genbalance.files import write_json
 from genbalance.params import Params, read_params
 from genbalance.repository import root
+from genbalance.summary import numbers, rounded
 from genbalance.tracking import Run, tracked
 
 METRICS = Path("metrics")
-DIGITS = 6  # significant ones, of a published number
 
 
 def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
@@ -49,22 +48,23 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
         raise SystemExit(130) from None
 
 
-def publish(run: Run, stage: str, metrics: Mapping[str, Any]) -> None:
+def publish(run: Run, stage: str, metrics: Mapping[str, Any], told: Collection[str] | None = None) -> None:
     """One summary, two sinks: ``metrics/<stage>.json`` and the run get exactly the same numbers; a line tells them.
 
     Args:
         run: gets every number, under dotted names; texts stay in the file.
         stage: its name.
         metrics: texts, numbers and mappings of them; fractions are rounded to 6 significant digits.
+        told: the names that the line tells; all that are no mappings, where it is not given.
 
     Raises:
         UserError: a number is NaN or infinite; the text names it.
     """
-    summary = {name: _rounded(name, value) for name, value in metrics.items()}
+    summary = rounded(metrics)
     write_json(METRICS / f"{stage}.json", summary)
-    run.log(dict(_numbers(summary)))
-    told = (f"{name} {value}" for name, value in summary.items() if not isinstance(value, Mapping))
-    print(f"{stage}: {', '.join(told)}", flush=True)
+    run.log(numbers(summary))
+    names = [name for name, value in summary.items() if not isinstance(value, Mapping)] if told is None else told
+    print(f"{stage}: {', '.join(f'{name} {summary[name]}' for name in names)}", flush=True)
 
 
 def _share_the_processor() -> None:
@@ -73,31 +73,6 @@ def _share_the_processor() -> None:
     Read when torch loads; the results do not depend on it."""
     if Path.cwd().resolve() != root().resolve():
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-
-def _rounded(name: str, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _rounded(f"{name}.{key}", part) for key, part in value.items()}
-    value = value.item() if hasattr(value, "item") else value  # of NumPy and torch: a plain number
-    if isinstance(value, float):
-        if not isfinite(value):
-            raise UserError(
-                f"metric {name}: is {value}; allowed: finite numbers; look at the losses in the run's curves"
-            )
-        return float(f"{value:.{DIGITS}g}")
-    if isinstance(value, str | int):
-        return value
-    raise TypeError(f"metric {name}: {type(value).__name__} is neither text nor number")
-
-
-def _numbers(summary: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    numbers: list[tuple[str, float]] = []
-    for name, value in summary.items():
-        if isinstance(value, Mapping):
-            numbers += _numbers(value, f"{prefix}{name}.")
-        elif not isinstance(value, str):
-            numbers.append((f"{prefix}{name}", value))
-    return numbers
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

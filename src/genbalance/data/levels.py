@@ -1,0 +1,78 @@
+"""Arrays of images in any of the usual forms as uint8: what could be meant in two ways is refused, not guessed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genbalance.data.pixels import UNIT
+from genbalance.errors import UserError
+
+TYPES = "uint8 of 0 … 255, bool, or floats in [0, 1]"
+SHAPES = "[n, S, S], [n, 1, S, S] or [n, S, S, 1]"
+BLOCK = 1024  # images converted at a time: bounds the memory
+
+
+def as_images(found: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Images uint8 [n, S, S] out of [n, S, S], [n, 1, S, S] or [n, S, S, 1].
+
+    Integers of 0 … 255 stay as they are, False becomes 0 and True 255, floats in [0, 1] are rounded to 8 bits.
+
+    Args:
+        found: any array.
+        path: the file's name, for the messages.
+
+    Raises:
+        UserError: another shape or type, values outside those ranges or NaN, integers that are all 0 and 1.
+    """
+    images = _square(found, path)
+    match images.dtype.kind:
+        case "b":
+            return np.where(images, np.uint8(255), np.uint8(0))
+        case "i" | "u":
+            return _whole_numbers(images, path)
+        case "f":
+            return _fractions(images, path)
+    raise UserError(f"{path}: found values of type {images.dtype}; allowed: {TYPES}")
+
+
+def _square(found: NDArray[Any], path: Path) -> NDArray[Any]:
+    """``found`` as [n, S, S]."""
+    images = found
+    if found.ndim == 4 and 1 in (found.shape[1], found.shape[3]):
+        images = found[:, 0] if found.shape[1] == 1 else found[..., 0]
+    if images.ndim != 3 or images.shape[1] != images.shape[2]:
+        raise UserError(f"{path}: found the shape [{', '.join(map(str, found.shape))}]; allowed: {SHAPES}, grey")
+    if images.size == 0:
+        raise UserError(f"{path}: found no image; allowed: at least one")
+    return images
+
+
+def _whole_numbers(images: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    low, high = int(images.min()), int(images.max())
+    if low < 0 or high > 255:
+        raise UserError(f"{path}: found whole numbers of {low} … {high}; allowed: {TYPES}")
+    if high == 1:
+        raise UserError(f"{path}: found whole numbers of 0 … 1; allowed: 0 … 255; if 1 is white, multiply by 255")
+    return np.array(images, np.uint8, order="C")  # a copy: the file may be mapped
+
+
+def _fractions(images: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    low, high = float(images.min()), float(images.max())
+    if not np.isfinite([low, high]).all():  # NaN comes through both
+        raise UserError(f"{path}: found NaN or infinite values; allowed: floats in [0, 1]")
+    if low < 0 or high > 1:
+        if low > -0.1 and high < 1.1:  # a resizing's overshoot, a rounding
+            advice = "clip them"
+        elif low >= -1 and high <= 1:
+            advice = "if −1 is black, take (x + 1) / 2"
+        elif low >= 0 and high <= 255:
+            advice = "if 255 is white, divide by 255"
+        else:
+            advice = "bring black to 0 and white to 1"
+        raise UserError(f"{path}: found floats of {low:.8g} … {high:.8g}; allowed: floats in [0, 1]; {advice}")
+    pixels = np.empty(images.shape, np.uint8)
+    for start in range(0, len(images), BLOCK):
+        pixels[start : start + BLOCK] = UNIT.to_uint8(images[start : start + BLOCK])
+    return pixels

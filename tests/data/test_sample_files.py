@@ -1,0 +1,323 @@
+"""Samples on disk, in every form that is taken, and in many that are not."""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
+
+from genbalance.data import sample_files
+from genbalance.data.levels import BLOCK
+from genbalance.errors import UserError
+
+SIDE = 9
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (7, SIDE, SIDE), dtype=np.uint8)
+
+
+@pytest.fixture
+def npy(tmp_path):
+    def write(array, name="samples.npy"):
+        np.save(tmp_path / name, array)
+        return tmp_path / name
+
+    return write
+
+
+def refused(path, *found):
+    with pytest.raises(UserError) as error:
+        sample_files.read(path)
+    told = str(error.value)
+    assert "\n" not in told
+    assert told.startswith(str(path))
+    for part in found:
+        assert part in told, told
+
+
+def same(path, images):
+    found = sample_files.read(path)
+    assert type(found) is np.ndarray
+    assert found.flags.writeable
+    assert found.flags.c_contiguous
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, images)
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "packed npz", "safetensors", "png", "NPY"])
+def test_every_form_gives_the_same_pixels(images, tmp_path, form):
+    path = tmp_path / f"samples.{form.split()[-1]}"
+    match form:
+        case "npy":
+            np.save(path, images)
+        case "NPY":
+            with path.open("wb") as file:
+                np.save(file, images)
+        case "npz":
+            np.savez(path, whatever=images)
+        case "packed npz":
+            np.savez_compressed(path, images)
+        case "safetensors":
+            save_file({"x": images}, path)
+        case "png":
+            path.mkdir()
+            for index, image in enumerate(images):
+                Image.fromarray(image).save(path / f"{index}.png")
+    same(path, images)
+
+
+@pytest.mark.parametrize("shape", [(7, SIDE, SIDE), (7, 1, SIDE, SIDE), (7, SIDE, SIDE, 1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_channel_may_stand_first_last_or_be_missing(images, npy, shape, order):
+    same(npy(np.array(images.reshape(shape), order=order)), images)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", ">i2", "uint16", "float32"])
+def test_one_image_of_one_pixel_is_an_image(npy, kind):
+    same(npy(np.zeros((1, 1, 1, 1), kind)), np.zeros((1, 1, 1)))
+
+
+@pytest.mark.parametrize("kind", ["int16", ">i4", "uint16", "uint64"])
+def test_whole_numbers_of_any_type_stay_as_they_are(images, npy, kind):
+    same(npy(images.astype(kind)), images)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", ">f4", "float64"])
+def test_floats_come_back_to_the_pixels_that_they_were(npy, kind):
+    levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    same(npy((levels / 255).astype(kind)), levels)
+
+
+def test_floats_are_rounded_to_the_nearest_level(npy):
+    same(npy(np.array([[[0, 0.49 / 255], [0.51 / 255, 1]]])), [[[0, 0], [1, 255]]])
+
+
+def test_more_floats_than_a_block_are_all_converted(npy):
+    images = np.random.default_rng(1).integers(0, 256, (2 * BLOCK + 3, 2, 2), dtype=np.uint8)
+    same(npy(images / 255), images)
+
+
+def test_true_is_white(npy):
+    same(npy(np.array([[[True, False], [False, True]]])), [[[255, 0], [0, 255]]])
+
+
+def test_all_black_is_taken(npy):
+    same(npy(np.zeros((3, 2, 2), np.uint8)), np.zeros((3, 2, 2)))
+
+
+@pytest.mark.parametrize("name", sample_files.NAMES)
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_of_several_arrays_the_one_with_a_known_name_is_taken(images, tmp_path, name, form):
+    path = tmp_path / f"samples.{form}"
+    arrays = {"labels": np.arange(7), name: images}
+    np.savez(path, **arrays) if form == "npz" else save_file(arrays, path)
+    same(path, images)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "images", "samples")])
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_several_arrays_without_one_known_name_are_listed(images, tmp_path, names, form):
+    path = tmp_path / f"samples.{form}"
+    arrays = dict.fromkeys(names, images)
+    np.savez(path, **arrays) if form == "npz" else save_file(arrays, path)
+    refused(path, f"holds {', '.join(names)}", "images, samples or arr_0")
+
+
+def test_many_arrays_are_counted_and_not_all_listed(images, tmp_path):
+    np.savez(tmp_path / "many.npz", **{f"layer{index}": images for index in range(9)})
+    refused(tmp_path / "many.npz", "layer4, … (9);")
+
+
+def test_an_empty_archive_holds_nothing(tmp_path):
+    np.savez(tmp_path / "none.npz")
+    refused(tmp_path / "none.npz", "holds nothing")
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.full((3, 4, 4), np.nan, np.float32), "NaN"),
+        (np.array([[[np.inf]]]), "infinite"),
+        (np.array([[[-np.inf]]]), "infinite"),
+        (np.array([[[-1.0, 1], [0, 0]]]), "−1 … 1; allowed: floats in [0, 1]; if −1 is black, take (x + 1) / 2"),
+        (np.array([[[0.0, 255], [3, 0]]]), "divide by 255"),
+        (np.array([[[-3.0, 255], [3, 0]]]), "bring black to 0"),
+        (np.array([[[0, 1.0000001], [0, 0]]], np.float32), "1.0000001; allowed: floats in [0, 1]; clip"),
+        (np.array([[[-0.02, 1], [0, 0]]]), "-0.02 … 1; allowed: floats in [0, 1]; clip"),
+        (np.array([[[-1, 3], [0, 0]]]), "-1 … 3"),
+        (np.array([[[0, 256], [0, 0]]]), "0 … 256"),
+        (np.array([[[0, 1], [0, 0]]], np.uint8), "multiply by 255"),
+        (np.ones((2, 3, 3), np.int64), "multiply by 255"),
+        (np.zeros((2, 3, 4), np.uint8), "[2, 3, 4]"),
+        (np.zeros((2, 3, 3, 3), np.uint8), "[2, 3, 3, 3]"),
+        (np.zeros((2, 784), np.uint8), "[2, 784]"),
+        (np.zeros((), np.uint8), "[]"),
+        (np.zeros((0, 28, 28), np.uint8), "no image"),
+        (np.zeros((5, 0, 0), np.float32), "no image"),
+        (np.zeros((2, 3, 3), np.complex64), "complex64"),
+        (np.full((2, 3, 3), "7"), "<U1"),
+        (np.zeros((2, 3, 3), [("x", "u1")]), "found values of type"),
+    ],
+)
+def test_what_is_no_grey_image_is_refused_in_a_line(npy, array, found):
+    refused(npy(array), found.replace("−1 …", "-1 …"), "allowed")
+
+
+@pytest.mark.parametrize("name", ["o.npy", "o.npz"])
+def test_objects_are_never_unpickled(tmp_path, name):
+    path = tmp_path / name
+    (np.save if name == "o.npy" else np.savez)(path, np.array([[[None]]], object), allow_pickle=True)
+    refused(path, "bject", "cannot be read")
+
+
+def test_a_pickle_under_another_name_is_not_opened(tmp_path):
+    path = tmp_path / "p.npy"
+    path.write_bytes(pickle.dumps(np.zeros((2, 3, 3))))
+    refused(path, "starts with the bytes 80 04")
+
+
+@pytest.mark.parametrize("name", ["p.pt", "p.pkl", "p.png", "p.npy.gz", "p"])
+def test_files_of_another_kind_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    refused(tmp_path / name, "a folder of PNG files, or a file .npy, .npz or .safetensors")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "folder", "a.pt"])
+def test_what_is_not_there_is_told(tmp_path, name):
+    refused(tmp_path / name, "is not there")
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "safetensors"])
+def test_a_file_cut_anywhere_is_refused(images, tmp_path, form):
+    whole = tmp_path / f"whole.{form}"
+    {"npy": np.save, "npz": lambda p, x: np.savez_compressed(p, x), "safetensors": lambda p, x: save_file({"x": x}, p)}[
+        form
+    ](whole, images)
+    content = whole.read_bytes()
+    path = tmp_path / f"cut.{form}"
+    for length in [*range(0, len(content), 23), len(content) - 1]:
+        path.write_bytes(content[:length])
+        refused(path)
+
+
+def test_a_damaged_archive_is_refused(images, tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", images)
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[200] ^= 0xFF
+    (tmp_path / "x.npz").write_bytes(content)
+    refused(tmp_path / "x.npz", "cannot be read")
+
+
+def test_an_archive_of_other_things_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    refused(tmp_path / "x.npz", "no array")
+
+
+def test_a_type_that_numpy_lacks_is_named(tmp_path):
+    save_torch({"x": torch.zeros(2, 3, 3, dtype=torch.bfloat16)}, tmp_path / "x.safetensors")
+    refused(tmp_path / "x.safetensors", "BF16", "floats in [0, 1]")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(**pictures):
+        for name, picture in pictures.items():
+            Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        return tmp_path
+
+    return write
+
+
+def test_pictures_come_in_natural_order(folder):
+    names = ["sample_2", "sample_10", "sample_1", "a", "sample_02", "10"]
+    pictures = {name: np.full((2, 2), 10 * index + 10, np.uint8) for index, name in enumerate(names)}
+    ordered = ["10", "a", "sample_1", "sample_02", "sample_2", "sample_10"]
+    assert sample_files.read(folder(**pictures))[:, 0, 0].tolist() == [pictures[name][0, 0] for name in ordered]
+
+
+def test_what_else_lies_in_the_folder_is_ignored(folder, images):
+    path = folder(x=images[0])
+    (path / "notes.txt").write_text("hello")
+    (path / "._x.png").write_bytes(b"a Mac was here")
+    (path / "sub").mkdir()
+    Image.fromarray(images[1]).save(path / "sub" / "y.png")
+    (path / "folder.png").mkdir()
+    Image.fromarray(images[2]).save(path / "Z.PNG")
+    same(path, images[[2, 0]])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_kind_of_png_becomes_the_same_grey(tmp_path, mode):
+    levels = np.array([[0, 255], [255, 0]], np.uint8)
+    if mode == "I;16":
+        levels[0, 0] = 77
+        image = Image.fromarray(levels.astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(levels).convert(mode)
+    assert image.mode == mode
+    image.save(tmp_path / "x.png")
+    same(tmp_path, levels[None])
+
+
+def test_colours_become_their_luma(folder):
+    red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    path = folder(x=np.array([[red, green], [blue, (9, 9, 9)]], np.uint8))
+    luma = [255 * share for share in (0.299, 0.587, 0.114)]
+    assert np.abs(sample_files.read(path).ravel() - [*luma, 9]).max() <= 1
+
+
+def test_transparent_pixels_are_refused(folder):
+    path = folder(x=np.full((2, 2, 4), 128, np.uint8))
+    with pytest.raises(UserError, match=r"x\.png: found transparent pixels"):
+        sample_files.read(path)
+
+
+def test_pictures_of_differing_sizes_are_named(folder):
+    path = folder(a=np.zeros((3, 3), np.uint8), b=np.zeros((4, 4), np.uint8))
+    with pytest.raises(UserError, match=r"b\.png: found 4 × 4 pixels, but a\.png has 3 × 3"):
+        sample_files.read(path)
+
+
+def test_pictures_that_are_not_square_are_refused(folder):
+    refused(folder(a=np.zeros((3, 4), np.uint8)), "[1, 3, 4]")
+
+
+def test_black_pictures_with_ones_are_refused(folder):
+    refused(folder(a=np.eye(4, dtype=np.uint8)), "multiply by 255")
+
+
+def png(array):
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def test_a_broken_picture_is_named(folder, images):
+    path = folder(fine=images[0])
+    whole = png(images[1])
+    for length in (0, 5, 20, 40, len(whole) // 2):
+        (path / "broken.png").write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"broken\.png: is not a whole PNG file"):
+            sample_files.read(path)
+
+
+def test_another_picture_under_the_name_of_a_png_is_named(tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "x.png", format="JPEG")
+    with pytest.raises(UserError, match=r"x\.png: is not a whole PNG file"):
+        sample_files.read(tmp_path)
+
+
+def test_a_folder_without_png_files_tells_what_it_holds(tmp_path):
+    refused(tmp_path, "it is empty")
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "b.jpg").write_bytes(b"x")
+    (tmp_path / "0").mkdir()
+    refused(tmp_path, ".jpg, folders", "in the folder itself")
