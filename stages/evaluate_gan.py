@@ -1,4 +1,7 @@
-"""models/gan.safetensors, judged → metrics/evaluate_gan.json and artifacts/evaluate_gan."""
+"""models/gan.safetensors, judged → metrics/evaluate_gan.json and artifacts/evaluate_gan.
+
+Its samples, its discriminator, and the test digits that its generator can be made to draw.
+"""
 
 from pathlib import Path
 
@@ -8,17 +11,22 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_gan")
+SHOWN = 12
+TOLD = ("n", "fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "mse")
 
 
 def main(params: Params, run: Run) -> None:
-    """Draws as many samples as there are real images to hold them against, and measures them."""
+    """Measures as many samples as there are real images to hold them against, then inverts the generator."""
+    import numpy as np
     import torch
 
-    from genbalance import weights
-    from genbalance.compute import generator, set_up
+    from genbalance import pictures, weights
+    from genbalance.compute import generator, set_up, upload
     from genbalance.data import prepared
-    from genbalance.data.pixels import SIGNED, standardized
+    from genbalance.data.pixels import SIGNED, UNIT, standardized
+    from genbalance.evaluation import discrimination, reconstruction
     from genbalance.evaluation.features import in_blocks
+    from genbalance.evaluation.inversion import invert, nearest_start
     from genbalance.evaluation.judge import Judge
     from genbalance.evaluation.samples import Bench
     from genbalance.files import whole_folder
@@ -26,6 +34,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.models.gan import Gan
     from genbalance.tables import save_csv
 
+    knobs = params.evaluate
     device = set_up(params.compute, params.seed, "evaluate_gan")
     digits = prepared.load(DIGITS)
     run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
@@ -33,15 +42,40 @@ def main(params: Params, run: Run) -> None:
     model = weights.load(Path("models/gan.safetensors"), Gan, device)
 
     judge = Judge(classifier, standardized(digits.mean, digits.std), device)
-    bench = Bench.of(digits, judge, params.evaluate, params.seed)
+    bench = Bench.of(digits, judge, knobs, params.seed)
     z = torch.randn(bench.n, model.latents, generator=generator(params.seed, "evaluate/gan")).to(device)
-    samples = SIGNED.to_uint8(in_blocks(model.generator, z))[:, 0].numpy()
-    generated = judge.read(samples)
+    drawn = in_blocks(model.generator, z)
+    samples = SIGNED.to_uint8(drawn)[:, 0].numpy()
+    measured = bench.measure(judge.read(samples))
 
+    seen = {"train": upload(digits.train.images, SIGNED, device), "test": upload(digits.test.images, SIGNED, device)}
+    logits = {name: in_blocks(model.discriminator, images).numpy() for name, images in seen.items()}
+    on_drawn = in_blocks(model.discriminator, drawn.to(device)).numpy()
+    right = {name: discrimination.right(on_real, on_drawn) for name, on_real in logits.items()}
+    accurate = {"train": right["train"][0], "test": right["test"][0], "generated": right["test"][1]}
+
+    originals = digits.test.images[: knobs.inversion_images]
+    targets = upload(originals, SIGNED, device)
+    found = invert(model.generator, targets, nearest_start(targets, drawn, z), knobs.inversion_steps)
+    rebuilt = SIGNED.to_uint8(in_blocks(model.generator, found))[:, 0].numpy()
+    quality, certainty = reconstruction.compare(
+        UNIT.encode(originals), UNIT.encode(rebuilt), judge.read(originals), judge.read(rebuilt), bench.bootstrap
+    )
+
+    metrics = measured.metrics | {f"d_accuracy_{name}": values.mean() for name, values in accurate.items()} | quality
+    metrics |= {f"d_auc_{name}": discrimination.ranked(on_real, on_drawn) for name, on_real in logits.items()}
+    metrics["reconstructed"] = len(originals)
+    metrics["ci95"] |= certainty | {f"d_accuracy_{n}": bench.bootstrap.mean(v) for n, v in accurate.items()}
+    copies = measured.copies
     with whole_folder(OUT) as folder:
-        save_csv(folder / "classes.csv", bench.class_table(generated))
+        save_csv(folder / "classes.csv", measured.classes)
+        shown = (samples[copies.generated], digits.train.images[copies.train], digits.test.images[copies.test])
+        pictures.save_png(folder / "nearest.png", pictures.grid(np.concatenate(shown), len(copies.generated)))
+        pictures.save_png(
+            folder / "reconstructions.png", pictures.grid(np.concatenate([originals[:SHOWN], rebuilt[:SHOWN]]), SHOWN)
+        )
     run.artifact(OUT)
-    publish(run, "evaluate_gan", bench.measure(generated))
+    publish(run, "evaluate_gan", metrics, TOLD)
 
 
 if __name__ == "__main__":

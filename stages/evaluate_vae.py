@@ -1,6 +1,6 @@
 """models/vae.safetensors, judged → metrics/evaluate_vae.json and artifacts/evaluate_vae.
 
-Its samples, its reconstructions and its likelihood.
+Its samples, its likelihood, its latents and its reconstructions.
 """
 
 from pathlib import Path
@@ -11,55 +11,104 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_vae")
+PROBED = 10_000  # training images whose codes the linear probe learns from, at most
+CODES = 5_000  # test images whose codes are held against the prior, at most
+SHOWN = 12
+TOLD = ("n", "fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "nelbo", "nll")
 
 
 def main(params: Params, run: Run) -> None:
-    """Measures as many samples as there are real images to hold them against, then every test image rebuilt."""
+    """Measures as many samples as there are real images to hold them against, then every test image."""
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
-    from genbalance import weights
+    from genbalance import pictures, weights
     from genbalance.autoencoding import account
     from genbalance.compute import generator, set_up, upload
     from genbalance.data import prepared
     from genbalance.data.pixels import UNIT, standardized
     from genbalance.evaluation import reconstruction
+    from genbalance.evaluation.aggregate import prior_discrepancy
+    from genbalance.evaluation.distances import frechet_distance
     from genbalance.evaluation.features import in_blocks
     from genbalance.evaluation.judge import Judge
     from genbalance.evaluation.latents import active_units
+    from genbalance.evaluation.likelihood import importance_weighted_bound
+    from genbalance.evaluation.probe import linear_probe
     from genbalance.evaluation.samples import Bench
     from genbalance.files import whole_folder
     from genbalance.models.classifier import Classifier
     from genbalance.models.vae import Vae
+    from genbalance.objectives.vae import binarize, reparameterize
     from genbalance.tables import save_csv
 
-    device = set_up(params.compute, params.seed, "evaluate_vae")
+    seed, knobs = params.seed, params.evaluate
+    device = set_up(params.compute, seed, "evaluate_vae")
     digits = prepared.load(DIGITS)
     run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     classifier = weights.load(Path("models/classifier.safetensors"), Classifier, device)
     model = weights.load(Path("models/vae.safetensors"), Vae, device)
 
     judge = Judge(classifier, standardized(digits.mean, digits.std), device)
-    bench = Bench.of(digits, judge, params.evaluate, params.seed)
-    z = torch.randn(bench.n, model.latents, generator=generator(params.seed, "evaluate/vae")).to(device)
+    bench = Bench.of(digits, judge, knobs, seed)
+    z = torch.randn(bench.n, model.latents, generator=generator(seed, "evaluate/vae")).to(device)
     samples = UNIT.to_uint8(in_blocks(lambda block: model.decode(block).mean, z))[:, 0].numpy()
-    generated = judge.read(samples)
+    measured = bench.measure(judge.read(samples))
 
-    test = digits.test.images
-    valued = account(model, upload(test, UNIT, device), generator(params.seed, "evaluate/vae/test", device))
-    metrics = bench.measure(generated) | {
-        "nelbo": valued.loss(beta=1.0),
-        "rate": valued.rate,
-        "distortion": float(valued.distortion.mean()),
-        "active_units": active_units(valued.means),
+    test, train = digits.test.images, digits.train.images[:PROBED]
+    valued = account(model, upload(test, UNIT, device), generator(seed, "evaluate/vae/test", device))
+    per_image = {
+        "nelbo": valued.distortion + valued.kl.sum(axis=1),
+        "rate": valued.kl.sum(axis=1),
+        "distortion": valued.distortion,
     }
-    metrics |= reconstruction.compare(UNIT.encode(test), valued.reconstructions)
-    rebuilt = UNIT.to_uint8(valued.reconstructions)
-    metrics["classifier_agreement"] = reconstruction.agreement(judge.read(test), judge.read(rebuilt))
 
+    def seen(images: NDArray[np.uint8], stream: str) -> torch.Tensor:
+        """What the encoder sees of images: for a Bernoulli likelihood one binary draw, the same each time."""
+        pixels, noise = upload(images, UNIT, device), generator(seed, f"evaluate/vae/{stream}", device)
+        if model.likelihood == "gaussian":
+            return pixels
+        return binarize(pixels, torch.rand(pixels.shape, generator=noise, device=device))
+
+    def draw(images: torch.Tensor) -> torch.Tensor:
+        """z ~ q(z|x)."""
+        posterior = model.encode(images)
+        return reparameterize(posterior, torch.randn(posterior.mean.shape, generator=draws, device=device))
+
+    draws = generator(seed, "evaluate/vae/draws", device)
+    per_image["nll"] = importance_weighted_bound(model, seen(test, "binary"), knobs.importance_draws, draws)
+
+    train_codes = in_blocks(lambda block: model.encode(block).mean, seen(train, "train")).numpy()
+    per_image["probe_accuracy"] = linear_probe(train_codes, digits.train.labels, valued.means, digits.test.labels)
+    codes = in_blocks(draw, seen(test[:CODES], "binary")).numpy()
+    prior = torch.randn(2, *codes.shape, generator=generator(seed, "evaluate/vae/prior")).numpy()
+
+    rebuilt = UNIT.to_uint8(valued.reconstructions)
+    before, after = judge.read(test), judge.read(rebuilt)
+    quality, certainty = reconstruction.compare(
+        UNIT.encode(test), valued.reconstructions, before, after, bench.bootstrap
+    )
+    metrics = measured.metrics | {name: values.mean() for name, values in per_image.items()} | quality
+    metrics |= {
+        "nll_draws": knobs.importance_draws,
+        "active_units": active_units(valued.means),
+        "prior_discrepancy": prior_discrepancy(codes, prior[0]),
+        "prior_discrepancy_floor": prior_discrepancy(prior[1], prior[0]),
+        "fd_reconstructions": frechet_distance(after.features, before.features),
+        "reconstructed": len(test),
+    }
+    metrics["ci95"] |= certainty | {name: bench.bootstrap.mean(values) for name, values in per_image.items()}
+    copies = measured.copies
     with whole_folder(OUT) as folder:
-        save_csv(folder / "classes.csv", bench.class_table(generated))
+        save_csv(folder / "classes.csv", measured.classes)
+        shown = (samples[copies.generated], digits.train.images[copies.train], test[copies.test])
+        pictures.save_png(folder / "nearest.png", pictures.grid(np.concatenate(shown), len(copies.generated)))
+        pictures.save_png(
+            folder / "reconstructions.png", pictures.grid(np.concatenate([test[:SHOWN], rebuilt[:SHOWN]]), SHOWN)
+        )
     run.artifact(OUT)
-    publish(run, "evaluate_vae", metrics)
+    publish(run, "evaluate_vae", metrics, TOLD)
 
 
 if __name__ == "__main__":

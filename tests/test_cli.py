@@ -30,7 +30,7 @@ def repo(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["evaluate", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     told = genbalance(*arguments)
     assert told.returncode == 0
@@ -43,7 +43,8 @@ def test_the_first_help_does_not_wait_for_pydantic() -> None:
 
 
 def test_help_lists_the_commands() -> None:
-    assert "check" in genbalance("--help").stdout
+    told = genbalance("--help").stdout
+    assert all(f"\n  {command} " in told for command in ("check", "evaluate"))
 
 
 def test_check_shows_every_parameter(repo: Path) -> None:
@@ -68,3 +69,13 @@ def test_check_without_params_says_where_to_run_it(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "run this at the repository's root" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_evaluate_tells_a_mistake_in_a_line_before_torch_loads(repo: Path) -> None:
+    told = genbalance("evaluate", "samples.npy", cwd=repo)
+    lines = [line for line in told.stderr.splitlines() if not line.startswith("import time:")]
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert len(lines) == 1
+    assert lines[0].startswith("data/prepared")
+    assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(told)

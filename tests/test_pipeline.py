@@ -21,7 +21,11 @@ EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan"
 SMALL = {
     r"limit: null": "limit: 400",
     r"epochs: \d+": "epochs: 2",
-    r"samples: \d+": "samples: 100",
+    r" samples: \d+": " samples: 100",
+    r"resamples: \d+": "resamples: 10",
+    r"importance_draws: \d+": "importance_draws: 3",
+    r"inversion_images: \d+": "inversion_images: 6",
+    r"inversion_steps: \d+": "inversion_steps: 3",
     r"kid_subset_size: \d+": "kid_subset_size: 40",
     r"width: 512": "width: 64",
 }

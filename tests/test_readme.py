@@ -3,34 +3,67 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+NUMBER = r"−?\d+(?:\.\d+)?"
 ROWS = {
     "Fréchet distance": ("gan.fd_test", "vae.fd_test", "vae.fd_floor", "vae.fd_ceiling"),
     "kernel distance": ("gan.kid_test", "vae.kid_test", "vae.kid_floor", "vae.kid_ceiling"),
     "classifier score": ("gan.classifier_score", "vae.classifier_score", "vae.classifier_score_real"),
-    "−ELBO": ("vae.nelbo",),
+    "precision": (
+        *("gan.precision", "gan.recall", "vae.precision", "vae.recall"),
+        *("vae.precision_real", "vae.recall_real"),
+    ),
+    "density": (
+        *("gan.density", "gan.coverage", "vae.density", "vae.coverage"),
+        *("vae.density_real", "vae.coverage_real"),
+    ),
+    "1-NN accuracy": ("gan.nn_accuracy", "vae.nn_accuracy", "vae.nn_accuracy_real"),
+    "authentic": ("gan.authenticity", "vae.authenticity", "vae.authenticity_real"),
+    "−ELBO": ("vae.nelbo", "vae.nll"),
     "rate · distortion": ("vae.rate", "vae.distortion"),
-    "SSIM": ("vae.ssim",),
+    "SSIM": ("gan.ssim", "vae.ssim"),
 }
+INTERVALS = {"Fréchet distance": "fd_test", "classifier score": "classifier_score"}
+
+
+def summary(model: str) -> dict[str, Any]:
+    return json.loads((ROOT / "metrics" / f"evaluate_{model}.json").read_text())
 
 
 def metric(name: str) -> float:
     model, key = name.split(".")
-    return json.loads((ROOT / "metrics" / f"evaluate_{model}.json").read_text())[key]
+    return summary(model)[key]
+
+
+def cells(row: str) -> str:
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| {row}")]
+    return line.split("|", 2)[2].replace("-", "−")
+
+
+def assert_told(text: str, value: float) -> None:
+    decimals = len(text.partition(".")[2])
+    assert float(text.replace("−", "-")) == pytest.approx(value, abs=0.5000001 * 10**-decimals)
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_the_table_tells_the_metrics_of_this_commit(row: str) -> None:
-    (line,) = [line for line in README.splitlines() if line.startswith(f"| {row}")]
-    told = re.findall(r"−?\d+(?:\.\d+)?", line.split("|", 2)[2].replace("-", "−"))
+    told = re.findall(NUMBER, re.sub(r"\([^)]*\)", "", cells(row)))
     assert len(told) >= len(ROWS[row])
     for text, name in zip(told, ROWS[row], strict=False):
-        decimals = len(text.partition(".")[2])
-        assert float(text.replace("−", "-")) == pytest.approx(metric(name), abs=0.5000001 * 10**-decimals), name
+        assert_told(text, metric(name))
+
+
+@pytest.mark.parametrize("row", INTERVALS)
+def test_the_table_tells_the_intervals_of_this_commit(row: str) -> None:
+    intervals = re.findall(r"\(([^)]*)\)", cells(row))
+    for model, text in zip(("gan", "vae"), intervals, strict=True):
+        for told, end in zip(re.findall(NUMBER, text), ("low", "high"), strict=True):
+            assert_told(told, summary(model)["ci95"][INTERVALS[row]][end])
 
 
 def test_the_judges_accuracy_is_that_of_this_commit() -> None:
@@ -38,7 +71,7 @@ def test_the_judges_accuracy_is_that_of_this_commit() -> None:
     assert f"({accuracy:.1%} of the test" in re.sub(r"\s+", " ", README)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/results.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/metrics.md", "docs/results.md"])
 def test_every_link_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", text):

@@ -1,6 +1,9 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +18,15 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich would take longer to load than all the rest
     pretty_exceptions_enable=False,
 )
+
+
+@contextmanager
+def _mistakes_in_a_line() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None
 
 
 def _tell_version(wanted: bool) -> None:
@@ -32,7 +44,7 @@ def genbalance(
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """The options of all commands. With a callback, typer keeps `check` a command even while it is the only one."""
+    """The options of all commands."""
 
 
 @app.command()
@@ -44,11 +56,63 @@ def check() -> None:
     """
     from genbalance.params import read_params
 
-    try:
+    with _mistakes_in_a_line():
         flat = read_params().flat()
-    except UserError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(1) from None
     width = max(map(len, flat))
     for name, value in flat.items():
         typer.echo(f"{name:{width}}  {'null' if value is None else value}")
+
+
+@app.command()
+def evaluate(
+    file: Annotated[
+        Path, typer.Argument(help="The samples: a folder of PNG files, or a file .npy, .npz or .safetensors.")
+    ],
+    data: Annotated[Path, typer.Option(help="The digits to hold them against, as `prepare` writes them.")] = Path(
+        "data/prepared"
+    ),
+    judge: Annotated[Path, typer.Option(help="The classifier that was trained on these digits.")] = Path(
+        "models/classifier.safetensors"
+    ),
+    params: Annotated[Path, typer.Option(help="Where seed, compute and evaluate are read.")] = Path("params.yaml"),
+    json: Annotated[Path | None, typer.Option(help="Write the metrics here.")] = None,
+    copies: Annotated[
+        Path | None,
+        typer.Option(help="Draw here, as a PNG, the most copied-looking samples above their nearest digits."),
+    ] = None,
+) -> None:
+    """Measure any model's samples with the suite of the pipeline.
+
+    Samples are grey and square, as large as the digits: 0 ... 255 as uint8, or [0, 1] as floats; white on black, as the
+    digits are. Of more samples than there are test digits, or than `evaluate.samples` in params.yaml, as many are
+    drawn by its seed. Where something is wrong it says so in a line and ends with exit code 1.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.evaluate import evaluate
+
+        evaluation = evaluate(file, data, judge, params)
+        typer.echo(evaluation)
+        evaluation.save(json, copies)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Runs to compare with: 'base-*', one revision, or several with commas.")],
+    b: Annotated[str, typer.Argument(help="Runs to compare.")],
+    all_: Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison here.")] = None,
+) -> None:
+    """Compare two experiments over seeds: each metric's difference, and whether it stands out from the spread.
+
+    After `dvc exp run --queue -n base -S seed=1,2,3`, `... -n beta4 -S seed=1,2,3 -S beta=4` and `dvc queue start`:
+    `genbalance compare 'base-*' 'beta4-*'`. The runs of a side differ in their seed alone. Names of experiments that
+    hang on several commits mean the newest. An effect that is infinite (nothing spreads) is null in the JSON file.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.compare import compare_experiments, save
+        from genbalance.commands.compare_table import as_text
+
+        comparison = compare_experiments(a, b, every=all_)
+        typer.echo(as_text(comparison))
+        if json:
+            save(comparison, json)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from genbalance.evaluation.classes import class_shares, classifier_score
+from genbalance.evaluation.classes import class_shares, classifier_score, read_classes, total_variation
 
 
 def probabilities(n=60, classes=5, sharpness=3.0, seed=0):
@@ -68,3 +68,39 @@ def test_shares_count_readings_and_sum_to_one():
 
 def test_classes_that_nothing_is_read_as_have_a_share_of_zero():
     np.testing.assert_array_equal(class_shares(np.eye(5)[[1, 1, 2, 1]]), [0, 0.75, 0.25, 0, 0])
+
+
+def test_a_score_with_counts_is_the_score_of_the_repeated_readings():
+    p = probabilities().astype(np.float32)
+    counts = np.random.default_rng(1).multinomial(60, np.full(60, 1 / 60))
+    assert (counts == 0).any()
+    assert classifier_score(p, counts) == pytest.approx(classifier_score(np.repeat(p, counts, axis=0)), rel=1e-9)
+    assert classifier_score(p, np.ones(60, np.int64)) == pytest.approx(classifier_score(p), rel=1e-12)
+
+
+def test_readings_that_differ_in_nothing_score_one_and_not_a_hair_less():
+    """Although the entropies of the readings and of their mean differ by rounding."""
+    for row in probabilities(40, 7):
+        assert 1 <= classifier_score(np.tile(row, (13, 1))) == pytest.approx(1)
+
+
+def test_an_image_is_read_as_its_most_probable_class():
+    p = probabilities(20)
+    assert read_classes(p).tolist() == [max(range(5), key=lambda k, row=row: row[k]) for row in p]
+    np.testing.assert_array_equal(np.bincount(read_classes(p), minlength=5) / 20, class_shares(p))
+
+
+def test_the_total_variation_is_the_share_of_images_that_would_have_to_change_class():
+    assert total_variation(np.array([0.5, 0.3, 0.2]), np.array([0.5, 0.1, 0.4])) == pytest.approx(0.2)
+    assert total_variation(np.array([1.0, 0, 0]), np.array([0, 0.5, 0.5])) == 1
+    even = np.full(7, 1 / 7)
+    assert total_variation(even, even) == 0
+
+
+def test_the_total_variation_is_a_metric_that_no_class_name_changes():
+    a, b, c = (class_shares(probabilities(seed=seed)) for seed in range(3))
+    assert total_variation(a, b) == total_variation(b, a) == pytest.approx(total_variation(a[::-1], b[::-1]))
+    assert total_variation(a, c) <= total_variation(a, b) + total_variation(b, c)
+    assert 0 < total_variation(a, b) < 1
+    # of all sets of classes, the one whose share differs most
+    assert total_variation(a, b) == pytest.approx((a - b).clip(min=0).sum())

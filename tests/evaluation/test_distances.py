@@ -6,14 +6,26 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
-from genbalance.evaluation.distances import frechet_distance, kernel_distance
+from genbalance.evaluation.distances import (
+    frechet,
+    frechet_distance,
+    frechet_infinity,
+    kernel_distance,
+    moments,
+)
 
 
 def normal(n, d, seed=0):
     return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
 
 
 def exact(n, mean, cov, seed=0):
@@ -83,9 +95,46 @@ def test_it_is_what_sqrtm_and_torchmetrics_make_of_the_same_moments(name):
     covs = [np.cov(x, rowvar=False) for x in (a, b)]
     root = scipy.linalg.sqrtm(covs[0] @ covs[1]).real
     by_scipy = np.square(means[0] - means[1]).sum() + np.trace(covs[0] + covs[1] - 2 * root)
-    moments = [torch.from_numpy(x) for x in (means[0], covs[0], means[1], covs[1])]
+    same = [torch.from_numpy(x) for x in (means[0], covs[0], means[1], covs[1])]
     assert frechet_distance(a, b) == pytest.approx(by_scipy, rel=1e-6)
-    assert frechet_distance(a, b) == pytest.approx(_compute_fid(*moments).item(), rel=1e-6)
+    assert frechet_distance(a, b) == pytest.approx(_compute_fid(*same).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["correlated", "unequal counts", "two modes"])
+def test_it_is_what_torch_fidelity_makes_of_the_same_features(name):
+    a, b = pair(name)
+    statistics = [fid_features_to_statistics(torch.from_numpy(x)) for x in (a, b)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_moments_are_the_mean_and_the_covariance_with_n_minus_one():
+    a = features(50, 7, 1)
+    np.testing.assert_allclose(moments(a).mean, a.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments(a).covariance, np.cov(a, rowvar=False), rtol=1e-10, atol=1e-14)
+
+
+def test_moments_with_counts_are_the_moments_of_the_repeated_rows():
+    a = features(60, 7, 1).astype(np.float32)
+    counts = rng(4).multinomial(60, np.full(60, 1 / 60))
+    assert (counts == 0).any()
+    counted, repeated = moments(a, counts), moments(np.repeat(a, counts, axis=0))
+    np.testing.assert_allclose(counted.mean, repeated.mean, rtol=1e-10)
+    np.testing.assert_allclose(counted.covariance, repeated.covariance, rtol=1e-9, atol=1e-14)
+    once = moments(a, np.ones(60, np.int64))
+    np.testing.assert_array_equal(once.covariance, moments(a).covariance)
+
+
+def test_moments_leave_the_features_as_they_are():
+    a = features(20, 4, 1)
+    before = a.copy()
+    moments(a, np.arange(20))
+    np.testing.assert_array_equal(a, before)
+
+
+def test_the_distance_of_moments_is_the_distance_of_the_features():
+    a, b = features(80, 8, 1), features(60, 8, 2)
+    assert frechet(moments(a), moments(b)) == frechet_distance(a, b)
 
 
 def test_turning_both_sets_changes_nothing():
@@ -146,27 +195,56 @@ def test_single_precision_input_is_measured_in_double():
     far = frechet_distance(a + 1000, b + 1000)
     assert far == pytest.approx(frechet_distance((a + 1000).astype(float), (b + 1000).astype(float)), rel=1e-9)
     kid = [kernel_distance(x, y, 3, 40, rng()) for x, y in ((a, b), (a.astype(float), b.astype(float)))]
-    assert kid[0] == pytest.approx(kid[1], rel=1e-9)
+    assert kid[0].mean == pytest.approx(kid[1].mean, rel=1e-9)
 
 
-def rng(seed=0):
-    return np.random.default_rng(seed)
+def both(shift=0.0, n=200, d=8, repeats=40):
+    """Plain and extrapolated distances of two sets of n normal vectors, over repeated draws."""
+    plain, extrapolated = [], []
+    for s in range(repeats):
+        a, b = normal(n, d, s), normal(n, d, 1000 + s) + shift / math.sqrt(d)
+        plain.append(frechet_distance(a, b))
+        extrapolated.append(frechet_infinity(a, b, rng(s)))
+    return np.array(plain), np.array(extrapolated)
 
 
-def test_a_kernel_distance_over_everything_is_the_double_sum_of_its_definition():
-    """Twice the vectors, so that a subset of half of them is all there is to draw from equal copies."""
-    x, y = features(6, 4, 1), features(6, 4, 2)
-    pairs = [(i, j) for i in range(6) for j in range(6)]
+def test_extrapolation_takes_the_bias_away_where_the_distributions_are_equal():
+    plain, extrapolated = both()
+    assert plain.min() > 0.15
+    assert abs(extrapolated.mean()) < 0.15 * plain.mean()
+    assert extrapolated.min() < 0  # an estimate without bias falls below zero now and then
 
-    def kernel(p, q):
-        return (float(p @ q) / 4 + 1) ** 3
 
-    within = sum(kernel(z[i], z[j]) for z in (x, y) for i, j in pairs if i != j) / 30
-    expected = within - 2 * sum(kernel(x[i], y[j]) for i, j in pairs) / 36
-    # far copies are never drawn: the generator is made to take the first half
-    mean, spread = kernel_distance(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), 1, 6, Every(2))
-    assert mean == pytest.approx(expected, rel=1e-10)
-    assert spread == 0
+def test_extrapolation_finds_the_distance_of_shifted_normals_where_the_plain_distance_lies_above():
+    plain, extrapolated = both(shift=1.0)
+    assert plain.mean() > 1.2
+    assert extrapolated.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_extrapolation_of_a_large_difference_is_near_the_plain_distance():
+    a, b = normal(300, 6, 1), 3 * normal(300, 6, 2) + 2
+    assert frechet_infinity(a, b, rng()) == pytest.approx(4 * 6 + 4 * 6, rel=0.1)
+
+
+def test_the_generator_decides_the_extrapolation():
+    a, b = features(60, 8, 1), features(60, 8, 2)
+    one, same, other = (frechet_infinity(a, b, rng(seed)) for seed in (0, 0, 1))
+    assert one == same != other
+
+
+def test_extrapolation_looks_at_subsets_from_half_to_all_of_both_sides_without_repeats():
+    sizes = []
+
+    class Spy(Every):
+        def choice(self, n, size, replace):
+            sizes.append((n, int(size)))
+            return super().choice(n, size, replace)
+
+    frechet_infinity(features(60, 4, 1), features(60, 4, 2), Spy(1))
+    assert {n for n, _ in sizes} == {60}
+    taken = [size for _, size in sizes]
+    assert (min(taken), max(taken)) == (30, 60)
+    assert taken[::2] == taken[1::2]  # both sides shrink
 
 
 class Every:
@@ -180,15 +258,60 @@ class Every:
         return np.arange(0, n, self.k)[:size]
 
 
+DEGENERATE = {
+    "zero": np.zeros((20, 6)),
+    "equal": np.full((20, 6), 0.3, np.float32),
+    "two points": np.repeat([[0.0] * 6, [1.0] * 6], 10, axis=0),
+    "fewer than dimensions": features(12, 40, 3)[:, :6].repeat(4, axis=1),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_sets_have_finite_distances(name):
+    x = DEGENERATE[name]
+    real = features(len(x), x.shape[1], 5)
+    for a, b in ((x, real), (real, x), (x, x)):
+        kid = kernel_distance(a, b, 4, 500, rng())
+        values = (frechet_distance(a, b), frechet_infinity(a, b, rng()), kid.mean, kid.std, kid.standard_error)
+        assert np.isfinite(values).all()
+
+
+def test_a_kernel_distance_over_everything_is_the_double_sum_of_its_definition():
+    """Twice the vectors, so that a subset of half of them is all there is to draw from equal copies."""
+    x, y = features(6, 4, 1), features(6, 4, 2)
+    pairs = [(i, j) for i in range(6) for j in range(6)]
+
+    def kernel(p, q):
+        return (float(p @ q) / 4 + 1) ** 3
+
+    within = sum(kernel(z[i], z[j]) for z in (x, y) for i, j in pairs if i != j) / 30
+    expected = within - 2 * sum(kernel(x[i], y[j]) for i, j in pairs) / 36
+    # far copies are never drawn: the generator is made to take the first half
+    distance = kernel_distance(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), 1, 6, Every(2))
+    assert distance.mean == pytest.approx(expected, rel=1e-10)
+    assert distance.std == distance.standard_error == 0
+
+
 def test_it_is_what_torchmetrics_makes_of_the_same_subset():
     x, y = features(40, 8, 1), features(40, 8, 2) + 0.1
-    mean, _ = kernel_distance(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), 1, 40, Every(2))
-    assert mean == pytest.approx(poly_mmd(torch.from_numpy(x), torch.from_numpy(y)).item(), rel=1e-8)
+    distance = kernel_distance(np.repeat(x, 2, axis=0), np.repeat(y, 2, axis=0), 1, 40, Every(2))
+    assert distance.mean == pytest.approx(poly_mmd(torch.from_numpy(x), torch.from_numpy(y)).item(), rel=1e-8)
+
+
+def test_it_is_what_torch_fidelity_makes_of_the_same_subsets():
+    """Its generator is NumPy's older one, whose ``choice`` is called alike."""
+    x, y = features(90, 8, 1), features(70, 8, 2) + 0.1
+    ours = kernel_distance(x, y, 7, 30, np.random.RandomState(2020))
+    theirs = kid_features_to_metric(
+        torch.from_numpy(x), torch.from_numpy(y), kid_subsets=7, kid_subset_size=30, rng_seed=2020, verbose=False
+    )
+    assert ours.mean == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-9)
+    assert ours.std == pytest.approx(theirs[KEY_METRIC_KID_STD], rel=1e-9)
 
 
 def test_the_kernel_distance_of_one_distribution_is_zero_in_expectation():
     """Fresh draws each time: a mean over subsets of one draw would not be independent."""
-    values = [kernel_distance(normal(40, 6, s), normal(40, 6, 10_000 + s), 1, 20, rng(s))[0] for s in range(1500)]
+    values = [kernel_distance(normal(40, 6, s), normal(40, 6, 10_000 + s), 1, 20, rng(s)).mean for s in range(1500)]
     error = np.std(values) / math.sqrt(len(values))
     assert abs(np.mean(values)) < 4 * error
     assert min(values) < 0  # unbiased, so now and then below zero
@@ -198,7 +321,7 @@ def test_the_kernel_distance_of_one_distribution_is_zero_in_expectation():
 
 def test_the_kernel_distance_grows_with_a_shift():
     a, b = normal(400, 8, 1), normal(400, 8, 2)
-    values = [kernel_distance(a, b + shift, 10, 100, rng())[0] for shift in (0.0, 0.5, 1.0, 2.0)]
+    values = [kernel_distance(a, b + shift, 10, 100, rng()).mean for shift in (0.0, 0.5, 1.0, 2.0)]
     assert values == sorted(values)
     assert values[1] > 0.01
 
@@ -229,5 +352,27 @@ def test_a_subset_holds_at_most_half_of_the_smaller_side():
 def test_the_spread_is_the_deviation_over_the_subsets():
     a, b = features(200, 8, 1), features(200, 8, 2)
     stream = rng(3)
-    values = [kernel_distance(a, b, 1, 20, stream)[0] for _ in range(6)]
-    assert kernel_distance(a, b, 6, 20, rng(3)) == pytest.approx((np.mean(values), np.std(values)))
+    values = [kernel_distance(a, b, 1, 20, stream).mean for _ in range(6)]
+    distance = kernel_distance(a, b, 6, 20, rng(3))
+    assert distance.mean == pytest.approx(np.mean(values))
+    assert distance.std == pytest.approx(np.std(values))
+    assert distance.standard_error == pytest.approx(np.std(values) * math.sqrt(0.1 / 0.9))
+
+
+def fresh(shift, n, size):
+    """Kernel distances of fresh draws of n vectors."""
+    return [kernel_distance(normal(n, 8, s), normal(n, 8, 5000 + s) + shift, 40, size, rng(s)) for s in range(100)]
+
+
+@pytest.mark.parametrize(("shift", "n", "size"), [(0.5, 200, 100), (0.5, 200, 50), (1.0, 300, 50)])
+def test_the_standard_error_is_the_spread_that_fresh_draws_show(shift, n, size):
+    distances = fresh(shift, n, size)
+    spread = np.std([distance.mean for distance in distances])
+    assert np.mean([distance.standard_error for distance in distances]) == pytest.approx(spread, rel=0.3)
+
+
+def test_where_nothing_differs_the_standard_error_errs_on_the_large_side():
+    """There a kernel distance spreads as 1/n and not as 1/√n, which subsets of n/4 images cannot know."""
+    distances = fresh(0.0, 200, 50)
+    spread = np.std([distance.mean for distance in distances])
+    assert spread < np.mean([distance.standard_error for distance in distances]) < 3 * spread

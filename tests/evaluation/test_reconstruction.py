@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
+from genbalance.evaluation.confidence import Bootstrap
 from genbalance.evaluation.judge import Reading
 from genbalance.evaluation.reconstruction import (
-    agreement,
     compare,
-    mean_squared_error,
     peak_signal_to_noise,
+    same_class,
+    squared_error,
     structural_similarity,
 )
 
@@ -22,32 +23,49 @@ def images(n=5, side=28, seed=0):
     return ((noise - noise.min()) / (noise.max() - noise.min())).astype(np.float32)
 
 
+MEASURES = {"mse": squared_error, "psnr": peak_signal_to_noise, "ssim": structural_similarity}
+
+
 def test_the_identity_has_no_error_a_hundred_decibels_and_similarity_one():
-    assert compare(images(), images()) == {"mse": 0.0, "psnr": pytest.approx(100), "ssim": pytest.approx(1)}
+    assert squared_error(images(), images()).tolist() == [0] * 5
+    assert peak_signal_to_noise(images(), images()) == pytest.approx([100] * 5)
+    assert structural_similarity(images(), images()) == pytest.approx([1] * 5)
 
 
 @pytest.mark.parametrize(("offset", "decibels"), [(0.1, 20.0), (0.01, 40.0), (1.0, 0.0)])
 def test_a_known_error_has_known_decibels(offset, decibels):
     black = np.zeros((4, 8, 8), np.float32)
-    assert mean_squared_error(black, black + np.float32(offset)) == pytest.approx(offset**2, rel=1e-6)
-    assert peak_signal_to_noise(black, black + np.float32(offset)) == pytest.approx(decibels, abs=1e-4)
+    assert squared_error(black, black + np.float32(offset)) == pytest.approx([offset**2] * 4, rel=1e-6)
+    assert peak_signal_to_noise(black, black + np.float32(offset)) == pytest.approx([decibels] * 4, abs=1e-4)
 
 
-def test_decibels_are_averaged_over_images_and_not_taken_of_the_mean_error():
-    black = np.zeros((2, 8, 8), np.float32)
-    other = black + np.array([0.1, 0.01], np.float32)[:, None, None]
-    assert peak_signal_to_noise(black, other) == pytest.approx(30, abs=1e-4)
-    assert mean_squared_error(black, other) == pytest.approx((0.01 + 0.0001) / 2, rel=1e-5)
+def test_the_error_is_a_mean_over_all_pixels():
+    one, other = np.zeros((2, 4, 8), np.float32), np.zeros((2, 4, 8), np.float32)
+    other[0, 1, 2], other[1, 3, 4:6] = 0.5, 1
+    assert squared_error(one, other).tolist() == [0.25 / 32, 2 / 32]
 
 
-def test_every_measure_is_symmetric_and_worse_with_more_noise():
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("n", [1, 5])
+def test_every_image_has_a_value_of_its_own(name, n):
+    a, b = images(n), images(n, seed=2)
+    values = MEASURES[name](a, b)
+    assert values.shape == (n,)
+    assert values.dtype == np.float64
+    alone = [MEASURES[name](a[i : i + 1], b[i : i + 1]).item() for i in range(n)]
+    assert values == pytest.approx(alone, rel=1e-5)
+    assert len(set(values.tolist())) == n
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_is_symmetric_and_worse_with_more_noise(name):
     a, noise = images(), np.random.default_rng(1).standard_normal((5, 28, 28)).astype(np.float32)
-    results = [compare(a, (a + level * noise).clip(0, 1).astype(np.float32)) for level in (0.02, 0.1, 0.3)]
-    for name, sign in (("mse", 1), ("psnr", -1), ("ssim", -1)):
-        values = [sign * result[name] for result in results]
-        assert values == sorted(values), name
-        b = images(seed=2)
-        assert compare(a, b)[name] == pytest.approx(compare(b, a)[name], rel=1e-5)
+    noisy = [(a + level * noise).clip(0, 1).astype(np.float32) for level in (0.02, 0.1, 0.3)]
+    values = [MEASURES[name](a, b) for b in noisy]
+    sign = 1 if name == "mse" else -1
+    assert (sign * np.diff(values, axis=0) > 0).all()
+    b = images(seed=2)
+    assert MEASURES[name](a, b) == pytest.approx(MEASURES[name](b, a), rel=1e-5)
 
 
 def reference_similarity(a, b):
@@ -65,7 +83,7 @@ def reference_similarity(a, b):
     covariance = blurred(a * b) - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
     similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    return (similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean()
+    return (similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean(axis=(1, 2))
 
 
 @pytest.mark.parametrize("side", [8, 9, 11, 17, 28])
@@ -76,9 +94,9 @@ def test_similarity_is_the_papers_formula_with_its_window_of_11_at_every_size(si
 
 def test_similarity_sees_structure_and_not_only_brightness():
     a = images()
-    assert structural_similarity(a, 1 - a) < 0
-    assert structural_similarity(a, np.full_like(a, a.mean())) < 0.5
-    assert structural_similarity(a, a * np.float32(0.9)) > 0.95
+    assert (structural_similarity(a, 1 - a) < 0).all()
+    assert (structural_similarity(a, np.full_like(a, a.mean())) < 0.5).all()
+    assert (structural_similarity(a, a * np.float32(0.9)) > 0.95).all()
 
 
 def reading(classes):
@@ -87,7 +105,31 @@ def reading(classes):
     return Reading(np.zeros((len(classes), 2), np.float32), p)
 
 
-def test_agreement_is_the_share_of_images_read_the_same():
-    assert agreement(reading([0, 1, 2, 3]), reading([0, 1, 2, 3])) == 1
-    assert agreement(reading([0, 1, 2, 3]), reading([0, 1, 3, 2])) == 0.5
-    assert agreement(reading([0, 0]), reading([1, 2])) == 0
+def test_an_image_agrees_where_it_is_read_the_same():
+    same = same_class(reading([0, 1, 2, 3]), reading([0, 1, 3, 3]))
+    assert same.dtype == bool
+    assert same.tolist() == [True, True, False, True]
+
+
+def test_the_comparison_tells_the_means_over_the_images_and_their_intervals():
+    """Decibels too are averaged over the images, and not taken of the mean error."""
+    black = np.zeros((2, 8, 8), np.float32)
+    other = black + np.array([0.1, 0.01], np.float32)[:, None, None]
+    bootstrap = Bootstrap(50, 0)
+    means, intervals = compare(black, other, reading([0, 1]), reading([0, 2]), bootstrap)
+    assert list(means) == list(intervals) == ["mse", "psnr", "ssim", "classifier_agreement"]
+    assert means["mse"] == pytest.approx((0.01 + 0.0001) / 2, rel=1e-5)
+    assert means["psnr"] == pytest.approx(30, abs=1e-4)
+    assert means["ssim"] == pytest.approx(reference_similarity(black, other).mean(), abs=1e-4)
+    assert means["classifier_agreement"] == 0.5
+    assert intervals["psnr"] == bootstrap.mean(peak_signal_to_noise(black, other))
+    assert (intervals["classifier_agreement"]["low"], intervals["classifier_agreement"]["high"]) == (0, 1)
+
+
+@pytest.mark.parametrize("values", [(0, 0), (1, 1), (0, 1), (0.3, 0.3)])
+def test_blank_images_have_finite_values(values):
+    one, other = (np.full((3, 9, 9), value, np.float32) for value in values)
+    means, intervals = compare(one, other, reading([0] * 3), reading([0] * 3), Bootstrap(10, 0))
+    assert np.isfinite(list(means.values())).all()
+    for name, interval in intervals.items():
+        assert interval["low"] == pytest.approx(means[name]) == interval["high"]

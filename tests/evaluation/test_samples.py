@@ -7,10 +7,13 @@ from torch import nn
 
 from genbalance.data.pixels import UNIT
 from genbalance.data.prepared import Prepared, Split
+from genbalance.errors import UserError
+from genbalance.evaluation.confidence import Bootstrap
 from genbalance.evaluation.distances import frechet_distance, kernel_distance
 from genbalance.evaluation.judge import Judge
-from genbalance.evaluation.samples import Bench, mean_image
+from genbalance.evaluation.samples import Bench
 from genbalance.params import Evaluate
+from genbalance.rng import stream_seed
 
 CLASSES, SIDE = 4, 8
 
@@ -49,7 +52,20 @@ def digits():
 
 
 def knobs(samples=10_000, subsets=5, size=50):
-    return Evaluate(samples=samples, kid_subsets=subsets, kid_subset_size=size)
+    return Evaluate(
+        samples=samples,
+        kid_subsets=subsets,
+        kid_subset_size=size,
+        neighbours=5,
+        resamples=50,
+        importance_draws=2,
+        inversion_images=2,
+        inversion_steps=2,
+    )
+
+
+def measured(bench, reading):
+    return bench.measure(reading).metrics
 
 
 def noise(n, seed=9):
@@ -57,35 +73,73 @@ def noise(n, seed=9):
 
 
 def test_the_floor_lies_near_zero_and_far_below_the_ceiling(digits, judge):
-    measured = Bench.of(digits, judge, knobs(subsets=20, size=120), 0).measure(judge.read(noise(240)))
-    assert 0 <= measured["fd_floor"] < 0.05 * measured["fd_ceiling"]
-    assert abs(measured["kid_floor"]) < 0.25 * measured["kid_ceiling"]
+    of_noise = measured(Bench.of(digits, judge, knobs(subsets=20, size=120), 0), judge.read(noise(240)))
+    assert 0 <= of_noise["fd_floor"] < 0.05 * of_noise["fd_ceiling"]
+    assert abs(of_noise["kid_floor"]) < 0.25 * of_noise["kid_ceiling"]
 
 
 def test_the_test_set_itself_is_at_no_distance_and_noise_is_far(digits, judge):
     bench = Bench.of(digits, judge, knobs(), 0)
-    itself = bench.measure(judge.read(digits.test.images))
+    itself = measured(bench, judge.read(digits.test.images))
     assert itself["fd_test"] == pytest.approx(0, abs=1e-6)
     assert itself["classifier_score"] == pytest.approx(itself["classifier_score_real"], rel=1e-6)
-    far = bench.measure(judge.read(noise(240)))
+    assert itself["precision"] == itself["recall"] == itself["coverage"] == 1
+    assert itself["nn_accuracy"] == 0  # each image's twin is of the other kind
+    assert itself["vendi"] == pytest.approx(itself["vendi_real"])
+    assert itself["class_distance"] == 0
+    far = measured(bench, judge.read(noise(240)))
     assert far["fd_test"] > 10 * far["fd_floor"]
     assert far["kid_test"] > 10 * abs(far["kid_floor"])
     assert far["classifier_score"] < far["classifier_score_real"]
+    assert far["nn_accuracy"] > 0.9
+    assert far["precision"] < 0.1 < far["precision_real"]
 
 
-def test_floor_and_ceiling_do_not_depend_on_the_samples(digits, judge):
+def test_fresh_real_images_measure_as_well_as_the_floor(digits, judge):
+    fresh = split(240, 11).images
+    m = measured(Bench.of(digits, judge, knobs(), 0), judge.read(fresh))
+    assert m["fd_test"] < 5 * m["fd_floor"]
+    assert m["nn_accuracy"] == pytest.approx(0.5, abs=0.15)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert m[name] == pytest.approx(m[f"{name}_real"], abs=0.15), name
+    assert abs(m["copying_z"]) < 3
+    assert m["nearer_train"] == pytest.approx(0.5, abs=0.15)
+
+
+def test_copies_of_training_images_are_flagged_and_shown(digits, judge):
     bench = Bench.of(digits, judge, knobs(), 0)
-    one, two = (bench.measure(judge.read(noise(240, seed))) for seed in (1, 2))
-    for name in ("n", "fd_floor", "fd_ceiling", "kid_floor", "kid_ceiling", "classifier_score_real"):
+    images = np.concatenate([split(200, 12).images, digits.train.images[100:140]])
+    found = bench.measure(judge.read(images))
+    copied = measured(bench, judge.read(digits.train.images[:240]))
+    assert copied["authenticity"] == 0
+    assert copied["copying_z"] < -3 < found.metrics["copying_z"]
+    assert copied["nearer_train"] > 0.7 > found.metrics["nearer_train"]
+    assert set(found.copies.generated) <= set(range(200, 240))
+    np.testing.assert_array_equal(found.copies.train, found.copies.generated - 100)
+    shown = judge.read(digits.test.images[found.copies.test]).features
+    for row, features in zip(found.copies.generated, shown, strict=True):
+        every = np.linalg.norm(judge.read(digits.test.images).features - judge.read(images[[row]]).features, axis=1)
+        assert np.linalg.norm(features - judge.read(images[[row]]).features[0]) == pytest.approx(every.min(), rel=1e-5)
+
+
+def test_what_real_images_get_does_not_depend_on_the_samples(digits, judge):
+    bench = Bench.of(digits, judge, knobs(), 0)
+    one, two = (measured(bench, judge.read(noise(240, seed))) for seed in (1, 2))
+    alike = {name for name in one if name.endswith(("_real", "_floor", "_ceiling"))}
+    assert {"fd_floor", "kid_ceiling", "recall_real", "authenticity_real", "vendi_real"} <= alike
+    for name in ("n", *alike):
         assert one[name] == two[name], name
     assert one["fd_test"] != two["fd_test"]
 
 
-@pytest.mark.parametrize(("asked", "n"), [(100, 100), (240, 240), (10_000, 240)])
-def test_both_sides_have_n_images_and_n_is_at_most_the_smaller_split(digits, judge, asked, n):
-    bench = Bench.of(digits, judge, knobs(samples=asked), 0)
-    assert bench.n == bench.measure(judge.read(noise(n)))["n"] == n
-    assert len(bench.test.features) == len(bench.floor.features) == len(bench.ceiling.features) == n
+@pytest.mark.parametrize(
+    ("asked", "most", "n"), [(100, None, 100), (240, None, 240), (10_000, None, 240), (200, 60, 60)]
+)
+def test_both_sides_have_n_images_and_n_is_at_most_the_smaller_split_or_the_samples(digits, judge, asked, most, n):
+    bench = Bench.of(digits, judge, knobs(samples=asked), 0, most)
+    assert bench.n == measured(bench, judge.read(noise(n)))["n"] == n
+    real = bench.real
+    assert len(real.test.features) == len(real.floor.features) == len(real.ceiling.features) == n
 
 
 def test_the_training_split_bounds_n_too(digits, judge):
@@ -93,44 +147,66 @@ def test_the_training_split_bounds_n_too(digits, judge):
     assert Bench.of(few, judge, knobs(), 0).n == 240
 
 
-def test_real_images_are_drawn_without_repeats_and_by_the_seed(digits, judge):
-    benches = [Bench.of(digits, judge, knobs(samples=150), seed) for seed in (0, 0, 1)]
-    assert len(np.unique(benches[0].test.features, axis=0)) == 150
-    assert len(np.unique(benches[0].floor.features, axis=0)) == 150
-    assert np.array_equal(benches[0].test.features, benches[1].test.features)
-    assert not np.array_equal(benches[0].test.features, benches[2].test.features)
-
-
-def test_the_numbers_are_those_of_the_distances_with_the_benchs_subsets(digits, judge):
+def test_the_numbers_are_those_of_the_distances_with_the_suites_subsets(digits, judge):
     bench = Bench.of(digits, judge, knobs(subsets=3, size=40), 0)
     generated = judge.read(noise(240))
-    measured = bench.measure(generated)
-    a, b = generated.features, bench.test.features
-    assert measured["fd_test"] == frechet_distance(a, b)
-    kid = kernel_distance(a, b, 3, 40, np.random.default_rng(bench.kid_seed))
-    assert (measured["kid_test"], measured["kid_std"]) == kid
-    assert bench.measure(generated) == measured
+    m = measured(bench, generated)
+    a, b = generated.features, bench.real.test.features
+    assert m["fd_test"] == frechet_distance(a, b)
+    kid = kernel_distance(a, b, 3, 40, np.random.default_rng(stream_seed(0, "evaluate/kid")))
+    assert (m["kid_test"], m["kid_std"]) == (kid.mean, kid.std)
+    assert measured(bench, generated) == m
+
+
+def test_every_interval_is_of_a_metric_and_holds_it(digits, judge):
+    bench = Bench.of(digits, judge, knobs(), 0)
+    m = measured(bench, judge.read(split(240, 13).images // 2))
+    assert {"fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage"} <= m["ci95"].keys()
+    for name, interval in m["ci95"].items():
+        assert interval["low"] <= m[name] <= interval["high"], name
+    assert m["ci95"]["fd_test"]["low"] < m["ci95"]["fd_test"]["high"]
 
 
 def test_class_shares_are_told_of_every_class(digits, judge):
     bench = Bench.of(digits, judge, knobs(), 0)
-    one_class = judge.read(digits.test.images[digits.test.labels == 2])
-    measured = bench.measure(one_class)
-    assert measured["class_histogram"] == {"0": 0.0, "1": 0.0, "2": 1.0, "3": 0.0}
-    assert (measured["class_share_min"], measured["class_share_max"]) == (0.0, 1.0)
-    assert measured["classifier_score"] < 1.2 < measured["classifier_score_real"]
-    table = bench.class_table(one_class)
-    assert list(table.columns) == ["class", "generated", "real"]
-    assert table["class"].tolist() == [0, 1, 2, 3]
-    assert table["generated"].tolist() == [0, 0, 1, 0]
-    assert table["real"].tolist() == [0.25] * 4
+    one_class = judge.read(np.repeat(digits.test.images[digits.test.labels == 2], CLASSES, axis=0))
+    found = bench.measure(one_class)
+    m = found.metrics
+    assert m["class_histogram"] == {"0": 0.0, "1": 0.0, "2": 1.0, "3": 0.0}
+    assert (m["class_share_min"], m["class_share_max"], m["share_worst_to_mean"]) == (0.0, 1.0, 0.0)
+    assert m["class_distance"] == 0.75
+    assert m["classifier_score"] < 1.2 < m["classifier_score_real"]
+    assert found.classes["class"].tolist() == [0, 1, 2, 3]
+    assert found.classes["generated"].tolist() == [0, 0, 1, 0]
+    assert found.classes["real"].tolist() == [0.25] * 4
 
 
-def test_the_mean_image_is_the_mean_rounded_once_for_each_image():
-    images = np.zeros((3, 2, 2), np.uint8)
-    images[:, 0, 0] = [0, 1, 1]
-    images[:, 1, 1] = [255, 255, 254]
-    means = mean_image(images)
-    assert means.dtype == np.uint8
-    assert means.shape == images.shape
-    assert (means == np.array([[1, 0], [0, 255]])).all()
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_samples_that_are_all_equal_give_finite_numbers(digits, judge, level):
+    m = measured(Bench.of(digits, judge, knobs(), 0), judge.read(np.full((240, SIDE, SIDE), level, np.uint8)))
+    numbers = {name: value for name, value in m.items() if not isinstance(value, dict)}
+    numbers |= {f"{name}.{end}": value for name, ends in m["ci95"].items() for end, value in ends.items()}
+    assert all(np.isfinite(value) for value in numbers.values()), numbers
+    assert m["classifier_score"] == pytest.approx(1)
+    assert m["vendi"] == pytest.approx(1)
+    assert m["recall"] == m["pairwise_distance"] == 0
+    assert m["nn_accuracy"] >= 0.5
+
+
+def test_features_that_are_not_finite_are_refused_in_one_line(digits, judge):
+    bench = Bench.of(digits, judge, knobs(), 0)
+    broken = judge.read(noise(240))
+    broken.features[3, 1] = np.nan
+    with pytest.raises(UserError, match="found NaN or infinity; allowed: finite numbers"):
+        bench.measure(broken)
+
+
+def test_as_many_samples_as_the_bench_has_are_asked_for(digits, judge):
+    with pytest.raises(ValueError, match="239 samples for a bench of 240"):
+        Bench.of(digits, judge, knobs(), 0).measure(judge.read(noise(239)))
+
+
+def test_the_intervals_follow_the_seed(digits, judge):
+    assert Bench.of(digits, judge, knobs(), 3).bootstrap == Bench.of(digits, judge, knobs(), 3).bootstrap
+    assert Bench.of(digits, judge, knobs(), 3).bootstrap != Bench.of(digits, judge, knobs(), 4).bootstrap
+    assert isinstance(Bench.of(digits, judge, knobs(), 3).bootstrap, Bootstrap)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genbalance.reporting.classes import class_distances
 from genbalance.reporting.page import figures
 from genbalance.reporting.results import read_results
+from genbalance.reporting.style import LIGHT, png
 
 SOURCE = Path(__file__).parents[2] / "src"
 ELSEWHERE = """
@@ -71,3 +73,17 @@ def test_every_figure_has_a_dark_twin_of_the_same_size(drawn):
 @pytest.mark.parametrize("sizes", [{"classes": 4, "side": 16}, {"classes": 26, "epochs": 1}])
 def test_figures_can_be_drawn_for_other_numbers_of_classes_and_epochs(workspace, drawn, sizes):
     assert set(figures(read_results(workspace(**sizes)))) == set(drawn)
+
+
+def test_a_class_without_real_images_leaves_a_gap_and_no_error(workspace):
+    root = workspace(classes=3)
+    table = root / "artifacts/evaluate_gan/classes.csv"
+    head, _, *others = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([head, "0,0.5,0,0,0,0,0", *others]), encoding="utf-8")
+    with Image.open(io.BytesIO(png(class_distances(read_results(root)), LIGHT))) as opened:
+        assert opened.format == "PNG"
+
+
+def test_the_distance_within_classes_is_told_in_words(finished):
+    told = class_distances(read_results(finished)).alt
+    assert "GAN: at most 39, for class 9; VAE: at most 39, for class 9; real images: at most 2.900" in told

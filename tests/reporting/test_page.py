@@ -1,5 +1,6 @@
 """The page, as a browser's parser sees it."""
 
+import base64
 import itertools
 import re
 from html.parser import HTMLParser
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from genbalance.params import read_params, read_yaml
+from genbalance.reporting.comparison import comparison
 from genbalance.reporting.page import figures, page
-from genbalance.reporting.results import read_results
+from genbalance.reporting.results import PICTURES, read_results
 from genbalance.reporting.tables import every_number
 from genbalance.reporting.text import parameter
 
@@ -89,6 +91,20 @@ def test_every_picture_is_in_the_page_and_is_told_in_words(parsed):
     assert all(source["srcset"].startswith("data:image/png;base64,") for source in parsed.all("source"))
 
 
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_grid_that_the_stages_drew_is_in_the_page_once(finished, parsed, name):
+    source = "data:image/png;base64," + base64.b64encode((finished / f"{name}.png").read_bytes()).decode()
+    assert [picture["src"] for picture in parsed.all("img")].count(source) == 1
+
+
+def test_rows_of_a_grid_are_named_beside_it(html):
+    for model in ("gan", "vae"):
+        name = f'<h4 class="{model}">{model.upper()}</h4>\n  <div>'
+        assert re.findall("<li>(.*?)</li>", html[html.index(name) :].split("</figure>")[0]) == [
+            *("sample", "training", "test")
+        ]
+
+
 def test_nothing_is_loaded_from_elsewhere(html, parsed):
     for _tag, attrs in parsed.elements:
         assert all(attrs[name].startswith(("data:", "#")) for name in LOADING & set(attrs))
@@ -129,6 +145,29 @@ def test_every_metric_appears_with_its_value(finished, html):
             assert f'<tr><th scope="row">{key}</th><td>{value}</td></tr>' in table
 
 
+def test_every_row_of_the_comparison_has_a_cell_for_each_column(finished, html):
+    table = html[html.index('<table class="compare">') :].split("</table>")[0]
+    rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', table, re.DOTALL)
+    groups = comparison(read_results(finished))
+    assert len(rows) == sum(map(len, groups.values()))
+    assert all(row.count("<td>") == row.count("</td>") == 4 for row in rows)
+    assert re.findall(r'colspan="5">(.*?)</th>', table) == list(groups)
+
+
+def test_an_interval_is_told_with_its_number(html):
+    row = html[html.index('<th scope="row">precision') :].split("</tr>")[0]
+    assert "<td>0.749 <small>0.67 … 0.82</small></td>" in row
+
+
+def test_the_page_says_how_many_images_were_reconstructed(parsed):
+    assert "of 24 test images for the GAN, by searching z, and of 100 for the VAE" in parsed.text
+    assert "takes 200 draws" in parsed.text
+
+
+def test_the_page_says_how_fair_the_models_are(parsed):
+    assert parsed.text.count("worst class gets 42.0% of the mean class’s share, and 1.13 times") == 2
+
+
 def test_the_data_s_provenance_appears(parsed):
     for words in (
         "some digits",
@@ -152,6 +191,7 @@ def test_marks_stand_where_the_numbers_are(html):
     """Fréchet distance 22.81 between floor 3.114 and ceiling 1210.5, in per cent of a logarithmic scale."""
     card = html[html.index("<h3>Fréchet distance</h3>") :].split("</article>")[0]
     assert re.findall(r"width: ([\d.]+)%", card) == ["33.39", "49.99"]
+    assert "20.5 … 25.1" in card
     assert "floor 3.114" in card
     assert "ceiling 1,210" in card
 

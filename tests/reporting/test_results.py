@@ -9,7 +9,7 @@ from genbalance.reporting.results import FILMS, METRICS, PICTURES, TABLES, read_
 FILES = [
     *[f"metrics/{name}.json" for name in METRICS],
     *[f"artifacts/{name}.csv" for name in TABLES],
-    *[f"metrics/{name}.png" for name in PICTURES],
+    *[f"{name}.png" for name in PICTURES],
 ]
 
 
@@ -67,3 +67,26 @@ def test_a_headline_metric_that_is_missing_is_named(workspace, change, stage, ke
     change(root / f"metrics/{stage}.json", **{key: None})
     with pytest.raises(UserError, match=rf"metrics/{stage}\.json: {key}"):
         headline(read_results(root))
+
+
+def test_an_interval_is_a_pair_where_there_is_one(finished):
+    results = read_results(finished)
+    assert results.interval("evaluate_gan", "precision") == pytest.approx((0.6741, 0.8239))
+    assert results.interval("evaluate_gan", "vendi") is None
+
+
+@pytest.mark.parametrize(
+    ("intervals", "told"),
+    [
+        (None, "ci95: found None"),
+        ([1, 2], r"ci95: found \[1, 2\]"),
+        ({"fd_test": {"low": 1}}, r"ci95\.fd_test\.high: found None"),
+        ({"fd_test": [1, 2]}, r"ci95\.fd_test\.low: found None"),
+        ({"fd_test": {"low": "1", "high": 2}}, r"ci95\.fd_test\.low: found '1'"),
+    ],
+)
+def test_an_interval_that_is_none_is_named(workspace, change, intervals, told):
+    root = workspace()
+    change(root / "metrics/evaluate_gan.json", ci95=intervals)
+    with pytest.raises(UserError, match=rf"metrics/evaluate_gan\.json: {told}.*dvc repro"):
+        read_results(root).interval("evaluate_gan", "fd_test")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genbalance.reporting.text import flat, number, parameter
+from genbalance.reporting.text import flat, number, parameter, percent, span
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,27 @@ from genbalance.reporting.text import flat, number, parameter
 )
 def test_a_number_is_written_for_reading(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        *[(110.214, 113.306, "110.2 … 113.3"), (0.0667, 0.0942, "0.067 … 0.094"), (8.1, 10.25, "8.1 … 10.2")],
+        *[(-0.0061, 0.0024, "−0.0061 … 0.0024"), (1200, 1450.3, "1,200 … 1,450"), (3, 3, "3 … 3")],
+        *[(0.5, 0.5000001, "0.5 … 0.5"), (0, 4e-9, "0 … 4·10⁻⁹")],
+    ],
+)
+def test_an_interval_has_the_digits_that_its_width_tells(low, high, text):
+    assert span(low, high) == text
+
+
+def test_a_share_s_interval_is_told_in_per_cent():
+    assert span(0.7123, 0.7488, share=True) == "71.2 … 74.9%"
+    assert span(0.9, 1, share=True) == "90 … 100%"
+
+
+def test_a_share_is_told_in_per_cent():
+    assert [percent(0.4567), percent(0.4567, 0), percent(1)] == ["45.7%", "46%", "100.0%"]
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "null"), (1.0, "1.0"), (0.0005, "0.0005"), ("dcgan", "dcgan")])

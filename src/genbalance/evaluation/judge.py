@@ -33,6 +33,10 @@ class Reading:
     features: NDArray[np.float32]
     probabilities: NDArray[np.float32]
 
+    def rows(self, which: NDArray[np.int64]) -> "Reading":
+        """Of some of the images."""
+        return Reading(self.features[which], self.probabilities[which])
+
 
 @dataclass(frozen=True)
 class Judge:

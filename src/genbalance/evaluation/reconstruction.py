@@ -1,46 +1,55 @@
-"""How near a reconstruction comes to its original. Images [n, S, S], pixels in [0, 1]."""
+"""How near a reconstruction comes to its original, image by image. Images [n, S, S], pixels in [0, 1]."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from genbalance.evaluation.confidence import Bootstrap
 from genbalance.evaluation.judge import Reading
 
 Images = NDArray[np.float32]
+Each = NDArray[np.float64]
 
 
-def mean_squared_error(originals: Images, reconstructions: Images) -> float:
-    """Mean over images and pixels of (x − x̂)²."""
-    return float(np.square(originals.astype(np.float64) - reconstructions).mean())
+def squared_error(originals: Images, reconstructions: Images) -> Each:
+    """Of each image the mean over pixels of (x − x̂)²: [n]."""
+    errors: Each = np.square(originals.astype(np.float64) - reconstructions).mean(axis=(1, 2))
+    return errors
 
 
-def peak_signal_to_noise(originals: Images, reconstructions: Images) -> float:
-    """PSNR in dB, −10·log₁₀ of each image's mean squared error (peak 1), mean over images; an error below 1e-10 counts
-    as 1e-10, so at most 100 dB."""
-    errors = np.square(originals.astype(np.float64) - reconstructions).mean(axis=(1, 2))
-    return float(-10 * np.log10(errors.clip(min=1e-10)).mean())
+def peak_signal_to_noise(originals: Images, reconstructions: Images) -> Each:
+    """PSNR of each image in dB, −10·log₁₀ of its mean squared error (peak 1): [n]; an error below 1e-10 counts as
+    1e-10, so at most 100 dB."""
+    decibels: Each = -10 * np.log10(squared_error(originals, reconstructions).clip(min=1e-10))
+    return decibels
 
 
-def structural_similarity(originals: Images, reconstructions: Images) -> float:
-    """SSIM (Wang et al. 2004) with its Gaussian window of 11 pixels and σ = 1.5, mean over images; 1 for equal images.
+def structural_similarity(originals: Images, reconstructions: Images) -> Each:
+    """SSIM (Wang et al. 2004) of each image with its Gaussian window of 11 pixels and σ = 1.5: [n]; 1 for equal images.
 
     Borders are mirrored; images of at least 6 pixels.
     """
     a, b = (torch.from_numpy(images)[:, None] for images in (reconstructions, originals))
-    value = structural_similarity_index_measure(a, b, data_range=1.0)
-    return float(value)  # type: ignore[arg-type]
+    values = structural_similarity_index_measure(a, b, data_range=1.0, reduction="none")
+    return values.double().numpy()  # type: ignore[union-attr]
 
 
-def compare(originals: Images, reconstructions: Images) -> dict[str, float]:
-    """``mse``, ``psnr`` in dB and ``ssim``."""
-    return {
-        "mse": mean_squared_error(originals, reconstructions),
+def same_class(originals: Reading, reconstructions: Reading) -> NDArray[np.bool_]:
+    """Whether the classifier reads the same class before and after: [n]."""
+    same: NDArray[np.bool_] = originals.probabilities.argmax(axis=1) == reconstructions.probabilities.argmax(axis=1)
+    return same
+
+
+def compare(
+    originals: Images, reconstructions: Images, before: Reading, after: Reading, bootstrap: Bootstrap
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """``mse``, ``psnr`` in dB, ``ssim`` and ``classifier_agreement``, means over the images, and their intervals."""
+    each = {
+        "mse": squared_error(originals, reconstructions),
         "psnr": peak_signal_to_noise(originals, reconstructions),
         "ssim": structural_similarity(originals, reconstructions),
+        "classifier_agreement": same_class(before, after),
     }
-
-
-def agreement(originals: Reading, reconstructions: Reading) -> float:
-    """The share of images that the classifier reads as the same class before and after."""
-    return float((originals.probabilities.argmax(axis=1) == reconstructions.probabilities.argmax(axis=1)).mean())
+    means = {name: float(values.mean()) for name, values in each.items()}
+    return means, {name: bootstrap.mean(values) for name, values in each.items()}

@@ -22,16 +22,27 @@ def read_yaml(path: Path) -> Any:
         UserError: no such file, or not YAML; the text names the line.
     """
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; run this at the repository's root") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """YAML 1.2 text as plain Python values; ``name`` is what a refusal calls it.
+
+    Raises:
+        UserError: not YAML; the text names the line.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: is not valid YAML: {error.problem}") from None
+        raise UserError(f"{name}{line}: is not valid YAML: {error.problem}") from None
     except (YAMLError, ValueError, RecursionError) as error:  # a control character, the 45th of May
-        raise UserError(f"{path}: is not valid YAML: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{name}: is not valid YAML: {str(error).splitlines()[0]}") from None
 
 
 def read_params(path: Path = PARAMS_FILE) -> Params:

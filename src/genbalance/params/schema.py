@@ -92,6 +92,11 @@ class Evaluate(Section):
     samples: Annotated[int, Field(ge=100, le=1_000_000)]
     kid_subsets: Annotated[int, Field(ge=1, le=10_000)]
     kid_subset_size: Annotated[int, Field(ge=2, le=100_000)]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+    resamples: Annotated[int, Field(ge=10, le=100_000)]
+    importance_draws: Annotated[int, Field(ge=1, le=1_000_000)]
+    inversion_images: Annotated[int, Field(ge=1, le=1_000_000)]
+    inversion_steps: Annotated[int, Field(ge=1, le=100_000)]
 
     @model_validator(mode="after")
     def _subsets_fit(self) -> "Evaluate":

@@ -42,6 +42,35 @@ def class_histogram(results: Results) -> Plot:
     )
 
 
+def class_distances(results: Results) -> Plot:
+    """How far each class's samples are from its test images, next to what training images get."""
+    tables = {model: results.tables[f"evaluate_{model}/classes"] for model in ("gan", "vae")}
+    worst = {model: max(zip(table["fd"], table["class"], strict=True)) for model, table in tables.items()}
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        panel = figure.subplots()
+        for (model, table), shift, ink in zip(tables.items(), (-0.2, 0.2), (theme.gan, theme.vae), strict=True):
+            middle = [label + shift for label in table["class"]]
+            panel.bar(middle, table["fd"], 0.38, color=ink, label=model.upper())
+            panel.hlines(table["fd_floor"], [x - 0.19 for x in middle], [x + 0.19 for x in middle], color=theme.ink,
+                         lw=1.8, label="floor: real images" if model == "vae" else "")  # fmt: skip
+        panel.set(xlabel="class, as the judge reads it", ylabel="Fréchet distance within the class",
+                  xticks=_ticks(len(tables["gan"]["class"])))  # fmt: skip
+        panel.grid(axis="x", visible=False)
+        legend(panel)
+
+    return Plot(
+        "class_distances",
+        "How well each class is drawn",
+        "Bar chart of the Fréchet distance of each class's samples to its test images. "
+        + "; ".join(f"{m.upper()}: at most {number(fd)}, for class {number(label)}" for m, (fd, label) in worst.items())
+        + f"; real images: at most {number(max(fd for table in tables.values() for fd in table['fd_floor']))}.",
+        "Lines: what real training images get. Few images of a class raise its bar and its line alike.",
+        draw,
+        SIZE,
+    )
+
+
 def confusion(results: Results) -> Plot:
     """Rows: what the image is. Columns: what the judge reads."""
     table, count = results.tables["train_classifier/confusion"], results.classes

@@ -2,15 +2,20 @@
 
 from genbalance.reporting.results import Results
 
+SAMPLES = ("fd_infinity", "precision", "recall", "density", "coverage", "nn_accuracy", "authenticity")
+
 HEADLINE = {
     "test_accuracy": ("train_classifier", "test_accuracy"),
     "gan_fd_test": ("evaluate_gan", "fd_test"),
     "gan_kid_test": ("evaluate_gan", "kid_test"),
     "gan_classifier_score": ("evaluate_gan", "classifier_score"),
     "gan_d_accuracy_generated": ("train_gan", "d_accuracy_generated"),
+    **{f"gan_{key}": ("evaluate_gan", key) for key in (*SAMPLES, "mse", "ssim")},
     "vae_fd_test": ("evaluate_vae", "fd_test"),
     "vae_kid_test": ("evaluate_vae", "kid_test"),
     "vae_classifier_score": ("evaluate_vae", "classifier_score"),
+    **{f"vae_{key}": ("evaluate_vae", key) for key in SAMPLES},
+    "vae_nll": ("evaluate_vae", "nll"),
     "vae_nelbo": ("evaluate_vae", "nelbo"),
     "vae_rate": ("evaluate_vae", "rate"),
     "vae_distortion": ("evaluate_vae", "distortion"),

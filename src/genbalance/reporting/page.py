@@ -4,13 +4,13 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from genbalance.reporting import classes, curves, dag, film, pipeline, scale, tables, text
+from genbalance.reporting import cards, classes, comparison, curves, dag, film, pipeline, tables, text
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import DARK, LIGHT, Plot, png
 
 CURVES = (curves.gan_losses, curves.gan_accuracy, curves.vae_terms, curves.classifier)
 LATENTS = (classes.kl_per_latent,)
-CLASSES = (classes.class_histogram, classes.confusion)
+CLASSES = (classes.class_histogram, classes.class_distances, classes.confusion)
 
 
 def figures(results: Results) -> dict[str, bytes]:
@@ -45,14 +45,14 @@ def page(results: Results, params: Mapping[str, Any], dvc_yaml: Any, drawn: Mapp
         data=results.metrics["prepare"],
         judge=results.metrics["train_classifier"],
         vae=results.metrics["train_vae"],
-        measured=results.metrics["evaluate_gan"],
-        cards=scale.cards(results, int(params["vae.latents"])),
+        measured={model: results.metrics[f"evaluate_{model}"] for model in ("gan", "vae")},
+        cards=cards.cards(results, int(params["vae.latents"])),
         pictures=results.pictures,
         films={name: film.frames(frames) for name, frames in results.films.items()},
         curves=_shown(results, CURVES, drawn),
         latents=_shown(results, LATENTS, drawn),
         classes=_shown(results, CLASSES, drawn),
-        comparison=tables.comparison(results),
+        comparison=comparison.comparison(results),
         numbers=tables.every_number(results),
         dag=dag.drawing(pipeline.stages(dvc_yaml)),
     )

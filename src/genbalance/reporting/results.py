@@ -25,10 +25,12 @@ TABLES = {
         *("val_loss", "val_distortion", "val_rate", "active_units"),
     ),
     "train_vae/kl_per_latent": ("latent", "kl"),
-    "evaluate_gan/classes": ("class", "generated", "real"),
-    "evaluate_vae/classes": ("class", "generated", "real"),
+    **{f"evaluate_{model}/classes": ("class", "generated", "real", "n", "fd", "fd_floor") for model in ("gan", "vae")},
 }
-PICTURES = ("train_gan_samples", "train_vae_samples", "train_vae_reconstructions")
+PICTURES = (
+    *(f"metrics/{name}" for name in ("train_gan_samples", "train_vae_samples", "train_vae_reconstructions")),
+    *(f"artifacts/evaluate_{model}/{name}" for model in ("gan", "vae") for name in ("nearest", "reconstructions")),
+)
 FILMS = ("train_gan/samples", "train_vae/samples")
 AGAIN = "run `dvc repro`"
 
@@ -37,8 +39,8 @@ AGAIN = "run `dvc repro`"
 class Results:
     """Everything that the page is made of.
 
-    ``metrics`` are by stage; ``pictures`` (PNG bytes) by their name in metrics/; ``tables`` by their path below
-    artifacts/, without suffix; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid.
+    ``metrics`` are by stage; ``pictures`` (PNG bytes) by their path without suffix, ``tables`` by theirs below
+    artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -52,10 +54,21 @@ class Results:
         Raises:
             UserError: there is none, or it is not a number.
         """
-        value = self.metrics[stage].get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"metrics/{stage}.json: {key}: found {value!r}; a number is needed; {AGAIN}")
-        return value
+        return _number(self.metrics[stage], stage, key)
+
+    def interval(self, stage: str, key: str) -> tuple[float, float] | None:
+        """The ends of the metric's 95% interval in metrics/<stage>.json, None where it has none.
+
+        Raises:
+            UserError: there are no intervals at all, or this one is not two numbers.
+        """
+        intervals = self.metrics[stage].get("ci95")
+        if not isinstance(intervals, dict):
+            raise UserError(f"metrics/{stage}.json: ci95: found {intervals!r}; an object is needed; {AGAIN}")
+        if key not in intervals:
+            return None
+        ends = intervals[key] if isinstance(intervals[key], dict) else {}
+        return _number(ends, stage, "low", f"ci95.{key}."), _number(ends, stage, "high", f"ci95.{key}.")
 
     @property
     def classes(self) -> int:
@@ -73,9 +86,16 @@ def read_results(root: Path) -> Results:
     return Results(
         metrics={name: _metrics(root / "metrics" / f"{name}.json") for name in METRICS},
         tables={name: _table(artifacts / f"{name}.csv", columns) for name, columns in TABLES.items()},
-        pictures={name: _bytes(root / "metrics" / f"{name}.png") for name in PICTURES},
+        pictures={name: _bytes(root / f"{name}.png") for name in PICTURES},
         films={name: _film(artifacts / name) for name in FILMS},
     )
+
+
+def _number(values: Mapping[str, Any], stage: str, key: str, prefix: str = "") -> float:
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"metrics/{stage}.json: {prefix}{key}: found {value!r}; a number is needed; {AGAIN}")
+    return value
 
 
 def _bytes(path: Path) -> bytes:

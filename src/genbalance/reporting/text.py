@@ -1,8 +1,10 @@
 """How numbers and parameters are written on the page."""
 
 import json
+import math
 from typing import Any
 
+FINEST = 5  # decimals of an interval; a narrower one is written like any number
 SYMBOLS = {"lambda": "λ", "beta": "β"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -24,9 +26,24 @@ def number(value: float, digits: int = 4) -> str:
     return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
 
 
-def percent(share: float) -> str:
-    """A share in [0, 1] as per cent with one decimal."""
-    return f"{100 * share:.1f}%"
+def percent(share: float, decimals: int = 1) -> str:
+    """A share in [0, 1] as per cent."""
+    return f"{100 * share:.{decimals}f}%"
+
+
+def span(low: float, high: float, share: bool = False) -> str:
+    """An interval, with as many decimals as give its width two significant digits; a ``share`` as per cent.
+
+    >>> span(110.214, 113.306), span(0.0667, 0.0942), span(0.7123, 0.7488, share=True)
+    ('110.2 … 113.3', '0.067 … 0.094', '71.2 … 74.9%')
+    """
+    if share:
+        return f"{span(100 * low, 100 * high)}%"
+    width = high - low
+    decimals = max(0, 1 - math.floor(math.log10(width))) if width > 0 else FINEST + 1
+    if decimals > FINEST:
+        return f"{number(low)} … {number(high)}"
+    return f"{low:,.{decimals}f} … {high:,.{decimals}f}".replace("-", "−")
 
 
 def parameter(value: Any) -> str:

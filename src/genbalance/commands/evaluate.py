@@ -1,0 +1,131 @@
+"""The suite on anybody's samples: no DVC, no MLflow, only files in and numbers out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genbalance.commands.evaluate_table import as_text
+from genbalance.data import prepared, sample_files
+from genbalance.data.pixels import standardized
+from genbalance.errors import UserError
+from genbalance.files import write_json
+from genbalance.params import Params, read_params
+from genbalance.pictures import grid, save_png
+from genbalance.rng import stream_seed
+from genbalance.summary import rounded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genbalance.evaluation.judge import Judge
+    from genbalance.models.classifier import Classifier
+
+CAUTION = "Features are those of the project's classifier: no Inception-FID; compare at one n and with one judge alone."
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of a file: ``heading`` says on what, ``metrics`` are rounded as the stages round theirs.
+
+    ``copies``: the most copied-looking samples [k, S, S] first, then the nearest training, then the nearest test
+    digits of each [3 · k, S, S].
+    """
+
+    heading: str
+    metrics: dict[str, Any]
+    classes: "pd.DataFrame"
+    copies: Images
+
+    def __str__(self) -> str:
+        return f"{self.heading}\n\n{as_text(self.metrics, self.classes)}"
+
+    def save(self, json: Path | None, copies: Path | None) -> None:
+        """Writes the metrics as JSON and the copies as a PNG of three rows, where a path is given.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        if json:
+            _written(json, lambda: write_json(json, self.metrics))
+        if copies:
+            _written(copies, lambda: save_png(copies, grid(self.copies, len(self.copies) // 3)))
+
+
+def evaluate(samples: Path, data: Path, judge: Path, params_file: Path) -> Evaluation:
+    """Measures the images of a file against prepared digits.
+
+    Args:
+        samples: what `sample_files.read` takes; of more images than are measured, as many are drawn by the seed.
+        data: the folder that `prepare` wrote.
+        judge: the classifier that was trained on these digits, as `train_classifier` wrote it.
+        params_file: its ``seed``, ``compute`` and ``evaluate`` are used.
+
+    Raises:
+        UserError: anything wrong with these, before any time is spent.
+    """
+    params = read_params(params_file)
+    digits = prepared.load(data)
+    images = sample_files.read(samples)
+    if images.shape[1] != digits.height:
+        raise UserError(
+            f"{samples}: found images of {_size(images.shape[1])} pixels, but the digits of {data} have "
+            f"{_size(digits.height)}; make them equal"
+        )
+    reader = _judge(judge, data, digits, params)
+
+    from genbalance.evaluation.samples import Bench
+
+    bench = Bench.of(digits, reader, params.evaluate, params.seed, most=len(images))
+    drawn = _draw(images, bench.n, params.seed)
+    measured = bench.measure(reader.read(drawn))
+    looking = measured.copies
+    some = f" of {len(images):,}, drawn by the seed {params.seed}," if len(drawn) < len(images) else ""
+    return Evaluation(
+        heading=f"{samples}: {bench.n:,} images{some} against {bench.n:,} test digits of {digits.title}\n{CAUTION}",
+        metrics={"samples": samples.resolve().name} | rounded(measured.metrics),
+        classes=measured.classes,
+        copies=np.concatenate(
+            [drawn[looking.generated], digits.train.images[looking.train], digits.test.images[looking.test]]
+        ),
+    )
+
+
+def _draw(images: Images, n: int, seed: int) -> Images:
+    """``n`` of the images in their order, all of them where there are no more."""
+    rng = np.random.default_rng(stream_seed(seed, "evaluate/file"))
+    return images if len(images) == n else images[np.sort(rng.choice(len(images), n, replace=False))]
+
+
+def _judge(path: Path, data: Path, digits: prepared.Prepared, params: Params) -> "Judge":
+    from genbalance import weights
+    from genbalance.compute import set_up
+    from genbalance.evaluation.judge import Judge
+    from genbalance.models.classifier import Classifier
+
+    def build(size: int, classes: int, width: int) -> "Classifier":
+        if (size, classes) != (digits.height, digits.classes):
+            raise UserError(
+                f"{path}: was trained on {classes} classes of {_size(size)} pixels, but {data} has {digits.classes} of "
+                f"{_size(digits.height)}; allowed: the classifier of these digits"
+            )
+        return Classifier(size, classes, width)
+
+    device = set_up(params.compute, params.seed, "evaluate_file")
+    return Judge(weights.load(path, build, device), standardized(digits.mean, digits.std), device)
+
+
+def _written(path: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _size(side: int) -> str:
+    return f"{side} × {side}"

@@ -1,0 +1,62 @@
+"""What was measured of a file as plain text, in the words of the report's page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from genbalance.reporting.measures import GROUPS, HALF, HIGHER, LOWER, REAL, ZERO, Measure, Source
+from genbalance.reporting.results import Results
+from genbalance.reporting.text import number, percent, span
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADER = ("", "", "value", "95% interval", "real digits", "mean image")
+ARROWS = {"": "", LOWER: "↓", HIGHER: "↑", REAL: "→real", HALF: "→½", ZERO: "→0"}
+MODEL = "file"  # in the place of gan or vae
+STAGE = f"evaluate_{MODEL}"
+
+
+def as_text(metrics: Mapping[str, Any], classes: "pd.DataFrame") -> str:
+    """A line for each metric (value, 95% interval, what real digits and the mean image get), then one for each class.
+
+    An arrow says where the best lies: ↓ low, ↑ high, →real near what real digits get, →½ and →0 there.
+    """
+    columns = {str(name): list(column) for name, column in classes.items()}
+    results = Results({STAGE: metrics}, {f"{STAGE}/classes": columns}, pictures={}, films={})
+    rows: list[Sequence[str]] = [HEADER]
+    for title, measures in GROUPS.items():
+        if lines := [_row(results, measure) for measure in measures if measure.key in metrics]:
+            rows += [(), (title,), *lines]
+    by_class = ([number(value) for value in row] for row in zip(*columns.values(), strict=True))
+    return f"{aligned(rows)}\n\n{aligned([list(columns), *by_class])}"
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as lines, the first column to the left, the others to the right; shorter rows are headings."""
+    rows = list(rows)
+    columns = max(map(len, rows))
+    widths = [max(len(row[column]) for row in rows if len(row) == columns) for column in range(columns)]
+    lines = []
+    for row in rows:
+        first, *others = row if len(row) == columns else ("".join(row),)
+        cells = [f"{first:{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=False))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _row(results: Results, measure: Measure) -> tuple[str, ...]:
+    def text(source: Source | None) -> str:
+        if source is None:
+            return ""
+        value = source(results, MODEL) if callable(source) else results.number(STAGE, source)
+        return percent(value) if measure.share else number(value)
+
+    ends = results.interval(STAGE, measure.key)
+    return (
+        f"  {measure.label}",
+        ARROWS[measure.better],
+        text(measure.key),
+        span(*ends, measure.share) if ends else "",
+        text(measure.real),
+        text(measure.mean_image),
+    )

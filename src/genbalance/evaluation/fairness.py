@@ -1,0 +1,66 @@
+"""Whether a model serves every class alike, in how often it draws it and how well."""
+
+import numpy as np
+import pandas as pd
+
+from genbalance.evaluation.classes import class_shares, read_classes
+from genbalance.evaluation.distances import Features, Moments, frechet, frechet_distance, moments
+from genbalance.evaluation.judge import Reading
+from genbalance.evaluation.real import Real
+
+FEWEST = 2  # images of a class that have a covariance
+
+
+def class_table(generated: Reading, real: Real) -> pd.DataFrame:
+    """A row for each class as the judge reads it.
+
+    Columns: ``class``; ``generated`` and ``real``, its share of the samples and of the test images; ``n`` images a side
+    of the distances; ``fd`` of the class's samples to its test images and ``fd_floor`` of as many training images to
+    the same; ``confidence``, the mean probability of the class that was read. A class of which there are fewer than two
+    samples gets the distance of its mean image, what a model without diversity would draw, and confidence 0. Where
+    there are fewer than two real images nothing is measured: n and the distances are 0.
+    """
+    sides = [(reading.features, read_classes(reading.probabilities)) for reading in (generated, real.test, real.floor)]
+    certainty = generated.probabilities.max(axis=1).astype(np.float64)
+    rows = []
+    for label, mean in enumerate(real.class_means):
+        drawn, test, floor = (features[read == label] for features, read in sides)
+        sure = certainty[sides[0][1] == label]
+        rows.append(_distances(drawn, test, floor, mean) | {"confidence": float(sure.mean()) if len(sure) > 1 else 0.0})
+    shares = {name: class_shares(x.probabilities) for name, x in (("generated", generated), ("real", real.test))}
+    return pd.DataFrame({"class": range(len(rows)), **shares}).join(pd.DataFrame(rows))
+
+
+def _distances(drawn: Features, test: Features, floor: Features, mean: Features) -> dict[str, float]:
+    n = min(len(test), len(floor))
+    if n < FEWEST:
+        return {"n": 0, "fd": 0.0, "fd_floor": 0.0}
+    if len(drawn) >= FEWEST:
+        n = min(n, len(drawn))
+        of_drawn = moments(drawn[:n])
+    else:
+        of_drawn = Moments(mean.astype(np.float64), np.zeros((len(mean), len(mean))))
+    against = moments(test[:n])
+    return {"n": n, "fd": frechet(of_drawn, against), "fd_floor": frechet(moments(floor[:n]), against)}
+
+
+def balance(table: pd.DataFrame, generated: Reading, real: Real) -> dict[str, float]:
+    """The worst class against the mean class, out of `class_table`: 1 where all classes are served alike.
+
+    ``share_worst_to_mean``: of each class's share over its share among real images, the least over the mean; 0 where a
+    class is not drawn. ``fd_worst_to_mean``: of the classes' Fréchet distances, the largest over the mean.
+    """
+    present = table[table["real"] > 0]
+    ratios = (present["generated"] / present["real"]).to_numpy()
+    distances = table.loc[table["n"] > 0, "fd"].to_numpy()
+    if not len(distances):  # no class has two real images
+        distances = np.array([frechet_distance(generated.features, real.test.features)])
+    mean, worst = float(distances.mean()), float(distances.max())
+    return {
+        "class_share_min": float(table["generated"].min()),
+        "class_share_max": float(table["generated"].max()),
+        "share_worst_to_mean": float(ratios.min() / ratios.mean()) if ratios.any() else 0.0,
+        "fd_class_mean": mean,
+        "fd_class_worst": worst,
+        "fd_worst_to_mean": worst / mean if mean > 0 else 1.0,
+    }

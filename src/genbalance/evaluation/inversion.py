@@ -1,0 +1,44 @@
+"""A generator's nearest answer to a given image: reconstruction for a model that has no encoder."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from genbalance.evaluation.neighbours import nearest
+
+LEARNING_RATE = 0.1
+BLOCK = 100  # images at a time
+
+
+def nearest_start(targets: Tensor, drawn: Tensor, latents: Tensor) -> Tensor:
+    """Of ``latents`` [m, L], whose images ``drawn`` [m, 1, S, S] are, those whose image is nearest to each target."""
+    pixels, choices = (images.flatten(1).cpu().numpy() for images in (targets, drawn))
+    return latents[torch.from_numpy(nearest(pixels, choices, 1).indices[:, 0]).to(latents.device)]
+
+
+def invert(generator: Callable[[Tensor], Tensor], targets: Tensor, start: Tensor, steps: int) -> Tensor:
+    """Latents [n, L] whose images come near ``targets`` [n, 1, S, S], by ``steps`` of Adam from ``start`` [n, L].
+
+    Minimises the mean squared error of each image by itself over z (Lipton & Tripathi 2017, arXiv:1702.04782; Metz et
+    al. 2017, arXiv:1611.02163). What it ends in is a local minimum: the error is an upper bound on what
+    the generator can do.
+    """
+    blocks = zip(targets.split(BLOCK), start.split(BLOCK), strict=True)
+    return torch.cat([_invert(generator, t, z, steps) for t, z in blocks])
+
+
+def _invert(generator: Callable[[Tensor], Tensor], targets: Tensor, start: Tensor, steps: int) -> Tensor:
+    z = start.clone().requires_grad_()
+    optimizer = Adam([z], LEARNING_RATE)
+    schedule = CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        # a sum over images: each has a gradient of its own, whatever stands beside it
+        loss = (generator(z) - targets).square().flatten(1).mean(dim=1).sum()
+        torch.autograd.backward(loss, inputs=[z])
+        optimizer.step()
+        schedule.step()
+    return z.detach()

@@ -1,0 +1,73 @@
+"""The importance-weighted bound on −log p(x) of a model with an encoder and a decoder."""
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Normal
+
+ROWS = 500  # images × draws at a time: bounds the memory
+FACTORS = 64  # of at most 2 each: their product stays within float32
+
+
+class Autoencoder(Protocol):
+    """What the bound needs of a model."""
+
+    def encode(self, images: Tensor) -> Normal:
+        """q(z|x), batch shape [B, latents]."""
+
+    def decode(self, latents: Tensor) -> Distribution:
+        """p(x|z), batch shape [B, 1, S, S]."""
+
+
+def importance_weighted_bound(
+    model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator
+) -> NDArray[np.float64]:
+    """−L_k(x) = −log 1/k Σ p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x), nats, for each image [n, 1, S, S]: [n].
+
+    Burda et al. 2016 (arXiv:1509.00519), equation 8, with k ``draws``. In expectation an upper bound on −log p(x) that
+    falls with k; k = 1 is the negative ELBO. Binary images for a Bernoulli decoder: the caller draws them.
+    """
+    at_once = max(1, ROWS // draws)
+    with torch.inference_mode():
+        bounds = [_bounds(model, block, draws, noise) for block in images.split(at_once)]
+    return torch.cat(bounds).cpu().numpy()
+
+
+def _bounds(model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator) -> Tensor:
+    """The bound of a block of images, its draws in chunks; sums of exponentials in float64."""
+    posterior = model.encode(images)
+    total = torch.full((len(images),), -torch.inf, dtype=torch.float64, device=images.device)
+    for first in range(0, draws, ROWS):
+        count = min(ROWS, draws - first)
+        epsilon = torch.randn(count, *posterior.mean.shape, generator=noise, device=images.device)
+        z = posterior.mean + posterior.stddev * epsilon
+        log_likelihood = _log_likelihood(model.decode(z.flatten(0, 1)), images, count)
+        # log p(z) − log q(z|x): the constants cancel
+        log_ratio = (epsilon.square() - z.square()).div(2).sum(dim=2) + posterior.stddev.log().sum(dim=1)
+        total = torch.logaddexp(total, torch.logsumexp((log_likelihood + log_ratio).double(), dim=0))
+    return math.log(draws) - total
+
+
+def _log_likelihood(decoded: Distribution, images: Tensor, draws: int) -> Tensor:
+    """log p(x|z) summed over the pixels, [draws, n], of ``decoded`` with batch shape [draws · n, 1, S, S]."""
+    if isinstance(decoded, Bernoulli):
+        return _log_bernoulli(decoded.logits.reshape(draws, len(images), -1), images.flatten(1))
+    # one image is broadcast over its draws; several are repeated in the order of the draws
+    seen = images if len(images) == 1 else images.repeat(draws, 1, 1, 1)
+    return decoded.log_prob(seen).flatten(1).sum(dim=1).view(draws, len(images))
+
+
+def _log_bernoulli(logits: Tensor, images: Tensor) -> Tensor:
+    """Σ x·l − log(1 + eˡ) over the pixels [n, pixels] of logits [draws, n, pixels]: [draws, n].
+
+    log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|). Σ log(1 + e^−|l|) is taken as the logarithm of a product, a few pixels at
+    a time: a logarithm for each pixel would cost as much as the decoder's own products.
+    """
+    nats = logits.clamp(min=0).addcmul_(logits, images, value=-1).sum(dim=2)
+    for factors in logits.abs().neg_().exp_().add_(1).split(FACTORS, dim=2):
+        nats += factors.prod(dim=2).log_()
+    return -nats

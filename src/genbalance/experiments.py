@@ -1,0 +1,150 @@
+"""Runs as git keeps them: DVC experiments and other revisions, with their params and metrics, read without a checkout.
+
+DVC keeps an experiment as a commit under refs/exps/<2 digits>/<the other digits of its baseline>/<name>.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import Any
+
+from genbalance.errors import UserError
+from genbalance.params.reader import PARAMS_FILE, parse_yaml
+from genbalance.repository import git
+
+REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(?P<name>.+)")
+CODE = ("dvc.yaml", "requirements.txt", "src", "stages")  # what decides results, beside the params and the data
+SKIPPED = {"ci95", "class_histogram"}  # spreads of other metrics, and a table
+LARGEST = 1e150  # whose square is a finite number
+ABSENT = "(absent)"
+TOLD = 20  # experiments in a message, at most
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the pipeline.
+
+    Attributes:
+        name: of the experiment, or the revision as it was typed.
+        commit: that holds it, 40 hex digits.
+        seed: the param.
+        params: all others by dotted key but those of the section tracking, as they stand in params.yaml of that time.
+        metrics: numbers by the name of their file in metrics/ and their dotted key, such as ``evaluate_vae.nelbo``.
+        code: git's ids of what decides results beside params and data, by path.
+    """
+
+    name: str
+    commit: str
+    seed: int
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    code: Mapping[str, str]
+
+
+def read_run(name: str, commit: str) -> Run:
+    """The run that ``commit`` holds.
+
+    Raises:
+        UserError: it has no params.yaml with a whole number as seed, no metrics, or one of the files cannot be read.
+    """
+    where = f"{name}: {PARAMS_FILE}"
+    values = dict(_leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), where)))
+    seed = values.pop("seed", None)
+    if not isinstance(seed, int):
+        raise UserError(f"{where}: seed: found {ABSENT if seed is None else repr(seed)}; a whole number is needed")
+    params = {key: _plain(value) for key, value in values.items() if not key.startswith("tracking.")}
+    files = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
+    metrics: dict[str, float] = {}
+    for file in (PurePosixPath(file) for file in files if file.endswith(".json")):
+        try:
+            numbers = json.loads(_show(name, commit, str(file)))
+        except (ValueError, RecursionError):
+            raise UserError(f"{name}: {file}: is not JSON") from None
+        metrics |= {f"{file.stem}.{key}": float(value) for key, value in _leaves(numbers) if _is_metric(key, value)}
+    if not metrics:
+        raise UserError(f"{name}: has no numbers in metrics/*.json; was it run?")
+    code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")
+    ids = {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in code) if path}
+    return Run(name, commit, seed, params, metrics, ids)
+
+
+def find_commits(text: str) -> dict[str, str]:
+    """The commits that ``text`` stands for, each with its name: names of experiments, patterns of them (``base-*``),
+    revisions (``main``, ``HEAD~1``, ``v1``), or several of these with commas between them; a commit counts once.
+
+    Where experiments of one name hang on several baseline commits, it is the newest.
+
+    Raises:
+        UserError: a part stands for nothing, or for an experiment and for another commit.
+    """
+    known = _experiments()
+    found: dict[str, str] = {}
+    for part in (part.strip() for part in text.split(",")):
+        matches = {name: commit for name, commit in known.items() if fnmatchcase(name, part)}
+        revision = _commit(part)
+        if revision and matches.get(part, revision) != revision:
+            raise UserError(
+                f"{part}: is an experiment ({matches[part][:8]}) and another revision ({revision[:8]}); give the commit"
+            )
+        if not matches and not revision:
+            raise UserError(f"{part!r}: is no experiment and no revision; {_tell(list(known))}")
+        for name, commit in (matches or {part: revision}).items():
+            found.setdefault(commit, name)
+    return found
+
+
+def differing(*settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """The keys whose values are not the same in all ``settings``, with each one's value or ``ABSENT``."""
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    values = {key: tuple(setting.get(key, ABSENT) for setting in settings) for key in keys}
+    return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
+
+
+def _experiments() -> dict[str, str]:
+    """Commits by the name of their experiment, the newest first."""
+    listed = git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
+    newest: dict[str, str] = {}
+    for commit, _, ref in (line.partition(" ") for line in listed.splitlines()):
+        if match := REF.fullmatch(ref):
+            newest.setdefault(match["name"], commit)
+    return newest
+
+
+def _commit(revision: str) -> str:
+    told = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
+    return told if re.fullmatch("[0-9a-f]+", told) else ""  # git prints a range, too, as it fails
+
+
+def _tell(names: list[str]) -> str:
+    more = f" and {len(names) - TOLD} older" if len(names) > TOLD else ""
+    return f"experiments: {', '.join(names[:TOLD])}{more}" if names else "there are no experiments here"
+
+
+def _show(name: str, commit: str, path: str) -> str:
+    try:
+        return git("show", f"{commit}:{path}")
+    except UnicodeDecodeError:
+        raise UserError(f"{name}: {path}: is not UTF-8 text") from None
+
+
+def _leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings by dotted key."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    elif prefix:
+        yield prefix, values
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has a word for; the rest, such as lists, dates and infinities, as text."""
+    is_word = value is None or isinstance(value, str | int) or (isinstance(value, float) and abs(value) < float("inf"))
+    return value if is_word else str(value)
+
+
+def _is_metric(key: str, value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+    return number and not SKIPPED & set(key.split("."))

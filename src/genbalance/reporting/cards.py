@@ -1,0 +1,140 @@
+"""The headline numbers as cards."""
+
+from functools import partial
+
+from genbalance.reporting.results import Results
+from genbalance.reporting.scale import Card, Mark, Place, Row, Scale, linear, position
+from genbalance.reporting.text import number, percent, span
+
+MODELS = ("gan", "vae")
+SHARE: Place = partial(linear, low=0, high=1)
+
+
+def cards(results: Results, latents: int) -> list[Card]:
+    """The headline cards; ``latents`` is the VAE's number of latents."""
+    return [
+        _distance(results, "fd", "Fréchet distance", "of the samples to the test images: nearer the floor is better"),
+        _distance(results, "kid", "Kernel distance", "the same question, free of bias: nearer the floor is better"),
+        _score(results),
+        _manifolds(results),
+        _copies(results),
+        _discriminator(results),
+        _bound(results),
+        _reconstruction(results, latents),
+    ]
+
+
+def _distance(results: Results, key: str, title: str, hint: str) -> Card:
+    scales: dict[tuple[float, float], list[Row]] = {}
+    for model in MODELS:
+        low, high = (results.number(f"evaluate_{model}", f"{key}_{end}") for end in ("floor", "ceiling"))
+        place = partial(position, floor=low, ceiling=high)
+        row = Row(model.upper(), (_mark(results, f"evaluate_{model}", f"{key}_test", model, place),), model)
+        scales.setdefault((low, high), []).append(row)  # normally one scale: both were measured alike
+    ends = {ends: (f"floor {number(ends[0])}", f"ceiling {number(ends[1])}") for ends in scales}
+    return Card(title, hint, tuple(Scale(tuple(rows), *ends[both]) for both, rows in scales.items()))
+
+
+def _score(results: Results) -> Card:
+    real = results.number("evaluate_gan", "classifier_score_real")
+    place = partial(linear, low=1, high=results.classes)
+    marks = {model: _mark(results, f"evaluate_{model}", "classifier_score", model, place) for model in MODELS}
+    rows = tuple(Row(model.upper(), (mark,), model, place(real)) for model, mark in marks.items())
+    return Card(
+        "Classifier score",
+        f"1: always the same; {results.classes}: clear images of all classes; nearer the mark is better",
+        (Scale(rows, "1", str(results.classes), f"real {number(real)}"),),
+    )
+
+
+def _manifolds(results: Results) -> Card:
+    rows = tuple(_both(results, key, key, real=True) for key in ("precision", "recall", "density", "coverage"))
+    return Card(
+        "Fidelity and diversity",
+        "precision, density: do samples lie where real images lie? recall, coverage: do they reach all real images? "
+        "nearer the mark is better",
+        (Scale(rows, "0", "1 and above", "real training images"),),
+        wide=True,
+    )
+
+
+def _copies(results: Results) -> Card:
+    rows = (
+        _both(results, "authenticity", "authentic", share=True, real=True),
+        _both(results, "nearer_train", "nearer to training", share=True, real=True),
+    )
+    return Card(
+        "Copies of training digits",
+        "copies are rarely authentic, and nearer to training than to test digits",
+        (Scale(rows, "0%", "100%", "validation images"),),
+    )
+
+
+def _discriminator(results: Results) -> Card:
+    kinds = {"train": ("training", "real"), "test": ("test", "extra")}
+    marks = {
+        name: _mark(results, "evaluate_gan", f"d_auc_{name}", kind, SHARE, share=True)
+        for name, (_, kind) in kinds.items()
+    }
+    return Card(
+        "What D still tells apart",
+        "how often the kept discriminator ranks a real image above a generated one, at ½ a coin’s; training above "
+        "test images: learned by heart",
+        (Scale(tuple(Row(kinds[n][0], (m,), kinds[n][1], 50.0) for n, m in marks.items()), "0%", "100%", "a coin: ½"),),
+    )
+
+
+def _bound(results: Results) -> Card:
+    draws = number(results.number("evaluate_vae", "nll_draws"))
+    labels = {"nelbo": "−ELBO", "nll": "tighter bound", "distortion": "distortion", "rate": "rate"}
+    terms = {name: results.number("evaluate_vae", name) for name in labels}
+    # A density can exceed one, so a Gaussian likelihood's distortion can be negative: then no bar can be cut in two.
+    whole = min(terms.values()) >= 0
+    place = partial(linear, low=0, high=terms["nelbo"]) if whole else None
+    rows = tuple(Row(label, (_mark(results, "evaluate_vae", name, "vae", place),), "vae")
+                 for name, label in labels.items())  # fmt: skip
+    hint = (
+        "bounds on −log p(x) of a test image: −ELBO, which is distortion + rate, and one that is tighter by "
+        f"{draws} draws; lower is better"
+    )
+    return Card("VAE: −ELBO", hint, (Scale(rows, "0" if whole else "", "nats per image"),))
+
+
+def _reconstruction(results: Results, latents: int) -> Card:
+    active, inverted = results.number("evaluate_vae", "active_units"), results.number("evaluate_gan", "reconstructed")
+    rows = (_both(results, "ssim", "SSIM"), _both(results, "classifier_agreement", "same class", share=True))
+    units = Row("active units", (Mark("vae", number(active), linear(active, 0, latents)),), "vae")
+    return Card(
+        "Reconstruction",
+        f"test images through the VAE, and {number(inverted)} as near as the GAN is found to draw: how alike, and read "
+        "as the same class",
+        (Scale(rows, "nothing", "all"), Scale((units,), "0", f"{latents} latents")),
+    )
+
+
+def _mark(
+    results: Results, stage: str, key: str, kind: str, place: Place | None, share: bool = False, name: str = ""
+) -> Mark:
+    """A metric on its scale; one that shares its row has a ``name``, a short number and no room for its interval."""
+    value, ends = results.number(stage, key), results.interval(stage, key)
+    return Mark(
+        kind,
+        _short(value, share) if name else percent(value) if share else number(value),
+        place(value) if place else None,
+        (place(ends[0]), place(ends[1])) if place and ends else None,
+        span(*ends, share) if ends and not name else "",
+        name,
+    )
+
+
+def _both(results: Results, key: str, label: str, share: bool = False, real: bool = False) -> Row:
+    """Both models on one row, between 0 and 1, beside what ``real`` images get."""
+    marks = tuple(_mark(results, f"evaluate_{m}", key, m, SHARE, share, m.upper()) for m in MODELS)
+    if not real:
+        return Row(label, marks)
+    value = results.number("evaluate_gan", f"{key}_real")
+    return Row(label, marks, tick=SHARE(value), note=f"real {_short(value, share)}")
+
+
+def _short(value: float, share: bool) -> str:
+    return percent(value, 0) if share else f"{value:.2f}"

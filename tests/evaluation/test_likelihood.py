@@ -1,0 +1,200 @@
+"""The importance-weighted bound, against models whose log p(x) is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Bernoulli, MultivariateNormal, Normal
+
+from genbalance.compute import generator, initialised
+from genbalance.evaluation import likelihood
+from genbalance.evaluation.likelihood import importance_weighted_bound
+from genbalance.models.vae import Vae
+
+CPU = torch.device("cpu")
+
+
+def noise(seed=0):
+    return generator(seed, "noise")
+
+
+def pixels(n=6, size=2):
+    return torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(1)).double()
+
+
+class LinearGaussian:
+    """x = W·z + b + σ·ε with orthogonal columns of W, for which p(z|x) is a diagonal normal; q(z|x) is off by
+    ``error``."""
+
+    def __init__(self, error=0.0):
+        draws = torch.randn(4, 2, generator=torch.Generator().manual_seed(2)).double()
+        self.w = torch.linalg.qr(draws).Q * torch.tensor([0.8, 0.3]).double()
+        self.b, self.sigma, self.error = torch.full((4,), 0.5).double(), 0.2, error
+
+    def encode(self, images):
+        variance = 1 / (1 + self.w.square().sum(dim=0) / self.sigma**2)
+        mean = (images.flatten(1) - self.b) @ self.w / self.sigma**2 * variance
+        return Normal(mean + self.error, variance.sqrt().expand_as(mean))
+
+    def decode(self, latents):
+        return Normal((latents @ self.w.T + self.b).view(-1, 1, 2, 2), self.sigma)
+
+    def log_evidence(self, images):
+        covariance = self.w @ self.w.T + self.sigma**2 * torch.eye(4).double()
+        return MultivariateNormal(self.b, covariance).log_prob(images.flatten(1)).numpy()
+
+
+@pytest.mark.parametrize("rows", [4, 10, 500])
+@pytest.mark.parametrize("draws", [1, 2, 5, 50, 1001])
+def test_at_the_exact_posterior_the_bound_is_minus_log_p_whatever_is_drawn(draws, rows, monkeypatch):
+    """Also for more draws than fit a block, and for several images a block: each meets its own draws."""
+    monkeypatch.setattr(likelihood, "ROWS", rows)
+    model, images = LinearGaussian(), pixels(7)
+    bound = importance_weighted_bound(model, images, draws, noise())
+    assert bound.dtype == np.float64
+    assert bound == pytest.approx(-model.log_evidence(images), abs=1e-5)
+
+
+def test_at_any_other_posterior_the_bound_lies_above_and_falls_with_the_draws():
+    model, images = LinearGaussian(error=0.3), pixels(4)
+    repeated = images.repeat_interleave(300, dim=0)
+    exact = -model.log_evidence(images).mean()
+    excess = [importance_weighted_bound(model, repeated, k, noise()).mean() - exact for k in (1, 5, 50)]
+    kl = torch.distributions.kl_divergence(model.encode(images), LinearGaussian().encode(images)).sum(dim=1).mean()
+    assert excess[0] == pytest.approx(kl.item(), rel=0.1)
+    assert excess[0] > 1.5 * excess[1] > 3 * excess[2]
+    assert excess[2] > 0
+    many = importance_weighted_bound(model, images, 20_000, noise()).mean() - exact
+    assert abs(many) < 0.05 * excess[0]
+
+
+def one_by_one(model, images, epsilon):
+    """The bound from ``epsilon`` [k, n, latents], an image and a draw at a time, each density spelt out."""
+    bounds = []
+    for i, image in enumerate(images):
+        posterior = model.encode(image[None])
+        terms = []
+        for e in epsilon[:, i]:
+            z = posterior.mean + posterior.stddev * e
+            log_p = model.decode(z).log_prob(image[None]).sum() + Normal(0, 1).log_prob(z).sum()
+            terms.append(float(log_p - posterior.log_prob(z).sum()))
+        largest = max(terms)
+        bounds.append(-largest - math.log(sum(math.exp(term - largest) for term in terms) / len(terms)))
+    return bounds
+
+
+def drawn(draws, images, latents, rows):
+    """The noise in the order in which it is taken: by blocks of images, and in them by chunks of draws."""
+    stream, at_once, columns = noise(), max(1, rows // draws), []
+    for first in range(0, images, at_once):
+        count = min(at_once, images - first)
+        sizes = [min(rows, draws - start) for start in range(0, draws, rows)]
+        columns.append(torch.cat([torch.randn(size, count, latents, generator=stream) for size in sizes]))
+    return torch.cat(columns, dim=1)
+
+
+@pytest.mark.parametrize(("draws", "rows"), [(1, 500), (8, 500), (8, 20), (8, 5)])
+def test_it_is_what_one_image_and_one_draw_at_a_time_make_of_the_same_noise(draws, rows, monkeypatch):
+    monkeypatch.setattr(likelihood, "ROWS", rows)
+    model, images = LinearGaussian(error=0.2), pixels(5)
+    expected = one_by_one(model, images, drawn(draws, 5, 2, rows))
+    assert importance_weighted_bound(model, images, draws, noise()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_draw_gives_the_negative_elbo_of_that_draw():
+    """Distortion and a one-draw estimate of the rate."""
+    model, images = LinearGaussian(error=0.2), pixels(5)
+    posterior = model.encode(images)
+    z = posterior.mean + posterior.stddev * torch.randn(1, 5, 2, generator=noise())[0]
+    distortion = -model.decode(z).log_prob(images).flatten(1).sum(dim=1)
+    rate = (posterior.log_prob(z) - Normal(0, 1).log_prob(z)).sum(dim=1)
+    expected = pytest.approx((distortion + rate).numpy(), abs=1e-6)
+    assert importance_weighted_bound(model, images, 1, noise()) == expected
+
+
+class Ink:
+    """A Bernoulli decoder of two latents on 2 × 2 pixels; its encoder knows little."""
+
+    def encode(self, images):
+        mean = (images.flatten(1) - 0.5) @ torch.tensor([[1.0, 0], [0, 1], [1, 1], [-1, 1]]).double() * 0.3
+        return Normal(mean, torch.full_like(mean, 0.9))
+
+    def decode(self, latents):
+        logits = latents @ torch.tensor([[2.0, 0, 1, -1], [0, 3, 1, 1]]).double() - 0.5
+        return Bernoulli(logits=logits.view(-1, 1, 2, 2), validate_args=False)
+
+
+def all_binary():
+    """The sixteen images of four binary pixels."""
+    return torch.tensor([[(i >> k) & 1 for k in range(4)] for i in range(16)]).double().view(16, 1, 2, 2)
+
+
+def test_a_bernoulli_decoders_bound_is_the_sum_over_a_grid_of_latents():
+    axis = torch.linspace(-8, 8, 401, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    weights = Normal(0, 1).log_prob(grid).sum(dim=1) + 2 * math.log(axis[1] - axis[0])
+    model, images = Ink(), all_binary()
+    per_image = [(model.decode(grid).log_prob(image).flatten(1).sum(dim=1) + weights) for image in images]
+    exact = torch.stack([-terms.logsumexp(dim=0) for terms in per_image]).numpy()
+    assert np.exp(-exact).sum() == pytest.approx(1, rel=1e-6)  # the sixteen are all there are
+    bounds = np.array([importance_weighted_bound(model, images, 2000, noise(seed)) for seed in range(8)])
+    error = bounds.std(axis=0, ddof=1).mean() / math.sqrt(8)
+    assert error < 0.02
+    assert (np.abs(bounds.mean(axis=0) - exact) < 6 * error).all()
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
+def test_the_size_of_a_block_changes_nothing_but_the_draws(kind, monkeypatch):
+    model = initialised(lambda: Vae("mlp", kind, 8, 3, 32, -6.0), 0, "vae", CPU).eval()
+    with torch.no_grad():
+        model.decoder[1].bias.copy_(torch.linspace(-3, 3, len(model.decoder[1].bias)))
+    half = (torch.arange(64).view(1, 1, 8, 8) < 32).float()
+    images = torch.cat([half, 1 - half, torch.zeros_like(half), pixels(1, 8).float().round()])
+    bounds = {}
+    for rows in (30, 500, 5000):
+        monkeypatch.setattr(likelihood, "ROWS", rows)
+        bounds[rows] = importance_weighted_bound(model, images, 1000, noise(rows))
+    assert bounds[30] == pytest.approx(bounds[5000], abs=0.08)
+    assert bounds[500] == pytest.approx(bounds[5000], abs=0.08)
+    assert np.diff(np.sort(bounds[500])).min() > 0.1  # every image's bound is its own
+
+
+def test_the_generator_decides_the_draws():
+    model, images = LinearGaussian(error=0.2), pixels(5)
+    one, same, other = (importance_weighted_bound(model, images, 5, noise(seed)) for seed in (0, 0, 1))
+    assert (one == same).all()
+    assert (one != other).all()
+
+
+class Sure(Ink):
+    """Logits of any size, and a posterior far from the prior."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def encode(self, images):
+        mean = torch.full((len(images), 2), self.size**0.5)
+        return Normal(mean, torch.full_like(mean, 1e-3))
+
+    def decode(self, latents):
+        signs = torch.tensor([1.0, -1, 1, -1]) * self.size
+        return Bernoulli(logits=signs.expand(len(latents), 4).view(-1, 1, 2, 2))
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4, 1e8])
+@pytest.mark.parametrize("draws", [1, 7, 1200])
+def test_extreme_logits_give_finite_bounds(size, draws):
+    bounds = importance_weighted_bound(Sure(size), all_binary().float(), draws, noise())
+    assert np.isfinite(bounds).all()
+    right, wrong = bounds[0b0101], bounds[0b1010]
+    assert wrong - right == pytest.approx(4 * size, rel=0.01)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
+def test_blank_images_have_finite_bounds(kind, value):
+    model = initialised(lambda: Vae("mlp", kind, 8, 3, 32, -6.0), 0, "vae", CPU).eval()
+    bounds = importance_weighted_bound(model, torch.full((5, 1, 8, 8), value), 20, noise())
+    assert bounds.shape == (5,)
+    assert np.isfinite(bounds).all()

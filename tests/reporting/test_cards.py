@@ -1,0 +1,86 @@
+"""The headline cards: what stands on them, and where."""
+
+import pytest
+
+from genbalance.reporting.cards import cards
+from genbalance.reporting.results import read_results
+
+
+@pytest.fixture
+def drawn(finished):
+    return cards(read_results(finished), latents=6)
+
+
+def by_title(drawn, words):
+    return next(card for card in drawn if words in card.title)
+
+
+def marks(drawn):
+    return [mark for card in drawn for scale in card.scales for row in scale.rows for mark in row.marks]
+
+
+def test_there_are_few_enough_to_be_looked_at(drawn):
+    assert len(drawn) <= 8
+    assert len({card.title for card in drawn}) == len(drawn)
+
+
+def test_an_interval_reaches_to_both_sides_of_its_mark(drawn):
+    reaches = [(mark.reach, mark.at) for mark in marks(drawn) if mark.reach]
+    assert len(reaches) > 20
+    for (low, high), at in reaches:
+        assert 0 <= low <= at <= high <= 100
+        assert low < high
+
+
+def test_a_number_alone_on_its_row_is_told_with_its_interval(drawn):
+    row = by_title(drawn, "Fréchet").scales[0].rows[0]
+    assert [(mark.text, mark.span) for mark in row.marks] == [("22.81", "20.5 … 25.1")]
+
+
+def test_numbers_that_share_a_row_are_told_apart_by_name(drawn):
+    shared = [row for card in drawn for scale in card.scales for row in scale.rows if len(row.marks) > 1]
+    assert len(shared) == 8
+    for row in shared:
+        assert [(mark.name, mark.kind) for mark in row.marks] == [("GAN", "gan"), ("VAE", "vae")]
+
+
+def test_what_real_images_get_stands_beside_precision_and_its_kin(drawn):
+    rows = by_title(drawn, "Fidelity").scales[0].rows
+    assert [row.label for row in rows] == ["precision", "recall", "density", "coverage"]
+    assert [row.note for row in rows] == ["real 0.95", "real 0.94", "real 1.00", "real 0.97"]
+    assert [row.tick for row in rows] == pytest.approx([95.1, 93.5, 99.7, 97.2])
+    assert [mark.text for mark in rows[0].marks] == ["0.75", "0.69"]
+
+
+def test_a_density_above_one_stays_on_its_scale(workspace, change):
+    root = workspace()
+    change(root / "metrics/evaluate_gan.json", density=1.4)
+    density = by_title(cards(read_results(root), latents=6), "Fidelity").scales[0].rows[2]
+    assert (density.marks[0].text, density.marks[0].at) == ("1.40", 100)
+
+
+def test_the_discriminator_is_the_one_that_was_kept(drawn):
+    rows = by_title(drawn, "tells apart").scales[0].rows
+    assert [row.marks[0].text for row in rows] == ["83.0%", "77.0%"]
+
+
+def test_both_models_share_a_scale_when_they_were_measured_alike(finished):
+    distance = cards(read_results(finished), latents=6)[0]
+    assert [[row.label for row in scale.rows] for scale in distance.scales] == [["GAN", "VAE"]]
+
+
+def test_each_model_gets_its_own_scale_when_its_floor_differs(workspace, change):
+    root = workspace()
+    change(root / "metrics/evaluate_vae.json", fd_floor=30.0)
+    distance = cards(read_results(root), latents=6)[0]
+    assert [[row.label for row in scale.rows] for scale in distance.scales] == [["GAN"], ["VAE"]]
+    assert [scale.low for scale in distance.scales] == ["floor 3.114", "floor 30"]
+
+
+def test_a_negative_distortion_is_told_without_a_place_on_a_scale(workspace, change):
+    root = workspace()
+    change(root / "metrics/evaluate_vae.json", distortion=-900.5, nelbo=-875.3)
+    bound = next(card for card in cards(read_results(root), latents=6) if "ELBO" in card.title)
+    assert [(mark.text, mark.at) for row in bound.scales[0].rows for mark in row.marks] == [
+        *[("−875.3", None), ("97.40", None), ("−900.5", None), ("25.20", None)]
+    ]
