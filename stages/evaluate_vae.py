@@ -56,7 +56,7 @@ def main(params: Params, run: Run) -> None:
     samples = UNIT.to_uint8(in_blocks(lambda block: model.decode(block).mean, z))[:, 0].numpy()
     measured = bench.measure(judge.read(samples))
 
-    test, train = digits.test.images, digits.train.images[:PROBED]
+    test, train, labels = digits.test.images, digits.train.images[:PROBED], digits.train.labels[:PROBED]
     valued = account(model, upload(test, UNIT, device), generator(seed, "evaluate/vae/test", device))
     per_image = {
         "nelbo": valued.distortion + valued.kl.sum(axis=1),
@@ -80,7 +80,7 @@ def main(params: Params, run: Run) -> None:
     per_image["nll"] = importance_weighted_bound(model, seen(test, "binary"), knobs.importance_draws, draws)
 
     train_codes = in_blocks(lambda block: model.encode(block).mean, seen(train, "train")).numpy()
-    per_image["probe_accuracy"] = linear_probe(train_codes, digits.train.labels, valued.means, digits.test.labels)
+    per_image["probe_accuracy"] = linear_probe(train_codes, labels, valued.means, digits.test.labels)
     codes = in_blocks(draw, seen(test[:CODES], "binary")).numpy()
     prior = torch.randn(2, *codes.shape, generator=generator(seed, "evaluate/vae/prior")).numpy()
 
