@@ -48,7 +48,9 @@ report: $(READY) ## run the stages up to the report and name the page
 
 bench: $(READY) ## speed, as ratios against references in the same run
 	@$(IN_ENV) dvc repro --quiet prepare
-	@$(IN_ENV) PYTHONPATH=src python benchmarks/speed.py
+	@$(IN_ENV) python -m benchmarks.training
+	@$(IN_ENV) python -m benchmarks.evaluation
+	@$(IN_ENV) python -m benchmarks.likelihood
 
 clean: ## remove the environment, outs and caches; the runs in mlflow.db stay
 	rm -rf .venv models artifacts reports data/prepared .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache

@@ -1,12 +1,10 @@
 """Training images/s of the VAE, digits in memory as one tensor, against the same network fed by a DataLoader.
 
-Both train on the prepared digits with the params of params.yaml; the two take turns, and the ratio of each pair counts,
-because machines are noisy. Prints a table; writes nothing that DVC tracks.
+Both train on the prepared digits with the params of params.yaml. Run as `python -m benchmarks.training`.
 """
 
-import statistics
-import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,6 +12,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_tensor
 
+from benchmarks.pairs import Spread, in_turn, seconds
+from benchmarks.results import record, table
 from genbalance import training
 from genbalance.autoencoding import pass_through
 from genbalance.compute import generator, initialised, set_up, upload
@@ -74,25 +74,27 @@ def trainers(params: Params) -> tuple[Callable[[], None], Callable[[], None], in
     return ours, reference, len(images) // knobs.batch_size * knobs.batch_size
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """Of one call."""
-    begun = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - begun
-
-
 def main() -> None:
-    """Warms up, measures in pairs, prints."""
+    """Warms up, measures in pairs, prints, records."""
     ours, reference, images = trainers(read_params())
     ours()
     reference()
-    pairs = [(seconds(ours), seconds(reference)) for _ in range(PAIRS)]
-    ratios = [theirs / own for own, theirs in pairs]
-    for name, column in (("in memory", 0), ("DataLoader", 1)):
-        print(f"{name:<12} {images / statistics.median(pair[column] for pair in pairs):>8.0f} images/s")
-    print(f"{'ratio':<12} {statistics.median(ratios):>8.2f} ({min(ratios):.2f} … {max(ratios):.2f} over {PAIRS} pairs)")
+    pairs = in_turn(lambda: seconds(ours), lambda: seconds(reference), PAIRS)
+    rates = [Spread.of([images / taken for taken in side]) for side in (pairs.ours, pairs.reference)]
+    print(f"training the VAE, {PAIRS} pairs of epochs")
+    print(
+        table(
+            [
+                ["in memory", f"{rates[0]:.0f}", "images/s"],
+                ["DataLoader", f"{rates[1]:.0f}", "images/s"],
+                ["ratio", f"{pairs.speedup:.2f}", ""],
+            ]
+        )
+    )
+    record(
+        "training",
+        {"in_memory": asdict(rates[0]), "data_loader": asdict(rates[1]), "ratio": asdict(pairs.speedup)},
+    )
 
 
 if __name__ == "__main__":
