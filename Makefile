@@ -49,6 +49,7 @@ report: $(READY) ## run the stages up to the report and name the page
 bench: $(READY) ## speed, as ratios against references in the same run
 	@$(IN_ENV) dvc repro --quiet prepare
 	@$(IN_ENV) python -m benchmarks.training
+	@$(IN_ENV) python -m benchmarks.overhead
 	@$(IN_ENV) python -m benchmarks.evaluation
 	@$(IN_ENV) python -m benchmarks.likelihood
 

@@ -4,7 +4,6 @@ Run as `python -m benchmarks.evaluation`; needs no data.
 """
 
 import resource
-import sys
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import features
 from benchmarks.matches import Match, matches
+from benchmarks.memory import peak_mib
 from benchmarks.pairs import Spread, in_turn, seconds
 from benchmarks.results import record, table
 from genbalance.compute import set_up
@@ -33,8 +33,7 @@ def suite(n: int, knobs: Evaluate, seed: int, repeats: int) -> dict[str, Any]:
 
 
 def _peak() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    return peak_mib(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def measured(match: Match, pairs: int, threads: int) -> dict[str, Any]:

@@ -1,100 +1,114 @@
-"""Training images/s of the VAE, digits in memory as one tensor, against the same network fed by a DataLoader.
+"""Training images/s of each model against a plain PyTorch loop, of the VAE also against pythae's trainer; and how much
+of the machine's arithmetic that is.
 
-Both train on the prepared digits with the params of params.yaml. Run as `python -m benchmarks.training`.
+On the prepared digits, with the params of params.yaml. Run as `python -m benchmarks.training`.
 """
 
-from collections.abc import Callable
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.functional import to_tensor
-
-from benchmarks.pairs import Spread, in_turn, seconds
+from benchmarks import plain_loops
+from benchmarks.arithmetic import flops_an_image, matrix_peak
+from benchmarks.cases import CASES, IMAGES, MLP, Case, sized
+from benchmarks.in_process import epochs_in_turn
+from benchmarks.pairs import Pairs, Spread
+from benchmarks.pythae_environment import interpreter
+from benchmarks.pythae_trainer import epoch
 from benchmarks.results import record, table
-from genbalance import training
-from genbalance.autoencoding import pass_through
-from genbalance.compute import generator, initialised, set_up, upload
+from genbalance.compute import set_up
 from genbalance.data import prepared
-from genbalance.data.pixels import UNIT
-from genbalance.models.vae import Vae
+from genbalance.errors import UserError
 from genbalance.params import Params, read_params
 
-PAIRS = 5
+PAIRS, PYTHAE_PAIRS = 5, 3
+HELD_OUT = 200  # images that are validated on between the epochs
+TARGETS = {MLP.name: {"ratio": 4.0, "share_of_peak": 0.6}}
 
 
-class Pictures(Dataset[torch.Tensor]):
-    """The usual way: one picture at a time, through a transform."""
-
-    def __init__(self, digits: prepared.Split) -> None:
-        self.pictures = [Image.fromarray(image) for image in digits.images]
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.pictures)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        """Pixels [1, S, S] in [0, 1]."""
-        pixels: torch.Tensor = to_tensor(self.pictures[index])
-        return pixels
+def told(pairs: Pairs) -> dict[str, Any]:
+    """Images/s of both sides and the ratio, out of seconds an image."""
+    return {
+        "ours_images_s": asdict(Spread.of([1 / taken for taken in pairs.ours])),
+        "reference_images_s": asdict(Spread.of([1 / taken for taken in pairs.reference])),
+        "ratio": asdict(pairs.speedup),
+    }
 
 
-def trainers(params: Params) -> tuple[Callable[[], None], Callable[[], None], int]:
-    """An epoch of ours, an epoch of the reference, and the images of each."""
+def measured(case: Case, params: Params, digits: prepared.Prepared, pairs: int) -> dict[str, Any]:
+    """One model against its plain loop, and its arithmetic against the peak, which is measured right before."""
     device = set_up(params.compute, params.seed, "bench")
-    digits = prepared.load(Path("data/prepared"))
-    images = upload(digits.train.images, UNIT, device)
-    knobs = params.vae
-    model = initialised(
-        lambda: Vae(knobs.arch, knobs.likelihood, digits.height, knobs.latents, knobs.width, knobs.log_sigma_floor),
-        params.seed,
-        "bench/init",
-        device,
-    )
-    noise, order = (generator(params.seed, f"bench/{name}", device) for name in ("noise", "order"))
-    optimizer = torch.optim.Adam(model.parameters(), knobs.learning_rate)
+    peak = matrix_peak(device)
+    with tempfile.TemporaryDirectory() as folder:
+        loop = plain_loops.epoch(case, params, digits, device, Path(folder))
+        found = told(epochs_in_turn(case, params, digits, loop, pairs))
+    flops = flops_an_image(case, params, digits)
+    achieved = flops * found["ours_images_s"]["median"]
+    arithmetic = {"flops_an_image": flops, "flop_s": achieved, "peak_flop_s": peak, "share_of_peak": achieved / peak}
+    return {"model": case.name, "batch": batch(case, params)} | found | arithmetic
 
-    def loss_of(pixels: torch.Tensor) -> training.Scalars:
-        return {"loss": pass_through(model, pixels, noise).terms.loss(params.beta)}
 
-    in_memory = training.Phase("vae", model, optimizer, "loss", lambda batch: loss_of(images[batch]))
-    loaded = training.Phase("vae", model, optimizer, "loss", loss_of)
-    loader = DataLoader(Pictures(digits.train), knobs.batch_size, shuffle=True, drop_last=True)
+def batch(case: Case, params: Params) -> int:
+    """Images a step."""
+    return int(getattr(case.params(params, 1), case.section).batch_size)
 
-    def ours() -> None:
-        for _ in training.steps([in_memory], training.batches(len(images), knobs.batch_size, order)):
-            pass
 
-    def reference() -> None:
-        for _ in training.steps([loaded], (batch.to(device) for batch in loader)):
-            pass
+def against_pythae(params: Params, digits: prepared.Prepared, pairs: int) -> dict[str, Any]:
+    """The perceptron VAE against pythae's trainer; what was left out, and why, where pythae cannot be installed."""
+    on_cpu = params.model_copy(update={"compute": params.compute.model_copy(update={"device": "cpu"})})
+    try:
+        python = interpreter()
+        with tempfile.TemporaryDirectory() as folder:
+            return told(epochs_in_turn(MLP, on_cpu, digits, epoch(python, on_cpu, digits, Path(folder)), pairs))
+    except UserError as error:
+        return {"left_out": str(error)}
 
-    return ours, reference, len(images) // knobs.batch_size * knobs.batch_size
+
+def rates(found: dict[str, Any]) -> list[str]:
+    """The cells of both sides and of the ratio."""
+    spreads = [Spread(**found[name]) for name in ("ours_images_s", "reference_images_s", "ratio")]
+    return [f"{spreads[0]:.0f}", f"{spreads[1]:.0f}", f"{spreads[2]:.2f}"]
+
+
+def speeds(found: list[dict[str, Any]], pythae: dict[str, Any]) -> str:
+    """Images/s of each model and of its references."""
+    rows = [["model", "batch", "reference", "ours, images/s", "reference's, images/s", "ratio", "target"]]
+    for one in found:
+        target = TARGETS.get(one["model"], {}).get("ratio")
+        aim = f"≥ {target:g}" if target else ""
+        rows.append([one["model"], str(one["batch"]), "DataLoader loop", *rates(one), aim])
+    if "ratio" in pythae:
+        rows.append([MLP.name, str(MLP.fixed["batch_size"]), "pythae's trainer", *rates(pythae), ""])
+    return table(rows)
+
+
+def shares(found: list[dict[str, Any]]) -> str:
+    """FLOP/s of each model's training, and of the matrix product."""
+    rows = [["model", "MFLOP an image", "GFLOP/s", "fp32 peak, GFLOP/s", "share", "target"]]
+    for one in found:
+        target = TARGETS.get(one["model"], {}).get("share_of_peak")
+        cells = [f"{one[key] / unit:.1f}" for key, unit in (("flops_an_image", 1e6), ("flop_s", 1e9))]
+        share = f"{one['share_of_peak']:.0%}"
+        rows.append(
+            [one["model"], *cells, f"{one['peak_flop_s'] / 1e9:.1f}", share, f"≥ {target:.0%}" if target else ""]
+        )
+    return table(rows)
 
 
 def main() -> None:
-    """Warms up, measures in pairs, prints, records."""
-    ours, reference, images = trainers(read_params())
-    ours()
-    reference()
-    pairs = in_turn(lambda: seconds(ours), lambda: seconds(reference), PAIRS)
-    rates = [Spread.of([images / taken for taken in side]) for side in (pairs.ours, pairs.reference)]
-    print(f"training the VAE, {PAIRS} pairs of epochs")
-    print(
-        table(
-            [
-                ["in memory", f"{rates[0]:.0f}", "images/s"],
-                ["DataLoader", f"{rates[1]:.0f}", "images/s"],
-                ["ratio", f"{pairs.speedup:.2f}", ""],
-            ]
-        )
-    )
-    record(
-        "training",
-        {"in_memory": asdict(rates[0]), "data_loader": asdict(rates[1]), "ratio": asdict(pairs.speedup)},
-    )
+    """Measures in pairs, prints, records."""
+    params = read_params()
+    digits = sized(prepared.load(Path("data/prepared")), IMAGES, HELD_OUT, HELD_OUT)
+    found = [measured(case, params, digits, PAIRS) for case in CASES]
+    pythae = against_pythae(params, digits, PYTHAE_PAIRS)
+    print(f"training, {IMAGES} images an epoch, {PAIRS} pairs of epochs, {params.compute.threads} threads")
+    print(speeds(found, pythae))
+    if "left_out" in pythae:
+        print(f"pythae: left out: {pythae['left_out']}")
+    print("\narithmetic of the training steps, forward and backward, against products of square matrices")
+    print(shares(found))
+    record("training", {"images": IMAGES, "compared": found, "pythae": pythae})
 
 
 if __name__ == "__main__":

@@ -25,13 +25,15 @@ def main(params: Params, run: Run) -> None:
     from genbalance.data import prepared
     from genbalance.data.pixels import SIGNED, UNIT, standardized
     from genbalance.evaluation import discrimination, reconstruction
+    from genbalance.evaluation.classes import as_asked, draw_labels
     from genbalance.evaluation.features import in_blocks
-    from genbalance.evaluation.inversion import invert, nearest_start
+    from genbalance.evaluation.inversion import invert, nearest_rows
     from genbalance.evaluation.judge import Judge
     from genbalance.evaluation.samples import Bench
     from genbalance.files import whole_folder
     from genbalance.models.classifier import Classifier
     from genbalance.models.gan import Gan
+    from genbalance.rng import stream_seed
     from genbalance.tables import save_csv
 
     knobs = params.evaluate
@@ -43,26 +45,37 @@ def main(params: Params, run: Run) -> None:
 
     judge = Judge(classifier, standardized(digits.mean, digits.std), device)
     bench = Bench.of(digits, judge, knobs, params.seed)
-    z = torch.randn(bench.n, model.latents, generator=generator(params.seed, "evaluate/gan")).to(device)
-    drawn = in_blocks(model.generator, z)
+    noise = generator(params.seed, "evaluate/gan", device)
+    wanted = draw_labels(digits.train.labels, bench.n, stream_seed(params.seed, "evaluate/gan/labels"))
+    z = model.draw_latents(bench.n, noise)
+    told = model.draw_conditions(bench.n, noise, torch.from_numpy(wanted).to(device) if model.classes else None)
+    drawn = in_blocks(model.generator, z, told)
     samples = SIGNED.to_uint8(drawn)[:, 0].numpy()
-    measured = bench.measure(judge.read(samples))
+    read = judge.read(samples)
+    measured = bench.measure(read)
 
-    seen = {"train": upload(digits.train.images, SIGNED, device), "test": upload(digits.test.images, SIGNED, device)}
-    logits = {name: in_blocks(model.discriminator, images).numpy() for name, images in seen.items()}
-    on_drawn = in_blocks(model.discriminator, drawn.to(device)).numpy()
+    logits = {}
+    for name, split in (("train", digits.train), ("test", digits.test)):
+        images, labels = upload(split.images, SIGNED, device), torch.from_numpy(split.labels).to(device)
+        logits[name] = in_blocks(model.discriminator, images, model.conditions_of(images, labels)).numpy()
+    on_drawn = in_blocks(model.discriminator, drawn.to(device), told).numpy()
     right = {name: discrimination.right(on_real, on_drawn) for name, on_real in logits.items()}
     accurate = {"train": right["train"][0], "test": right["test"][0], "generated": right["test"][1]}
 
     originals = digits.test.images[: knobs.inversion_images]
     targets = upload(originals, SIGNED, device)
-    found = invert(model.generator, targets, nearest_start(targets, drawn, z), knobs.inversion_steps)
-    rebuilt = SIGNED.to_uint8(in_blocks(model.generator, found))[:, 0].numpy()
+    start = nearest_rows(targets, drawn).to(device)
+    kept = None if told is None else told[start]
+    found = invert(model.generator, targets, z[start], knobs.inversion_steps, kept)
+    rebuilt = SIGNED.to_uint8(in_blocks(model.generator, found, kept))[:, 0].numpy()
     quality, certainty = reconstruction.compare(
         UNIT.encode(originals), UNIT.encode(rebuilt), judge.read(originals), judge.read(rebuilt), bench.bootstrap
     )
 
     metrics = measured.metrics | {f"d_accuracy_{name}": values.mean() for name, values in accurate.items()} | quality
+    if model.classes:
+        asked = as_asked(read.probabilities, wanted)
+        metrics["condition_accuracy"], certainty["condition_accuracy"] = asked.mean(), bench.bootstrap.mean(asked)
     metrics |= {f"d_auc_{name}": discrimination.ranked(on_real, on_drawn) for name, on_real in logits.items()}
     metrics["reconstructed"] = len(originals)
     metrics["ci95"] |= certainty | {f"d_accuracy_{n}": bench.bootstrap.mean(v) for n, v in accurate.items()}

@@ -30,6 +30,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.data.pixels import UNIT, standardized
     from genbalance.evaluation import reconstruction
     from genbalance.evaluation.aggregate import prior_discrepancy
+    from genbalance.evaluation.classes import as_asked, draw_labels
     from genbalance.evaluation.distances import frechet_distance
     from genbalance.evaluation.features import in_blocks
     from genbalance.evaluation.judge import Judge
@@ -41,6 +42,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.models.classifier import Classifier
     from genbalance.models.vae import Vae
     from genbalance.objectives.vae import binarize, reparameterize
+    from genbalance.rng import stream_seed
     from genbalance.tables import save_csv
 
     seed, knobs = params.seed, params.evaluate
@@ -53,16 +55,26 @@ def main(params: Params, run: Run) -> None:
     judge = Judge(classifier, standardized(digits.mean, digits.std), device)
     bench = Bench.of(digits, judge, knobs, seed)
     z = torch.randn(bench.n, model.latents, generator=generator(seed, "evaluate/vae")).to(device)
-    samples = UNIT.to_uint8(in_blocks(lambda block: model.decode(block).mean, z))[:, 0].numpy()
-    measured = bench.measure(judge.read(samples))
+    wanted = draw_labels(digits.train.labels, bench.n, stream_seed(seed, "evaluate/vae/labels"))
+
+    def told(labels: NDArray[np.int64]) -> torch.Tensor | None:
+        """Labels as a conditional model takes them; none for the others."""
+        return torch.from_numpy(labels).to(device) if model.classes else None
+
+    samples = UNIT.to_uint8(in_blocks(model.sample, z, told(wanted)))[:, 0].numpy()
+    read = judge.read(samples)
+    measured = bench.measure(read)
 
     test, train, labels = digits.test.images, digits.train.images[:PROBED], digits.train.labels[:PROBED]
-    valued = account(model, upload(test, UNIT, device), generator(seed, "evaluate/vae/test", device))
-    per_image = {
-        "nelbo": valued.distortion + valued.kl.sum(axis=1),
-        "rate": valued.kl.sum(axis=1),
+    test_labels = told(digits.test.labels)
+    valued = account(model, upload(test, UNIT, device), generator(seed, "evaluate/vae/test", device), test_labels)
+    per_image: dict[str, NDArray[np.float64] | NDArray[np.bool_]] = {
+        "nelbo": valued.distortion + valued.rates,
+        "rate": valued.rates,
         "distortion": valued.distortion,
     }
+    if model.classes:
+        per_image["condition_accuracy"] = as_asked(read.probabilities, wanted)
 
     def seen(images: NDArray[np.uint8], stream: str) -> torch.Tensor:
         """What the encoder sees of images: for a Bernoulli likelihood one binary draw, the same each time."""
@@ -71,18 +83,21 @@ def main(params: Params, run: Run) -> None:
             return pixels
         return binarize(pixels, torch.rand(pixels.shape, generator=noise, device=device))
 
-    def draw(images: torch.Tensor) -> torch.Tensor:
+    def draw(images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """z ~ q(z|x)."""
-        posterior = model.encode(images)
+        posterior = model.encode(images, labels)
         return reparameterize(posterior, torch.randn(posterior.mean.shape, generator=draws, device=device))
 
     draws = generator(seed, "evaluate/vae/draws", device)
-    per_image["nll"] = importance_weighted_bound(model, seen(test, "binary"), knobs.importance_draws, draws)
+    per_image["nll"] = importance_weighted_bound(
+        model, seen(test, "binary"), knobs.importance_draws, draws, test_labels
+    )
 
-    train_codes = in_blocks(lambda block: model.encode(block).mean, seen(train, "train")).numpy()
+    train_codes = in_blocks(lambda *given: model.encode(*given).mean, seen(train, "train"), told(labels)).numpy()
     per_image["probe_accuracy"] = linear_probe(train_codes, labels, valued.means, digits.test.labels)
-    codes = in_blocks(draw, seen(test[:CODES], "binary")).numpy()
-    prior = torch.randn(2, *codes.shape, generator=generator(seed, "evaluate/vae/prior")).numpy()
+    codes = in_blocks(draw, seen(test[:CODES], "binary"), told(digits.test.labels[:CODES])).numpy()
+    chance = torch.randn(2, *codes.shape, generator=generator(seed, "evaluate/vae/prior")).to(device)
+    prior = [in_blocks(model.prior.draw, half).numpy() for half in chance]
 
     rebuilt = UNIT.to_uint8(valued.reconstructions)
     before, after = judge.read(test), judge.read(rebuilt)

@@ -5,7 +5,7 @@ L = L_D + λ·L_G, D's step and G's step in turn. Also curves and a grid from th
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from genbalance.params import Params
 from genbalance.stage import execute, publish
@@ -21,63 +21,80 @@ def main(params: Params, run: Run) -> None:
     """Trains both networks and keeps the generator's moving average."""
     import torch
     from torch.optim import Adam
+    from torch.optim.lr_scheduler import LambdaLR
     from torch.optim.swa_utils import AveragedModel
 
     from genbalance import pictures, training, weights
+    from genbalance.acceleration import compile_on_gpu, lowered, uses_bf16
+    from genbalance.adversarial import Digits, Game
     from genbalance.averaging import moving_average
+    from genbalance.clustering import clusters
     from genbalance.compute import generator, initialised, set_up, upload
     from genbalance.data import prepared
     from genbalance.data.pixels import SIGNED
     from genbalance.evaluation.features import in_blocks
     from genbalance.files import whole_folder
     from genbalance.history import History
-    from genbalance.models.gan import build_discriminator, build_generator
+    from genbalance.models.gan import Gan, Generator
     from genbalance.objectives import gan as objective
     from genbalance.progress import EpochMeter
+    from genbalance.rng import stream_seed
 
     knobs, seed = params.gan, params.seed
     device = set_up(params.compute, seed, "train_gan")
     digits = prepared.load(DIGITS)
     run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
     training.check_batch_size("gan.batch_size", knobs.batch_size, len(digits.train))
-    real, held_out = (upload(split.images, SIGNED, device) for split in (digits.train, digits.val))
+    training.check_turns("gan.d_steps", knobs.d_steps, len(digits.train) // knobs.batch_size)
+    real, unseen = (upload(split.images, SIGNED, device) for split in (digits.train, digits.val))
 
-    config: dict[str, Any] = {"arch": knobs.arch, "size": digits.height, "latents": knobs.latents, "width": knobs.width}
-    g = initialised(lambda: build_generator(**config), seed, "gan/generator", device)
-    d = initialised(lambda: build_discriminator(knobs.arch, digits.height, knobs.width), seed, "gan/critic", device)
-    average = AveragedModel(g, multi_avg_fn=moving_average(knobs.ema_decay), use_buffers=True).eval()
-    lr_d, lr_g = objective.step_sizes(knobs.learning_rate, params.lambda_)
+    classes = digits.classes if knobs.conditional else 0
+    config: dict[str, Any] = {
+        "arch": knobs.arch,
+        "size": digits.height,
+        "latents": knobs.latents,
+        "width": knobs.width,
+        "conditions": 0,
+        "classes": classes,
+        "spectral": knobs.spectral_norm,
+        "truncation": knobs.truncation,
+    }
+    if knobs.clusters or classes:
+        labels = digits.train.labels if classes else None
+        pixels = real.flatten(1).cpu().numpy()
+        found = clusters(pixels, labels, classes, knobs.clusters, stream_seed(seed, "gan/clusters"))
+        config["conditions"] = len(found[0])
+    gan = initialised(lambda: Gan(**config), seed, "gan/init", device)
+    if gan.conditions:
+        gan.conditions.set(*map(torch.from_numpy, found))
+    known, unseen_known = (
+        gan.conditions_of(images, torch.from_numpy(split.labels).to(device))
+        for images, split in ((real, digits.train), (unseen, digits.val))
+    )
+
+    average = AveragedModel(gan.generator, multi_avg_fn=moving_average(knobs.ema_decay), use_buffers=True).eval()
+    bf16 = uses_bf16(params.compute, device, gan)
+    # torch.compile has no second derivatives, which penalties need of D
+    compile_on_gpu(params.compute, device, gan.generator)
+    noise, chance, order = (generator(seed, f"gan/{name}", device) for name in ("noise", "chance", "order"))
+    game = Game(
+        gan.generator, gan.discriminator, Digits(real, known), Digits(unseen, unseen_known), knobs, noise, chance
+    )
     betas = (knobs.adam_beta1, knobs.adam_beta2)
-    noise = generator(seed, "gan/noise", device)
-    order = generator(seed, "gan/order", device)
-    unseen = generator(seed, "gan/held_out", device)
-    shown = torch.randn(GRID**2, knobs.latents, generator=generator(seed, "gan/shown")).to(device)
-
-    def fake(count: int) -> torch.Tensor:
-        images: torch.Tensor = g(torch.randn(count, knobs.latents, generator=noise, device=device))
-        return images
-
-    def loss_d(batch: torch.Tensor) -> training.Scalars:
-        with torch.no_grad():
-            generated = fake(len(batch))
-            chance = torch.randint(len(held_out), batch.shape, generator=unseen, device=device)
-            on_held_out = d(held_out[chance])
-        on_real, on_generated = d(real[batch]), d(generated)
-        return {
-            "loss_d": objective.discriminator_loss(on_real, on_generated),
-            "d_accuracy_real": (on_real > 0).float().mean(),
-            "d_accuracy_generated": (on_generated < 0).float().mean(),
-            "d_accuracy_held_out": (on_held_out > 0).float().mean(),
-        }
-
-    def loss_g(batch: torch.Tensor) -> training.Scalars:
-        return {"loss_g": objective.generator_loss(d(fake(len(batch))))}
-
+    lr_d, lr_g = objective.step_sizes(knobs.learning_rate, params.lambda_)
+    d_optimizer = Adam(gan.discriminator.parameters(), lr_d, betas, fused=True)
+    g_optimizer = Adam(gan.generator.parameters(), lr_g, betas, fused=True)
     phases = [
-        training.Phase("d", d, Adam(d.parameters(), lr_d, betas), "loss_d", loss_d),
-        training.Phase("g", g, Adam(g.parameters(), lr_g, betas), "loss_g", loss_g),
+        training.Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(game.loss_d, bf16, device)),
+        training.Phase("g", gan.generator, g_optimizer, "loss_g", lowered(game.loss_g, bf16, device), knobs.d_steps),
     ]
-    history = History(run)
+    fall = training.linear_fall(knobs.epochs * (len(real) // knobs.batch_size), knobs.lr_decay)
+    schedules = [LambdaLR(phase.optimizer, fall) for phase in phases]
+
+    showing = generator(seed, "gan/shown", device)
+    wanted = torch.arange(GRID**2, device=device) % classes if classes else None
+    shown = gan.draw_latents(GRID**2, showing), gan.draw_conditions(GRID**2, showing, wanted)
+    history, rankings = History(run), list[float]()
     with (
         whole_folder(OUT) as folder,
         EpochMeter("train_gan", knobs.epochs, training.seen(len(real), knobs.batch_size)) as meter,
@@ -85,28 +102,33 @@ def main(params: Params, run: Run) -> None:
         for epoch in range(1, knobs.epochs + 1):
             with meter.epoch(epoch):
                 for scalars in training.steps(phases, training.batches(len(real), knobs.batch_size, order)):
-                    average.update_parameters(g)
+                    for schedule in schedules:
+                        schedule.step()
+                    average.update_parameters(gan.generator)
                     meter.add(scalars, images=knobs.batch_size)
             row = meter.means()
             row["loss_total"] = objective.total(row["loss_d"], row["loss_g"], params.lambda_)
             history.add(epoch, row)
             run.log({"images_per_second": meter.images_per_second}, step=epoch)
             meter.line({"loss_total": row["loss_total"]})
-            picture = pictures.grid(SIGNED.to_uint8(in_blocks(average, shown))[:, 0].numpy(), GRID)
+            picture = pictures.grid(SIGNED.to_uint8(in_blocks(average, *shown))[:, 0].numpy(), GRID)
             pictures.save_png(folder / "samples" / f"epoch_{epoch:04d}.png", picture)
             run.image("samples", picture, step=epoch)
+            rankings.append(row["d_ranking_held_out"])
+            if knobs.stop_when_balanced and objective.balanced(rankings):
+                break
         history.save(folder / "curves.csv")
 
-    trained = torch.nn.ModuleDict({"generator": average.module, "discriminator": d})
-    weights.save(Path("models/gan.safetensors"), config, trained.state_dict())
+    gan.generator = cast(Generator, average.module)
+    weights.save(Path("models/gan.safetensors"), config, gan.state_dict())
     pictures.save_png(SAMPLES, picture)
     for path in (OUT / "curves.csv", SAMPLES):
         run.artifact(path)
     sizes = {
-        "generator_parameters": sum(p.numel() for p in g.parameters()),
-        "discriminator_parameters": sum(p.numel() for p in d.parameters()),
+        f"{name}_parameters": sum(p.numel() for p in network.parameters())
+        for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))
     }
-    publish(run, "train_gan", {"epochs": knobs.epochs} | sizes | row)
+    publish(run, "train_gan", {"epochs": epoch} | sizes | row)
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 15
+    assert len(found) == 25
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == choice
 
@@ -195,12 +195,15 @@ WRONG = [
     ("seed", "42.0", "42.0", "0 … 4294967295"),
     ("seed", "yes", "'yes'", "0 … 4294967295"),
     ("seed", "false", "False", "0 … 4294967295"),
-    ("compute", "cpu", "'cpu'", "device, threads"),
+    ("compute", "cpu", "'cpu'", "device, threads, precision, compile"),
     ("compute.device", "gpu", "'gpu'", "auto | cpu | cuda"),
     ("compute.device", "0", "0", "auto | cpu | cuda"),
     ("compute.threads", "0", "0", "1 … 256"),
     ("compute.threads", "257", "257", "1 … 256"),
     ("compute.threads", "two", "'two'", "1 … 256"),
+    ("compute.precision", "fp16", "'fp16'", "fp32 | bf16 | auto"),
+    ("compute.compile", "1", "1", "true | false"),
+    ("compute.compile", "yes", "'yes'", "true | false"),
     ("data.source", "imagenet", "'imagenet'", "bundled | mnist | fashion_mnist | kmnist | qmnist | idx"),
     ("data.source", "MNIST", "'MNIST'", "bundled | mnist | fashion_mnist | kmnist | qmnist | idx"),
     ("data.path", "7", "7", "text"),
@@ -233,11 +236,30 @@ WRONG = [
     ("gan.adam_beta1", "1", "1", SHORT),
     ("gan.adam_beta2", "-0.1", "-0.1", SHORT),
     ("gan.ema_decay", "1.0", "1.0", SHORT),
+    ("gan.lr_decay", "1.5", "1.5", UNIT),
+    ("gan.clusters", "-1", "-1", "0 … 4096"),
+    ("gan.clusters", "null", "None", "0 … 4096"),
+    ("gan.truncation", "0", "0", POSITIVE),
+    ("gan.truncation", "1.1", "1.1", POSITIVE),
+    ("gan.conditional", "digits", "'digits'", "true | false"),
+    ("gan.loss", "lsgan", "'lsgan'", "non_saturating | hinge | wasserstein"),
+    ("gan.r1", "-0.1", "-0.1", "0 … 1000"),
+    ("gan.r1_every", "0", "0", "1 … 1000"),
+    ("gan.gradient_penalty", "1001", "1001", "0 … 1000"),
+    ("gan.spectral_norm", "0", "0", "true | false"),
+    ("gan.d_steps", "0", "0", "1 … 100"),
+    ("gan.stop_when_balanced", "null", "None", "true | false"),
     ("vae.arch", "dcgan", "'dcgan'", "mlp | conv"),
     ("vae.likelihood", "poisson", "'poisson'", "bernoulli | gaussian"),
     ("vae.width", "15", "15", "16 … 8192"),
     ("vae.log_sigma_floor", "-13", "-13", "-12 … 0"),
     ("vae.log_sigma_floor", "0.1", "0.1", "-12 … 0"),
+    ("vae.lr_decay", "-0.1", "-0.1", UNIT),
+    ("vae.prior", "vamp", "'vamp'", "normal | flow"),
+    ("vae.importance_samples", "0", "0", "1 … 1000"),
+    ("vae.kl_warmup", "1.5", "1.5", "0 … 10000"),
+    ("vae.free_bits", "-1", "-1", "0 … 10"),
+    ("vae.updates", "both", "'both'", "joint | alternating"),
     ("vae.batch_size", "null", "None", "2 … 65536"),
     ("evaluate.samples", "99", "99", "100 … 1000000"),
     ("evaluate.kid_subsets", "0", "0", "1 … 10000"),
@@ -280,7 +302,7 @@ def test_the_ranges_that_the_comments_tell_are_those_that_are_enforced(tmp_path)
             (problem,) = refusal(tmp_path, with_value({key: "word"}))
             assert told[0] in problem, key
             enforced.add(key)
-    numbers = {key for key, value in read_params(COMMITTED).flat().items() if not isinstance(value, str)}
+    numbers = {key for key, value in read_params(COMMITTED).flat().items() if not isinstance(value, str | bool)}
     assert enforced == numbers - {"seed"}  # its 2³²−1 is easier to read than what it comes to
 
 
@@ -341,6 +363,18 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
             ["evaluate", "kid_subset_size is 51", "100", "half"],
         ),
         ({"lambda": "1000", "gan.learning_rate": "0.01"}, ["lambda", "gan.learning_rate", "10", "at most 1"]),
+        (
+            {"vae.free_bits": "0.1", "vae.importance_samples": "5", "vae.prior": "normal"},
+            ["vae", "free_bits is 0.1", "importance_samples = 5", "each latent"],
+        ),
+        (
+            {"vae.free_bits": "0.1", "vae.importance_samples": "1", "vae.prior": "flow"},
+            ["vae", "free_bits is 0.1", "prior = flow", "each latent"],
+        ),
+        (
+            {"vae.prior": "flow", "vae.latents": "1", "vae.free_bits": "0"},
+            ["vae", "latents is 1 with prior = flow", "at least 2"],
+        ),
     ],
 )
 def test_combinations_that_make_no_sense_are_told_with_all_their_keys(tmp_path, changes, fragments):

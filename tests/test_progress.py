@@ -29,6 +29,14 @@ def test_means_are_weighted_by_images() -> None:
     assert meter.means() == {"loss": 2.0, "rate": 2.5}
 
 
+def test_a_loss_that_is_told_now_and_then_is_the_mean_of_when_it_was() -> None:
+    meter = EpochMeter("train", epochs=1, images_per_epoch=40)
+    with meter.epoch(1):
+        for step in range(4):
+            meter.add({"loss": 1.0} | ({"seldom": float(step)} if step % 2 else {}), images=10)
+    assert meter.means() == {"loss": 1.0, "seldom": 2.0}
+
+
 def test_means_of_many_tensors_are_as_exact_as_doubles() -> None:
     meter = EpochMeter("train", epochs=1, images_per_epoch=1_000_000)
     with meter.epoch(1):

@@ -7,7 +7,7 @@ from torch import nn
 from genbalance.compute import generator, initialised
 from genbalance.errors import UserError
 from genbalance.objectives import gan
-from genbalance.training import Phase, batches, check_batch_size, steps
+from genbalance.training import Phase, batches, check_batch_size, check_turns, linear_fall, steps
 
 CPU = torch.device("cpu")
 
@@ -137,3 +137,24 @@ def test_a_batch_larger_than_the_training_split_is_refused():
     assert "gan.batch_size: found 65" in text
     assert "at most 64" in text
     assert "\n" not in text
+
+
+def test_a_phase_without_a_turn_in_each_epoch_is_refused():
+    check_turns("gan.d_steps", 5, 5)
+    with pytest.raises(UserError, match=r"^gan\.d_steps: found 6, but an epoch has 5 steps; allowed: at most 5$"):
+        check_turns("gan.d_steps", 6, 5)
+
+
+def test_a_phase_takes_its_turn_every_so_many_steps(pair):
+    d, g = pair
+    seldom = Phase(g.name, g.module, g.optimizer, g.objective, g.loss, every=3)
+    told = list(steps([d, seldom], [torch.arange(4)] * 7))
+    assert ["loss_g" in scalars for scalars in told] == [False, False, True, False, False, True, False]
+    assert all("loss_d" in scalars for scalars in told)
+
+
+def test_the_step_size_stays_and_then_falls_in_a_line_to_zero():
+    factors = [linear_fall(10, 0.4)(done) for done in range(11)]
+    assert factors == pytest.approx([1] * 7 + [0.75, 0.5, 0.25, 0])
+    assert [linear_fall(4, 1.0)(done) for done in range(5)] == pytest.approx([1, 0.75, 0.5, 0.25, 0])
+    assert [linear_fall(10, 0.0)(done) for done in (0, 5, 10)] == [1, 1, 1]

@@ -116,3 +116,23 @@ def compare(
         typer.echo(as_text(comparison))
         if json:
             save(comparison, json)
+
+
+@app.command()
+def sweep(
+    runs: Annotated[str, typer.Argument(help="The runs: 'beta-*', or several names with commas.")],
+    figure: Annotated[Path | None, typer.Option(help="Draw the curves here, as a PNG.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every metric of every run here.")] = None,
+) -> None:
+    """Show what one parameter does: a line for each of its values, and its curves as a picture.
+
+    After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. One
+    parameter varies over the runs; with `-S seed=1,2,3` as well there are several of each value, and the table and the
+    picture show their spread.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.sweep import as_text, find_sweep, save
+
+        found = find_sweep(runs)
+        typer.echo(as_text(found))
+        save(found, figure, json)

@@ -32,6 +32,10 @@ def set_up(compute: Compute, seed: int, stage: str) -> torch.device:
     # NumPy's own threads would follow the machine's cores, and its matrices here are too small to gain by them
     threadpool_limits(1, "blas")
     torch.use_deterministic_algorithms(True)
+    # on top of that torch would fill each new tensor, in case that somebody reads it before it is written
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # numbers below 1e-38, as Adam's averages come to hold, take a CPU many times as long
+    torch.set_flush_denormal(True)
     torch.manual_seed(stream_seed(seed, f"{stage}/unnamed"))
     return torch.device("cuda" if has_cuda and compute.device != "cpu" else "cpu")
 

@@ -36,6 +36,7 @@ class EpochMeter:
         self._epochs = epochs
         self._begun = time.monotonic()
         self._sums: dict[str, Any] = {}
+        self._counts: dict[str, int] = {}
         self._images = 0
         self._steps = 0
         self._bar = tqdm(
@@ -58,7 +59,7 @@ class EpochMeter:
     @contextmanager
     def epoch(self, number: int) -> Iterator[Self]:
         """One epoch, counted from 1: the means start anew, and its time is taken when it ends well."""
-        self.epoch_number, self._sums, self._images, self._steps = number, {}, 0, 0
+        self.epoch_number, self._sums, self._counts, self._images, self._steps = number, {}, {}, 0, 0
         self._bar.set_description(f"{self._label} {number}/{self._epochs}", refresh=False)
         begun = time.monotonic()
         yield self
@@ -71,13 +72,14 @@ class EpochMeter:
 
         Args:
             terms: numbers or 0-dimensional tensors by name; each a mean over the step's images. A tensor is added up
-                where it lies, and not waited for.
+                where it lies, and not waited for. Not every step need tell the same.
             images: the number of images in the step.
         """
         for name, value in terms.items():
             if hasattr(value, "detach"):
                 value = value.detach().double() if name not in self._sums else value.detach()  # then all sums are
             self._sums[name] = self._sums.get(name, 0.0) + value * images
+            self._counts[name] = self._counts.get(name, 0) + images
         self._images += images
         self._steps += 1
         self._bar.update(images)
@@ -85,8 +87,8 @@ class EpochMeter:
             self._bar.set_postfix_str(_readable(self.means()), refresh=False)
 
     def means(self) -> dict[str, float]:
-        """The epoch's losses so far: the mean of each over the images."""
-        return {name: float(total) / self._images for name, total in self._sums.items()}
+        """The epoch's losses so far: the mean of each over the images of the steps that told it."""
+        return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
 
     def line(self, extra: Mapping[str, float] | None = None) -> None:
         """Tells of the epoch that has ended: its losses, and what was measured after it.

@@ -16,7 +16,8 @@ Scalars = Mapping[str, Tensor]
 class Phase:
     """A module, its optimizer and a loss: one update a step.
 
-    ``loss`` maps a batch to named scalars; the one named ``objective`` is minimised, all of them are yielded.
+    ``loss`` maps a batch to named scalars; the one named ``objective`` is minimised, all of them are yielded. A phase
+    with ``every`` = n takes part in each n-th step only.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Phase:
     optimizer: Optimizer
     objective: str
     loss: Callable[[Tensor], Scalars]
+    every: int = 1
     parameters: list[nn.Parameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,13 +55,29 @@ def seen(count: int, size: int) -> int:
 
 
 def steps(phases: Sequence[Phase], indices: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
-    """For each batch of image indices an update of each phase in turn; yields their scalars (0-dimensional, on the
-    device: reading one waits for it)."""
-    for batch in indices:
+    """For each batch of image indices an update of each phase whose turn it is; yields their scalars (0-dimensional,
+    on the device: reading one waits for it)."""
+    for number, batch in enumerate(indices, start=1):
         scalars: dict[str, Tensor] = {}
         for phase in phases:
-            scalars |= phase.step(batch)
+            if number % phase.every == 0:
+                scalars |= phase.step(batch)
         yield scalars
+
+
+def linear_fall(steps: int, share: float) -> Callable[[int], float]:
+    """The factor on a step size after so many of ``steps``: 1, and over their last ``share`` linearly down to 0."""
+    return lambda done: min(1.0, (1 - done / steps) / share) if share > 0 else 1.0
+
+
+def check_turns(key: str, every: int, steps: int) -> None:
+    """Refuses a phase that would not have its turn in each epoch.
+
+    Raises:
+        UserError: naming ``key``.
+    """
+    if every > steps:
+        raise UserError(f"{key}: found {every}, but an epoch has {steps} steps; allowed: at most {steps}")
 
 
 def check_batch_size(key: str, size: int, count: int) -> None:

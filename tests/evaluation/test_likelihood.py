@@ -23,7 +23,14 @@ def pixels(n=6, size=2):
     return torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(1)).double()
 
 
-class LinearGaussian:
+class Standard:
+    """p(z) = N(0, I)."""
+
+    def log_prior(self, latents):
+        return Normal(0, 1).log_prob(latents).sum(dim=-1)
+
+
+class LinearGaussian(Standard):
     """x = W·z + b + σ·ε with orthogonal columns of W, for which p(z|x) is a diagonal normal; q(z|x) is off by
     ``error``."""
 
@@ -32,12 +39,12 @@ class LinearGaussian:
         self.w = torch.linalg.qr(draws).Q * torch.tensor([0.8, 0.3]).double()
         self.b, self.sigma, self.error = torch.full((4,), 0.5).double(), 0.2, error
 
-    def encode(self, images):
+    def encode(self, images, labels=None):
         variance = 1 / (1 + self.w.square().sum(dim=0) / self.sigma**2)
         mean = (images.flatten(1) - self.b) @ self.w / self.sigma**2 * variance
         return Normal(mean + self.error, variance.sqrt().expand_as(mean))
 
-    def decode(self, latents):
+    def decode(self, latents, labels=None):
         return Normal((latents @ self.w.T + self.b).view(-1, 1, 2, 2), self.sigma)
 
     def log_evidence(self, images):
@@ -113,14 +120,14 @@ def test_one_draw_gives_the_negative_elbo_of_that_draw():
     assert importance_weighted_bound(model, images, 1, noise()) == expected
 
 
-class Ink:
+class Ink(Standard):
     """A Bernoulli decoder of two latents on 2 × 2 pixels; its encoder knows little."""
 
-    def encode(self, images):
+    def encode(self, images, labels=None):
         mean = (images.flatten(1) - 0.5) @ torch.tensor([[1.0, 0], [0, 1], [1, 1], [-1, 1]]).double() * 0.3
         return Normal(mean, torch.full_like(mean, 0.9))
 
-    def decode(self, latents):
+    def decode(self, latents, labels=None):
         logits = latents @ torch.tensor([[2.0, 0, 1, -1], [0, 3, 1, 1]]).double() - 0.5
         return Bernoulli(logits=logits.view(-1, 1, 2, 2), validate_args=False)
 
@@ -173,11 +180,11 @@ class Sure(Ink):
     def __init__(self, size):
         self.size = size
 
-    def encode(self, images):
+    def encode(self, images, labels=None):
         mean = torch.full((len(images), 2), self.size**0.5)
         return Normal(mean, torch.full_like(mean, 1e-3))
 
-    def decode(self, latents):
+    def decode(self, latents, labels=None):
         signs = torch.tensor([1.0, -1, 1, -1]) * self.size
         return Bernoulli(logits=signs.expand(len(latents), 4).view(-1, 1, 2, 2))
 
@@ -198,3 +205,43 @@ def test_blank_images_have_finite_bounds(kind, value):
     bounds = importance_weighted_bound(model, torch.full((5, 1, 8, 8), value), 20, noise())
     assert bounds.shape == (5,)
     assert np.isfinite(bounds).all()
+
+
+class Shifted(LinearGaussian):
+    """z + 3 in place of z, under a prior with its mean there: the same p(x), and the same posterior moved."""
+
+    def log_prior(self, latents):
+        return super().log_prior(latents - 3)
+
+    def encode(self, images, labels=None):
+        found = super().encode(images)
+        return Normal(found.mean + 3, found.stddev)
+
+    def decode(self, latents, labels=None):
+        return super().decode(latents - 3)
+
+
+@pytest.mark.parametrize("error", [0.0, 0.2])
+def test_the_models_own_prior_counts(error):
+    images = pixels(5)
+    moved, plain = (importance_weighted_bound(model(error), images, 7, noise()) for model in (Shifted, LinearGaussian))
+    assert moved == pytest.approx(plain, abs=1e-5)
+
+
+class Told(LinearGaussian):
+    """The image is that of its label's shift: x = W·z + b + label + σ·ε."""
+
+    def encode(self, images, labels=None):
+        return super().encode(images - labels.view(-1, 1, 1, 1))
+
+    def decode(self, latents, labels=None):
+        found = super().decode(latents)
+        return Normal(found.mean + labels.view(-1, 1, 1, 1), found.stddev)
+
+
+@pytest.mark.parametrize("rows", [4, 10, 500])
+def test_each_image_meets_its_own_label_in_every_draw(rows, monkeypatch):
+    monkeypatch.setattr(likelihood, "ROWS", rows)
+    images, labels = pixels(5), torch.tensor([0.0, 3.0, -1.0, 7.0, 2.0]).double()
+    bound = importance_weighted_bound(Told(), images + labels.view(-1, 1, 1, 1), 9, noise(), labels)
+    assert bound == pytest.approx(-LinearGaussian().log_evidence(images), abs=1e-5)

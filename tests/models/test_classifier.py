@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from genbalance.compute import initialised
 from genbalance.models.classifier import FEATURES, Classifier
@@ -43,3 +44,40 @@ def test_every_weight_takes_part():
     for name, p in model.named_parameters():
         assert p.grad is not None, name
         assert p.grad.abs().max() > 0, name
+
+
+def test_two_convolutions_halve_the_image_and_the_others_keep_it():
+    sizes = []
+    model = classifier(28).eval()
+    for layer in model.trunk.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _layer, _given, maps: sizes.append(tuple(maps.shape[2:])))
+    with torch.no_grad():
+        model(randn(1, 1, 28, 28))
+    assert sizes == [(14, 14), (7, 7), (7, 7), (7, 7)]
+
+
+def test_an_image_is_cheap_enough_for_full_mnist_on_two_cores():
+    """Multiply-adds are counted, not seconds. Measured with 2.7 million an image: 0.29 ms of a core for a step forward
+    and back, so that 3 minutes on two cores are 18 passes over 54,000 images and a fifth to spare."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        classifier(28, classes=10, width=24).eval()(randn(10, 1, 28, 28))
+    assert counter.get_total_flops() / 2 / 10 < 3e6
+
+
+def test_it_learns_what_tells_classes_apart():
+    """Four places of a blot, under noise."""
+    labels = torch.arange(64) % 4
+    images = randn(64, 1, 8, 8)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        row, column = divmod(label, 2)
+        image[0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 3
+    model = classifier()
+    optimizer = torch.optim.AdamW(model.parameters(), 0.01)
+    for _ in range(30):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(images[:32]), labels[:32]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        right = (model.eval()(images[32:]).argmax(dim=1) == labels[32:]).double().mean().item()
+    assert right > 0.8

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from genbalance.compute import initialised
-from genbalance.models.gan import Gan, build_discriminator, build_generator
+from genbalance.models.gan import Discriminator, Gan, Generator
+from genbalance.models.gan.conditions import Conditions
 
 SIZES = [8, 17, 20, 28, 32]
 ARCHS = ["mlp", "dcgan"]
@@ -13,11 +14,11 @@ CPU = torch.device("cpu")
 
 
 def g_of(arch, size, latents=6, width=4):
-    return initialised(lambda: build_generator(arch, size, latents, width), 0, "g", CPU)
+    return initialised(lambda: Generator(arch, size, latents, width), 0, "g", CPU)
 
 
 def d_of(arch, size, width=4):
-    return initialised(lambda: build_discriminator(arch, size, width), 0, "d", CPU)
+    return initialised(lambda: Discriminator(arch, size, width), 0, "d", CPU)
 
 
 def noise(*shape):
@@ -57,7 +58,7 @@ def test_images_become_one_logit_each(arch, size):
 def test_a_logit_is_unbounded_on_both_sides(arch, sign):
     d = d_of(arch, 8).eval()
     with torch.no_grad():
-        list(d.parameters())[-1].fill_(sign * 50)
+        d.head.bias.fill_(sign * 50)
         assert (d(noise(4, 1, 8, 8)) * sign > 40).all()
 
 
@@ -80,7 +81,7 @@ def test_the_dcgans_width_doubles_at_each_halving():
         for name, module in (("g", g_of("dcgan", 28, 6, 8)), ("d", d_of("dcgan", 28, 8)))
     }
     assert convolutions["g"] == [(16, 8), (8, 1)]
-    assert convolutions["d"] == [(1, 8), (8, 16)]
+    assert convolutions["d"] == [(1, 8), (8, 16), (16, 32)]
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -111,3 +112,89 @@ def test_both_networks_are_what_two_parts_of_one_file_hold(arch):
     whole = Gan(arch, 28, latents=6, width=4)
     assert whole.state_dict().keys() == parts.state_dict().keys()
     whole.load_state_dict(parts.state_dict())
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_conditions_reach_both_networks_and_no_other_row(arch):
+    g = initialised(lambda: Generator(arch, 17, 6, 4, conditions=5), 0, "g", CPU).eval()
+    d = initialised(lambda: Discriminator(arch, 17, 4, conditions=5), 0, "d", CPU).eval()
+    with torch.no_grad():
+        d.embedding.weight.normal_(generator=torch.Generator().manual_seed(4))
+        told, other = torch.tensor([0, 1, 2]), torch.tensor([0, 1, 4])
+        for one, two in (
+            (g(noise(3, 6), told), g(noise(3, 6), other)),
+            (d(noise(3, 1, 17, 17), told), d(noise(3, 1, 17, 17), other)),
+        ):
+            torch.testing.assert_close(one[:2], two[:2], rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(one[2], two[2], atol=1e-5)
+
+
+def test_before_training_a_condition_means_nothing_to_the_discriminator():
+    d = initialised(lambda: Discriminator("dcgan", 17, 4, conditions=5), 0, "d", CPU)
+    with torch.no_grad():
+        images = noise(3, 1, 17, 17)
+        torch.testing.assert_close(d(images, torch.tensor([0, 3, 4])), d(images))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_with_spectral_norm_no_layers_largest_singular_value_exceeds_one(arch):
+    d = initialised(lambda: Discriminator(arch, 17, 4, spectral=True), 0, "d", CPU)
+    images = noise(8, 1, 17, 17)
+    for _ in range(50):  # one power iteration a call in training
+        d(images)
+    layers = [m for m in d.eval().modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert len(layers) >= 3
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+def test_samples_are_drawn_with_the_truncated_deviation():
+    gan = Gan("mlp", 8, latents=50, width=0, truncation=0.5)
+    z = gan.draw_latents(2000, torch.Generator().manual_seed(1))
+    assert z.std().item() == pytest.approx(0.5, rel=0.02)
+    assert torch.equal(2 * z, gan.generator.draw(2000, torch.Generator().manual_seed(1)))
+
+
+def test_a_gan_without_conditions_is_told_none():
+    gan = Gan("mlp", 8, latents=3, width=0)
+    assert gan.draw_conditions(4, torch.Generator()) is None
+    assert gan.conditions_of(noise(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)) is None
+
+
+def conditions(shares, classes):
+    """Of as many constant grey images as there are shares in a row."""
+    shares = torch.tensor(shares)
+    found = Conditions(shares.shape[1], classes, 4)
+    found.set(torch.linspace(-1, 1, shares.shape[1])[:, None].expand(-1, 16), shares)
+    return found
+
+
+def test_conditions_are_drawn_with_their_shares_and_never_without_one():
+    found = conditions([[0.1, 0.0, 0.6, 0.3, 0.0]], 0)
+    drawn = found.draw(40_000, torch.Generator().manual_seed(2))
+    shares = torch.bincount(drawn, minlength=5) / len(drawn)
+    torch.testing.assert_close(shares, found.shares[0], atol=0.01, rtol=0)
+    assert shares[1] == shares[4] == 0
+
+
+def test_a_class_that_is_asked_for_gets_its_own_conditions():
+    found = conditions([[0.5, 0.5, 0, 0], [0, 0, 1.0, 0], [0, 0, 0, 1.0]], 3)
+    asked = torch.arange(3).repeat(500)
+    drawn = found.draw(len(asked), torch.Generator().manual_seed(3), asked)
+    assert set(drawn[asked == 0].tolist()) == {0, 1}
+    assert (drawn[asked == 1] == 2).all()
+    assert (drawn[asked == 2] == 3).all()
+
+
+def test_a_draw_at_the_upper_end_is_the_last_condition_that_has_a_share(monkeypatch):
+    found = conditions([[1 / 3, 1 / 3, 1 / 3, 0.0]], 0)
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.ones(count))
+    assert found.draw(3, torch.Generator()).tolist() == [2, 2, 2]
+
+
+def test_a_real_image_has_the_condition_of_the_nearest_centroid_of_its_class():
+    found = conditions([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]], 2)  # grey −1, −1/3, 1/3, 1
+    grey = torch.tensor([-0.9, -0.1, 0.1, 0.9])[:, None, None, None].expand(-1, 1, 4, 4)
+    assert found.of(grey, torch.zeros(4, dtype=torch.int64)).tolist() == [0, 1, 1, 1]
+    assert found.of(grey, torch.ones(4, dtype=torch.int64)).tolist() == [2, 2, 2, 3]
+    assert conditions([[0.25] * 4], 0).of(grey).tolist() == [0, 1, 2, 3]

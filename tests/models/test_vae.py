@@ -8,6 +8,7 @@ from torch.distributions import Bernoulli, Normal
 
 from genbalance.compute import initialised
 from genbalance.models.vae import Vae
+from genbalance.models.vae.priors import RealNvp, StandardNormal
 
 SIZES = [8, 17, 20, 28, 32]
 ARCHS = ["mlp", "conv"]
@@ -106,6 +107,9 @@ def test_the_mlps_hidden_layers_have_the_given_width():
 @pytest.mark.parametrize(("arch", "likelihood"), KINDS)
 def test_every_weight_takes_part(arch, likelihood):
     model = vae(arch, likelihood, 17)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(2)))  # some start at zero
     posterior = model.encode(randn(6, 1, 17, 17).sigmoid())
     decoded = model.decode(posterior.mean + posterior.stddev * randn(6, LATENTS))
     (-decoded.log_prob(torch.ones(6, 1, 17, 17)).sum() + posterior.stddev.sum()).backward()
@@ -121,3 +125,71 @@ def test_an_image_is_coded_the_same_alone_and_in_a_batch(arch, likelihood):
         together = model.encode(images).mean
         alone = torch.cat([model.encode(image[None]).mean for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+CPU = torch.device("cpu")
+
+
+def moved_flow(latents=5):
+    """Away from the identity that it starts as."""
+    flow = initialised(lambda: RealNvp(latents, couplings=4, width=16), 0, "flow", CPU).double()
+    with torch.no_grad():
+        for p in flow.parameters():
+            p.add_(0.5 * torch.randn(p.shape, generator=torch.Generator().manual_seed(3)))
+    return flow
+
+
+def test_an_untrained_flow_is_the_standard_normal():
+    z = randn(6, 5) * 3
+    flow = RealNvp(5, couplings=4, width=16)
+    torch.testing.assert_close(flow.log_prob(z), Normal(0.0, 1.0).log_prob(z).sum(dim=-1))
+    torch.testing.assert_close(StandardNormal().log_prob(z), Normal(0.0, 1.0).log_prob(z).sum(dim=-1))
+    torch.testing.assert_close(flow.draw(z).sort(dim=1).values, z.sort(dim=1).values)  # the order alone has changed
+
+
+@pytest.mark.parametrize("latents", [2, 3, 5, 8])
+def test_the_density_of_a_flow_is_that_of_its_draws(latents):
+    """log p(z) = log N(u) − log |dz/du| at z = draw(u), with the Jacobian by automatic differentiation."""
+    flow, u = moved_flow(latents), randn(4, latents).double()
+    z = flow.draw(u)
+    slopes = torch.stack([torch.autograd.functional.jacobian(flow.draw, one) for one in u])
+    expected = Normal(0.0, 1.0).log_prob(u).sum(dim=-1) - torch.linalg.slogdet(slopes).logabsdet
+    torch.testing.assert_close(flow.log_prob(z), expected)
+    assert not torch.allclose(z, u, atol=0.1)
+
+
+def test_a_flow_changes_every_latent_and_takes_any_leading_shape():
+    flow, u = moved_flow(), randn(3, 4, 5).double()
+    assert ((flow.draw(u) - u).abs() > 1e-3).all()
+    assert flow.log_prob(u).shape == (3, 4)
+
+
+@pytest.mark.parametrize("prior", ["normal", "flow"])
+def test_samples_are_mean_images_of_draws_of_the_prior(prior):
+    model = initialised(lambda: Vae("mlp", "gaussian", 8, LATENTS, 32, -6.0, prior), 0, "vae", CPU)
+    noise = randn(4, LATENTS)
+    with torch.no_grad():
+        torch.testing.assert_close(model.sample(noise), model.decode(model.prior.draw(noise)).mean)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_a_conditional_model_heeds_its_labels_and_no_other_row(arch):
+    model = initialised(lambda: Vae(arch, "bernoulli", 17, LATENTS, 32, -6.0, classes=4), 0, "vae", CPU)
+    images, labels = randn(4, 1, 17, 17).sigmoid(), torch.arange(4)
+    other = torch.tensor([0, 1, 2, 0])  # the last alone differs
+    with torch.no_grad():
+        for one, two in (
+            (model.encode(images, labels).mean, model.encode(images, other).mean),
+            (model.sample(randn(4, LATENTS), labels), model.sample(randn(4, LATENTS), other)),
+        ):
+            torch.testing.assert_close(one[:3], two[:3], rtol=1e-4, atol=1e-5)
+            assert not torch.allclose(one[3], two[3], atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("prior", ["normal", "flow"])
+def test_the_two_sides_share_no_weight_and_are_all_of_them(prior, classes):
+    model = Vae("mlp", "bernoulli", 8, LATENTS, 32, -6.0, prior, classes)
+    inference, generation = ({id(p) for p in side.parameters()} for side in model.sides())
+    assert not inference & generation
+    assert inference | generation == {id(p) for p in model.parameters()}

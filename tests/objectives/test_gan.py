@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from genbalance.compute import initialised
-from genbalance.models.gan import MlpDiscriminator, MlpGenerator
+from genbalance.models.gan import Discriminator, Generator
 from genbalance.objectives import gan
 
 CPU = torch.device("cpu")
@@ -23,10 +23,10 @@ def logits():
 @pytest.fixture
 def pair():
     """A tiny G and D in float64, D without dropout and of some decision, real images and latents."""
-    g = initialised(lambda: MlpGenerator(8, 4), 0, "g", CPU).double()
-    d = initialised(lambda: MlpDiscriminator(8), 0, "d", CPU).double().eval()
+    g = initialised(lambda: Generator("mlp", 8, 4, 0), 0, "g", CPU).double()
+    d = initialised(lambda: Discriminator("mlp", 8, 0), 0, "d", CPU).double().eval()
     with torch.no_grad():
-        d.net[-2].weight.mul_(30)
+        d.head.weight.mul_(30)
     noise = torch.Generator().manual_seed(2)
     real = torch.rand(16, 1, 8, 8, generator=noise).double() * 2 - 1
     return g, d, real, torch.randn(16, 4, generator=noise).double()
@@ -150,3 +150,109 @@ def test_under_adam_a_factor_on_the_loss_does_almost_nothing_and_the_step_size_e
 
 def test_lambda_leaves_the_discriminators_step_size_alone():
     assert gan.step_sizes(2e-4, 4.0) == (2e-4, 8e-4)
+
+
+KINDS = ["non_saturating", "hinge", "wasserstein"]
+
+
+def test_the_hinge_losses_are_their_formulas_and_forgive_what_is_beyond_the_margin(logits):
+    real, generated = logits
+    expected = (1 - real).clamp(min=0).mean() + (1 + generated).clamp(min=0).mean()
+    torch.testing.assert_close(gan.discriminator_loss(real, generated, "hinge"), expected)
+    assert gan.discriminator_loss(torch.tensor([1.0, 9.0]), torch.tensor([-1.0, -5.0]), "hinge") == 0
+    assert gan.discriminator_loss(torch.zeros(3), torch.zeros(3), "hinge") == 2
+
+
+def test_the_wasserstein_loss_is_a_difference_of_means_that_a_shift_of_the_critic_leaves(logits):
+    real, generated = logits
+    torch.testing.assert_close(gan.discriminator_loss(real, generated, "wasserstein"), generated.mean() - real.mean())
+    torch.testing.assert_close(
+        gan.discriminator_loss(real + 3, generated + 3, "wasserstein"),
+        gan.discriminator_loss(real, generated, "wasserstein"),
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_loss_pulls_real_up_and_generated_down_and_the_generator_pulls_back(kind, logits):
+    real, generated = (side.clone().requires_grad_() for side in logits)
+    gan.discriminator_loss(real, generated, kind).backward()
+    assert (real.grad <= 0).all()
+    assert (generated.grad >= 0).all()
+    assert real.grad.abs().sum() > 0
+    wanted = logits[1].clone().requires_grad_()
+    gan.generator_loss(wanted, kind).backward()
+    assert (wanted.grad < 0).all()
+
+
+class Slope(torch.nn.Module):
+    """D(x) = w·x, whose gradient is w everywhere."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.full((16,), length / 4).double())
+
+    def forward(self, images):
+        return images.flatten(1) @ self.w
+
+
+def images_of(seed):
+    return torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("length", [0.0, 0.5, 1.0, 3.0])
+def test_the_penalties_of_a_linear_critic_are_closed_forms_of_its_slope(length):
+    d, real, generated = Slope(length), images_of(1).requires_grad_(), images_of(2)
+    assert gan.r1_penalty(d(real), real).item() == pytest.approx(length**2 / 2)
+    uniform = torch.rand(5, generator=torch.Generator().manual_seed(3)).double()
+    assert gan.gradient_penalty(d, real, generated, uniform).item() == pytest.approx((length - 1) ** 2, abs=1e-5)
+
+
+def test_gradients_go_through_both_penalties_to_the_critic():
+    d, real = Slope(3.0), images_of(1).requires_grad_()
+    (of_r1,) = torch.autograd.grad(gan.r1_penalty(d(real), real), d.w)
+    torch.testing.assert_close(of_r1, d.w.detach())  # d(½‖w‖²)/dw
+    (of_gp,) = torch.autograd.grad(gan.gradient_penalty(d, real, images_of(2), torch.zeros(5).double()), d.w)
+    torch.testing.assert_close(of_gp, 2 * (3 - 1) * d.w.detach() / 3)
+
+
+def test_the_gradient_penalty_is_taken_between_real_and_generated_images_and_r1_at_the_real_ones():
+    def bowl(images):
+        return images.square().flatten(1).sum(dim=1) / 2  # its gradient is the image
+
+    real, generated = images_of(1).requires_grad_(), images_of(2)
+    expected = real.detach().square().flatten(1).sum(dim=1).mean() / 2
+    torch.testing.assert_close(gan.r1_penalty(bowl(real), real).detach(), expected)
+    for u, place in ((0.0, generated), (1.0, real.detach()), (0.25, 0.25 * real.detach() + 0.75 * generated)):
+        lengths = place.flatten(1).norm(dim=1)
+        found = gan.gradient_penalty(bowl, real.detach(), generated, torch.full((5,), u).double())
+        torch.testing.assert_close(found.detach(), (lengths - 1).square().mean())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lambda_", [0.25, 3.0])
+def test_for_every_loss_the_ratio_of_step_sizes_is_its_weight_under_sgd(pair, kind, lambda_):
+    g, _, _, latents = pair
+
+    def moved(factor, rate):
+        network = deepcopy(g)
+        loss = gan.generator_loss(pair[1](network(latents)), kind)
+        gradient = torch.autograd.grad(factor * loss, list(network.parameters()))
+        return torch.cat([-rate * part.flatten() for part in gradient])
+
+    torch.testing.assert_close(moved(1.0, gan.step_sizes(0.1, lambda_)[1]), moved(lambda_, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("rankings", "ends"),
+    [
+        ([], False),
+        ([0.5], False),  # D has not learned anything yet
+        ([0.9, 0.8], False),
+        ([0.9, 0.54], True),
+        ([0.5, 0.8, 0.46], True),
+        ([0.9, 0.3], False),  # wrong more often than right is no balance
+        ([0.9, 0.52, 0.7], False),
+    ],
+)
+def test_a_game_is_balanced_once_d_ranks_at_chance_after_it_could_tell(rankings, ends):
+    assert gan.balanced(rankings) is ends

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from genbalance.objectives.vae import Terms, binarize, reparameterize, terms
+from genbalance.objectives.vae import (
+    Terms,
+    binarize,
+    distortion,
+    kl_to_normal,
+    log_ratio,
+    reparameterize,
+    warmed_up,
+)
 
 BATCH, LATENTS, SIDE = 5, 3, 4
 
@@ -18,6 +26,12 @@ def rand(*shape, seed=0):
 
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).double()
+
+
+def terms(images, posterior, decoded):
+    """As of one draw from a posterior with a standard normal prior."""
+    kl = kl_to_normal(posterior)
+    return Terms(distortion(images, decoded), kl.sum(dim=1), kl)
 
 
 @pytest.fixture
@@ -160,3 +174,99 @@ def test_binarization_is_dynamic_and_pixels_are_drawn_independently():
     first, second = (binarize(grey, torch.rand(grey.shape, generator=noise)) for _ in range(2))
     assert 0.45 < (first != second).float().mean() < 0.55
     assert abs(torch.corrcoef(first.view(-1, 2).T)[0, 1]) < 0.08
+
+
+def weights_of_draws(k):
+    """Distortion and rate of k draws for each of a few images."""
+    return 80 + 3 * randn(k, BATCH, seed=18), 20 + 3 * randn(k, BATCH, seed=19)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 4.0])
+def test_one_draw_by_importance_is_the_plain_objective(beta):
+    lost, rate = weights_of_draws(1)
+    torch.testing.assert_close(Terms(lost, rate).loss(beta), Terms(lost[0], rate[0]).loss(beta))
+
+
+def test_the_importance_weighted_loss_is_minus_the_log_of_the_mean_weight():
+    lost, rate = weights_of_draws(7)
+    weights = (-(lost - 80) - 2.0 * (rate - 20)).exp()  # about the means, so that nothing underflows
+    torch.testing.assert_close(Terms(lost, rate).loss(2.0), 120 - weights.mean(dim=0).log().mean())
+
+
+def test_the_importance_weighted_loss_lies_between_the_best_draws_and_the_mean_and_equal_draws_gain_nothing():
+    lost, rate = weights_of_draws(9)
+    each = lost + rate
+    loss = Terms(lost, rate).loss(1.0)
+    assert each.min(dim=0).values.mean() < loss < each.mean()
+    equal = [part[:1].expand(9, BATCH) for part in (lost, rate)]
+    torch.testing.assert_close(Terms(*equal).loss(1.0), Terms(lost[0], rate[0]).loss(1.0))
+
+
+def test_the_importance_weighted_loss_of_draws_with_tiny_weights_is_finite():
+    lost = torch.full((5, BATCH), 1e4).double().requires_grad_()
+    loss = Terms(lost, torch.zeros(5, BATCH)).loss(1.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(1e4)
+    torch.testing.assert_close(lost.grad.sum(), torch.tensor(1.0).double())
+
+
+def test_the_log_ratio_has_the_closed_form_kl_as_its_mean(posterior):
+    z = reparameterize(posterior, randn(100_000, BATCH, LATENTS, seed=20))
+    ratio = log_ratio(posterior, z, Normal(0.0, 1.0).log_prob(z).sum(dim=-1))
+    error = ratio.std(dim=0) / math.sqrt(len(z))
+    assert ((kl_to_normal(posterior).sum(dim=1) - ratio.mean(dim=0)).abs() < 5 * error).all()
+
+
+def test_the_log_ratio_is_zero_everywhere_where_posterior_and_prior_are_one():
+    standard = Normal(torch.zeros(BATCH, LATENTS).double(), torch.ones(BATCH, LATENTS).double())
+    z = randn(4, BATCH, LATENTS, seed=21)
+    torch.testing.assert_close(log_ratio(standard, z, standard.log_prob(z).sum(dim=-1)), torch.zeros(4, BATCH).double())
+
+
+def test_free_bits_below_every_kl_change_nothing_and_above_them_are_a_constant(posterior, images, decoded):
+    mean = posterior.mean.clone().requires_grad_()
+    found = terms(images, Normal(mean, posterior.stddev), decoded)
+    least, largest = found.kl.mean(dim=0).min().item(), found.kl.mean(dim=0).max().item()
+    torch.testing.assert_close(found.loss(2.0, free_bits=least * 0.99), found.loss(2.0))
+    flat = found.loss(2.0, free_bits=largest * 1.01)
+    torch.testing.assert_close(flat, found.distortion.mean() + 2 * LATENTS * largest * 1.01)
+    (gradient,) = torch.autograd.grad(flat, mean, allow_unused=True, materialize_grads=True)
+    assert (gradient == 0).all()
+
+
+def test_free_bits_count_for_the_mean_over_the_batch_and_latent_by_latent():
+    kl = torch.tensor([[0.0, 3.0], [1.0, 5.0]])
+    found = Terms(torch.zeros(2), kl.sum(dim=1), kl)
+    assert found.loss(1.0, free_bits=0.7).item() == pytest.approx(0.7 + 4.0)
+
+
+def test_free_bits_without_the_kl_of_each_latent_are_refused():
+    with pytest.raises(ValueError, match="KL of each latent"):
+        Terms(torch.zeros(3), torch.ones(3)).loss(1.0, free_bits=0.1)
+
+
+def test_the_warm_up_rises_in_proportion_to_beta_and_stays():
+    assert [warmed_up(4.0, done) for done in (0.0, 0.25, 1.0, 3.0)] == [0.0, 1.0, 4.0, 4.0]
+
+
+def test_sticking_the_landing_leaves_the_value_and_the_mean_gradient_alone_and_takes_noise_away():
+    """Where q is the prior, the gradient through the latents alone is zero for every draw."""
+    noise, gradients = randn(50_000, LATENTS, seed=22), {}
+    for landing in (False, True):
+        mean = torch.zeros(LATENTS).double().requires_grad_()
+        posterior = Normal(mean.expand(len(noise), LATENTS), torch.ones(len(noise), LATENTS).double())
+        z = reparameterize(posterior, noise)
+        ratio = log_ratio(posterior, z, Normal(0.0, 1.0).log_prob(z).sum(dim=-1), landing)
+        torch.testing.assert_close(ratio.detach(), torch.zeros(len(noise)).double(), atol=1e-12, rtol=0)
+        (gradients[landing],) = torch.autograd.grad(ratio.mean(), mean)
+    assert gradients[True].abs().max() < 1e-12
+    assert gradients[False].abs().max() < 5 / math.sqrt(len(noise))
+
+
+def test_sticking_the_landing_has_the_right_gradient_on_the_average():
+    mean = torch.tensor([0.7, -1.2]).double().requires_grad_()
+    posterior = Normal(mean.expand(200_000, 2), torch.full((200_000, 2), 0.5).double())
+    z = reparameterize(posterior, randn(200_000, 2, seed=23))
+    ratio = log_ratio(posterior, z, Normal(0.0, 1.0).log_prob(z).sum(dim=-1), landing=True)
+    (gradient,) = torch.autograd.grad(ratio.mean(), mean)
+    torch.testing.assert_close(gradient, mean.detach(), atol=0.01, rtol=0)  # d KL/dμ = μ

@@ -153,7 +153,7 @@ def write(root, classes=10, side=8, epochs=3):
     )
     metrics(
         "train_classifier",
-        {"best_epoch": 2, "val_accuracy": 0.985, "test_accuracy": 0.978, "test_nll": 0.0712, "ece": 0.00931}
+        {"epochs": 2, "val_accuracy": 0.985, "test_accuracy": 0.978, "test_nll": 0.0712, "ece": 0.00931}
         | {"per_class_accuracy": per_class},
     )
     metrics(

@@ -45,3 +45,14 @@ def total_variation(a: Shares, b: Shares) -> float:
     The share of the images that would have to change their class.
     """
     return float(np.abs(a - b).sum() / 2)
+
+
+def draw_labels(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """``count`` labels to ask a conditional model for, drawn with the shares that they have among ``labels`` [n]."""
+    return np.random.default_rng(seed).choice(labels, count)
+
+
+def as_asked(probabilities: Probabilities, asked: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the classifier reads in each of n images the class that a conditional model was asked for: [n]."""
+    right: NDArray[np.bool_] = read_classes(probabilities) == asked
+    return right

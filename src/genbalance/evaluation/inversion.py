@@ -13,31 +13,36 @@ LEARNING_RATE = 0.1
 BLOCK = 100  # images at a time
 
 
-def nearest_start(targets: Tensor, drawn: Tensor, latents: Tensor) -> Tensor:
-    """Of ``latents`` [m, L], whose images ``drawn`` [m, 1, S, S] are, those whose image is nearest to each target."""
+def nearest_rows(targets: Tensor, drawn: Tensor) -> Tensor:
+    """Which of the images ``drawn`` [m, 1, S, S] is nearest to each target [n, 1, S, S]: [n], on the CPU."""
     pixels, choices = (images.flatten(1).cpu().numpy() for images in (targets, drawn))
-    return latents[torch.from_numpy(nearest(pixels, choices, 1).indices[:, 0]).to(latents.device)]
+    return torch.from_numpy(nearest(pixels, choices, 1).indices[:, 0])
 
 
-def invert(generator: Callable[[Tensor], Tensor], targets: Tensor, start: Tensor, steps: int) -> Tensor:
+def invert(
+    generator: Callable[..., Tensor], targets: Tensor, start: Tensor, steps: int, conditions: Tensor | None = None
+) -> Tensor:
     """Latents [n, L] whose images come near ``targets`` [n, 1, S, S], by ``steps`` of Adam from ``start`` [n, L].
 
     Minimises the mean squared error of each image by itself over z (Lipton & Tripathi 2017, arXiv:1702.04782; Metz et
-    al. 2017, arXiv:1611.02163). What it ends in is a local minimum: the error is an upper bound on what
-    the generator can do.
+    al. 2017, arXiv:1611.02163), with the ``conditions`` [n] kept, if there are any. What it ends in is a local minimum:
+    the error is an upper bound on what the generator can do.
     """
-    blocks = zip(targets.split(BLOCK), start.split(BLOCK), strict=True)
-    return torch.cat([_invert(generator, t, z, steps) for t, z in blocks])
+    told = conditions.split(BLOCK) if conditions is not None else [None] * len(targets.split(BLOCK))
+    blocks = zip(targets.split(BLOCK), start.split(BLOCK), told, strict=True)
+    return torch.cat([_invert(generator, t, z, steps, *(() if c is None else (c,))) for t, z, c in blocks])
 
 
-def _invert(generator: Callable[[Tensor], Tensor], targets: Tensor, start: Tensor, steps: int) -> Tensor:
+def _invert(
+    generator: Callable[..., Tensor], targets: Tensor, start: Tensor, steps: int, *conditions: Tensor
+) -> Tensor:
     z = start.clone().requires_grad_()
     optimizer = Adam([z], LEARNING_RATE)
     schedule = CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         optimizer.zero_grad()
         # a sum over images: each has a gradient of its own, whatever stands beside it
-        loss = (generator(z) - targets).square().flatten(1).mean(dim=1).sum()
+        loss = (generator(z, *conditions) - targets).square().flatten(1).mean(dim=1).sum()
         torch.autograd.backward(loss, inputs=[z])
         optimizer.step()
         schedule.step()

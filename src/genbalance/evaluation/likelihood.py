@@ -1,5 +1,6 @@
 """The importance-weighted bound on −log p(x) of a model with an encoder and a decoder."""
 
+import itertools
 import math
 from typing import Protocol
 
@@ -10,44 +11,52 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 
 ROWS = 500  # images × draws at a time: bounds the memory
+LOG_TWO_PI = math.log(2 * math.pi)
 FACTORS = 64  # of at most 2 each: their product stays within float32
 
 
 class Autoencoder(Protocol):
     """What the bound needs of a model."""
 
-    def encode(self, images: Tensor) -> Normal:
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
         """q(z|x), batch shape [B, latents]."""
 
-    def decode(self, latents: Tensor) -> Distribution:
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
         """p(x|z), batch shape [B, 1, S, S]."""
+
+    def log_prior(self, latents: Tensor) -> Tensor:
+        """log p(z) of latents [..., latents]: [...]."""
 
 
 def importance_weighted_bound(
-    model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator
+    model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator, labels: Tensor | None = None
 ) -> NDArray[np.float64]:
     """−L_k(x) = −log 1/k Σ p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x), nats, for each image [n, 1, S, S]: [n].
 
     Burda et al. 2016 (arXiv:1509.00519), equation 8, with k ``draws``. In expectation an upper bound on −log p(x) that
-    falls with k; k = 1 is the negative ELBO. Binary images for a Bernoulli decoder: the caller draws them.
+    falls with k; k = 1 is the negative ELBO. Binary images for a Bernoulli decoder: the caller draws them. With
+    ``labels`` [n] of a conditional model it bounds −log p(x|y).
     """
     at_once = max(1, ROWS // draws)
     with torch.inference_mode():
-        bounds = [_bounds(model, block, draws, noise) for block in images.split(at_once)]
+        known = labels.split(at_once) if labels is not None else itertools.repeat(None)
+        blocks = zip(images.split(at_once), known, strict=False)
+        bounds = [_bounds(model, block, draws, noise, told) for block, told in blocks]
     return torch.cat(bounds).cpu().numpy()
 
 
-def _bounds(model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator) -> Tensor:
+def _bounds(model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator, labels: Tensor | None) -> Tensor:
     """The bound of a block of images, its draws in chunks; sums of exponentials in float64."""
-    posterior = model.encode(images)
+    posterior = model.encode(images, labels)
     total = torch.full((len(images),), -torch.inf, dtype=torch.float64, device=images.device)
     for first in range(0, draws, ROWS):
         count = min(ROWS, draws - first)
         epsilon = torch.randn(count, *posterior.mean.shape, generator=noise, device=images.device)
         z = posterior.mean + posterior.stddev * epsilon
-        log_likelihood = _log_likelihood(model.decode(z.flatten(0, 1)), images, count)
-        # log p(z) − log q(z|x): the constants cancel
-        log_ratio = (epsilon.square() - z.square()).div(2).sum(dim=2) + posterior.stddev.log().sum(dim=1)
+        wanted = labels.repeat(count) if labels is not None else None
+        log_likelihood = _log_likelihood(model.decode(z.flatten(0, 1), wanted), images, count)
+        minus_log_posterior = (epsilon.square() + LOG_TWO_PI).div(2).sum(dim=2) + posterior.stddev.log().sum(dim=1)
+        log_ratio = model.log_prior(z) + minus_log_posterior
         total = torch.logaddexp(total, torch.logsumexp((log_likelihood + log_ratio).double(), dim=0))
     return math.log(draws) - total
 

@@ -5,9 +5,11 @@ from torch import Tensor, nn
 FEATURES = 128
 
 
-def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -19,18 +21,18 @@ class Classifier(nn.Module):
 
     def __init__(self, size: int, classes: int, width: int) -> None:
         super().__init__()
+        # halved twice at once: the depth is at a quarter of the size, where an image costs a CPU a fifth of the time
         self.trunk = nn.Sequential(
-            _block(1, width, 1),
-            _block(width, 2 * width, 2),
-            _block(2 * width, 2 * width, 1),
-            _block(2 * width, 4 * width, 2),
-            _block(4 * width, 4 * width, 1),
+            _block(1, width, 5, 2),
+            _block(width, 2 * width, 3, 2),
+            _block(2 * width, 2 * width, 3, 1),
+            _block(2 * width, 2 * width, 3, 1),
             nn.MaxPool2d(2),
             nn.Flatten(),
         )
         side = -(-size // 4) // 2
         self.penultimate = nn.Sequential(
-            nn.Linear(4 * width * side * side, FEATURES, bias=False), nn.BatchNorm1d(FEATURES), nn.ReLU(inplace=True)
+            nn.Linear(2 * width * side * side, FEATURES, bias=False), nn.BatchNorm1d(FEATURES), nn.ReLU(inplace=True)
         )
         self.head = nn.Linear(FEATURES, classes)
 

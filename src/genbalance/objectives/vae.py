@@ -1,8 +1,10 @@
 """The VAE's objective, L = L_recon + β·L_KL, nats per image: summed over pixels and over latents, mean over the batch.
 
-Kingma & Welling 2014 (arXiv:1312.6114), equation 10; β of Higgins et al. 2017. β = 1 is the negative ELBO.
+Kingma & Welling 2014 (arXiv:1312.6114), equation 10; β of Higgins et al. 2017. β = 1 is the negative ELBO, and with k
+draws of z for each image the importance-weighted bound of Burda et al. 2016 (arXiv:1509.00519), equation 8.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,35 +14,62 @@ from torch.distributions import Distribution, Normal, kl_divergence
 
 @dataclass(frozen=True)
 class Terms:
-    """The unweighted terms of one batch.
+    """The unweighted terms of one batch, for one draw of z [B] or for k draws [k, B].
 
-    ``distortion`` [B]: −log p(x|z), summed over the pixels. ``kl`` [B, latents]: KL(q(z|x) ‖ N(0, 1)) of each latent.
+    ``distortion``: −log p(x|z), summed over the pixels. ``rate``: KL(q(z|x) ‖ p(z)), or log q(z|x) − log p(z) at the
+    draw, of which that is the mean. ``kl`` [B, latents]: the rate latent by latent, where the prior has them apart.
     """
 
     distortion: Tensor
-    kl: Tensor
+    rate: Tensor
+    kl: Tensor | None = None
 
-    @property
-    def rate(self) -> Tensor:
-        """KL(q(z|x) ‖ N(0, I)) [B], summed over the latents."""
-        return self.kl.sum(dim=1)
+    def loss(self, beta: float, free_bits: float = 0.0) -> Tensor:
+        """L = L_recon + β·L_KL, a scalar; of k draws −log 1/k Σ exp(−distortion − β·rate), which falls with k.
 
-    def loss(self, beta: float) -> Tensor:
-        """L = L_recon + β·L_KL, a scalar."""
-        return self.distortion.mean() + beta * self.rate.mean()
+        ``free_bits``, nats a latent, are the least that a latent's KL, mean over the batch, counts as (Kingma et al.
+        2016, arXiv:1606.04934, equation 15): below it the objective gains nothing by switching a latent off.
+        """
+        if free_bits > 0:
+            if self.kl is None or self.distortion.dim() > 1:
+                raise ValueError("free bits need the KL of each latent, and one draw")
+            return self.distortion.mean() + beta * self.kl.mean(dim=0).clamp(min=free_bits).sum()
+        each = self.distortion + beta * self.rate
+        return each.mean() if each.dim() == 1 else (math.log(len(each)) - (-each).logsumexp(dim=0)).mean()
 
 
-def terms(images: Tensor, posterior: Normal, decoded: Distribution) -> Terms:
-    """Both terms for ``images`` [B, 1, S, S], their posterior q(z|x) and p(x|z) at a z drawn from it."""
+def distortion(images: Tensor, decoded: Distribution) -> Tensor:
+    """−log p(x|z) of images [..., B, 1, S, S], summed over the pixels: [..., B]."""
+    return -decoded.log_prob(images).flatten(-3).sum(dim=-1)
+
+
+def kl_to_normal(posterior: Normal) -> Tensor:
+    """KL(q(z|x) ‖ N(0, 1)) of each latent, in closed form: [B, latents]."""
     prior = Normal(torch.zeros_like(posterior.mean), torch.ones_like(posterior.mean), validate_args=False)
-    return Terms(
-        distortion=-decoded.log_prob(images).flatten(1).sum(dim=1),
-        kl=kl_divergence(posterior, prior),
-    )
+    kl: Tensor = kl_divergence(posterior, prior)
+    return kl
+
+
+def log_ratio(posterior: Normal, latents: Tensor, log_prior: Tensor, landing: bool = False) -> Tensor:
+    """Log q(z|x) − log p(z) at latents [..., B, L] drawn from q, whose log p(z) [..., B] is given: [..., B].
+
+    With ``landing`` gradients reach q through the latents alone, not through its mean and deviation in log q: what is
+    left out is zero on the average, and noise (sticking the landing: Roeder et al. 2017, arXiv:1703.09194). For one
+    draw only; under the logarithm of a mean over several it would be biased.
+    """
+    if landing:
+        posterior = Normal(posterior.mean.detach(), posterior.stddev.detach(), validate_args=False)
+    log_posterior: Tensor = posterior.log_prob(latents)
+    return log_posterior.sum(dim=-1) - log_prior
+
+
+def warmed_up(beta: float, progress: float) -> float:
+    """β·min(1, progress): the KL's weight while it is warmed up (Sønderby et al. 2016, arXiv:1602.02282)."""
+    return beta * min(1.0, progress)
 
 
 def reparameterize(posterior: Normal, noise: Tensor) -> Tensor:
-    """z = μ + σ·ε [B, latents], through which gradients reach the encoder."""
+    """z = μ + σ·ε [..., B, latents], through which gradients reach the encoder."""
     return posterior.mean + posterior.stddev * noise
 
 

@@ -23,6 +23,8 @@ def _words(node: dict[str, Any]) -> str:
             return f"a mapping of {', '.join(keys)}"
         case {"type": "integer" | "number" as kind, **limits}:
             return f"{'a whole number' if kind == 'integer' else 'a number'}, {_range(limits)}"
+        case {"type": "boolean"}:
+            return "true | false"
         case {"type": "string"}:
             return "text that is not empty"
     return "null"

@@ -26,6 +26,8 @@ class Compute(Section):
 
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=256)]
+    precision: Literal["fp32", "bf16", "auto"]
+    compile: bool
 
 
 class Data(Section):
@@ -71,6 +73,17 @@ class Gan(Section):
     adam_beta1: Decay
     adam_beta2: Decay
     ema_decay: Decay
+    lr_decay: Annotated[float, Field(ge=0, le=1)]
+    clusters: Annotated[int, Field(ge=0, le=4096)]
+    truncation: Annotated[float, Field(gt=0, le=1)]
+    conditional: bool
+    loss: Literal["non_saturating", "hinge", "wasserstein"]
+    r1: Annotated[float, Field(ge=0, le=1000)]
+    r1_every: Annotated[int, Field(ge=1, le=1000)]
+    gradient_penalty: Annotated[float, Field(ge=0, le=1000)]
+    spectral_norm: bool
+    d_steps: Annotated[int, Field(ge=1, le=100)]
+    stop_when_balanced: bool
 
 
 class Vae(Section):
@@ -83,7 +96,31 @@ class Vae(Section):
     latents: Latents
     width: Annotated[int, Field(ge=16, le=8192)]
     learning_rate: LearningRate
+    lr_decay: Annotated[float, Field(ge=0, le=1)]
+    ema_decay: Decay
     log_sigma_floor: Annotated[float, Field(ge=-12, le=0)]
+    conditional: bool
+    prior: Literal["normal", "flow"]
+    importance_samples: Annotated[int, Field(ge=1, le=1000)]
+    kl_warmup: Annotated[int, Field(ge=0, le=10_000)]
+    free_bits: Annotated[float, Field(ge=0, le=10)]
+    updates: Literal["joint", "alternating"]
+
+    @model_validator(mode="after")
+    def _free_bits_have_a_kl_for_each_latent(self) -> "Vae":
+        if self.free_bits > 0 and (self.importance_samples > 1 or self.prior != "normal"):
+            raise ValueError(
+                f"free_bits is {self.free_bits:g} with importance_samples = {self.importance_samples} and "
+                f"prior = {self.prior}; allowed: 0, or importance_samples = 1 and prior = normal, whose KL has a term "
+                "for each latent"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_flow_has_two_halves(self) -> "Vae":
+        if self.prior == "flow" and self.latents < 2:
+            raise ValueError(f"latents is {self.latents} with prior = flow; allowed: at least 2, or prior = normal")
+        return self
 
 
 class Evaluate(Section):

@@ -129,7 +129,8 @@ def kl_per_latent(results: Results) -> Plot:
         "VAE: what each latent carries",
         f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
         f"{number(values[-1])} nats per image. {number(active)} units are active.",
-        "The bars add up to the rate. Grey latents are switched off: their posterior is the prior.",
+        "Grey latents are switched off: their posterior does not move with the image. With the prior N(0, I) the bars "
+        "add up to the rate; with a learned one each is a bound on what its latent tells.",
         draw,
     )
 

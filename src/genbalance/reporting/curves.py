@@ -90,7 +90,7 @@ def vae_terms(results: Results) -> Plot:
 def classifier(results: Results) -> Plot:
     """How the judge learned."""
     table = results.tables["train_classifier/curves"]
-    epochs, best = table["epoch"], results.number("train_classifier", "best_epoch")
+    epochs = table["epoch"]
 
     def draw(figure: "Figure", theme: Theme) -> None:
         losses, accuracy = axes(figure, "cross-entropy\n[nats]", "validation\naccuracy")
@@ -98,15 +98,13 @@ def classifier(results: Results) -> Plot:
         line(losses, epochs, table["val_loss"], color=theme.real, label="validation")
         line(accuracy, epochs, table["val_accuracy"], color=theme.real)
         log_axis(losses, table["train_loss"] + table["val_loss"])
-        for panel in (losses, accuracy):
-            panel.axvline(best, color=theme.muted, lw=1, ls=(0, (2, 2)), label="best epoch")
         legend(losses)
 
     return Plot(
         "classifier",
         "The judge: loss and accuracy",
         f"Two line charts over {len(epochs)} epochs: cross-entropy on a logarithmic axis, and accuracy on validation "
-        f"images, which ends at {percent(table['val_accuracy'][-1])}; the best epoch is {number(best)}.",
+        f"images, which ends at {percent(table['val_accuracy'][-1])}.",
         "The training loss is measured on shifted and rotated images, so it may lie above the validation loss.",
         draw,
     )

@@ -1,0 +1,99 @@
+"""A sweep: runs over several values of one parameter, perhaps over seeds each, as a table, a figure and JSON."""
+
+from itertools import chain
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from genbalance.errors import UserError
+from genbalance.experiments import Run, differing, find_commits, read_run
+from genbalance.files import whole_file, write_json
+from genbalance.reporting.style import LIGHT, png
+from genbalance.reporting.sweeps import COLUMNS, Sweep, figure
+from genbalance.reporting.text import parameter
+
+
+def find_sweep(text: str) -> Sweep:
+    """The runs that ``text`` stands for (:func:`genbalance.experiments.find_commits`), by the parameter that varies.
+
+    Raises:
+        UserError: one cannot be read; no parameter varies, several do, or its values are no numbers; or two runs have
+            the same value and the same seed.
+    """
+    runs = [read_run(name, commit) for commit, name in find_commits(text).items()]
+    varying = differing(*(run.params for run in runs))
+    if len(varying) != 1:
+        told = ", ".join(varying) or "none does"
+        raise UserError(
+            f"{text}: exactly one parameter may vary over the runs of a sweep, beside the seed; here: {told}"
+        )
+    ((key, found),) = varying.items()
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
+        raise UserError(f"{text}: {key} varies over {', '.join(map(str, found))}; allowed: numbers")
+    members: dict[float, list[Run]] = {}
+    for value, run in sorted(zip(found, runs, strict=True), key=lambda pair: (pair[0], pair[1].seed)):
+        members.setdefault(value, []).append(run)
+    for value, group in members.items():
+        if len({run.seed for run in group}) < len(group):
+            raise UserError(f"{text}: {key} = {value:g} has a seed twice; allowed: each once")
+    shared = set.intersection(*(set(run.metrics) for run in runs))
+    return Sweep(
+        key=key,
+        values=tuple(members),
+        seeds=tuple(tuple(run.seed for run in group) for group in members.values()),
+        metrics={
+            name: tuple(tuple(run.metrics[name] for run in group) for group in members.values())
+            for name in sorted(shared)
+        },
+    )
+
+
+def as_text(sweep: Sweep) -> str:
+    """A line for each value: the mean of each metric that the parameter moves, and where there are several seeds ±
+    their standard deviation."""
+    columns = {name: label for name, label in COLUMNS[_model(sweep)].items() if name in sweep.metrics}
+    rows = [[sweep.key, "seeds", *columns.values()]]
+    for place, value in enumerate(sweep.values):
+        cells = (_cell(sweep.metrics[name][place]) for name in columns)
+        rows.append([parameter(value), str(len(sweep.seeds[place])), *cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _model(sweep: Sweep) -> str:
+    return "gan" if sweep.key == "lambda" or sweep.key.startswith("gan.") else "vae"
+
+
+def _cell(values: tuple[float, ...]) -> str:
+    spread = f" ± {stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{mean(values):.4g}{spread}"
+
+
+def save(sweep: Sweep, picture: Path | None, json: Path | None) -> None:
+    """Draws the figure and writes the numbers, where wanted.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    try:
+        if picture:
+            with whole_file(picture) as part:
+                part.write_bytes(png(figure(sweep, _model(sweep)), LIGHT))
+        if json:
+            write_json(json, as_json(sweep))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
+
+
+def as_json(sweep: Sweep) -> dict[str, Any]:
+    """Every metric of every run."""
+    seeds = sorted(set(chain.from_iterable(sweep.seeds)))
+    points = [
+        {
+            sweep.key: value,
+            "seeds": sweep.seeds[place],
+            "metrics": {name: values[place] for name, values in sweep.metrics.items()},
+        }
+        for place, value in enumerate(sweep.values)
+    ]
+    return {"parameter": sweep.key, "seeds": seeds, "points": points}

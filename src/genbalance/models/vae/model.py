@@ -1,0 +1,108 @@
+"""A variational autoencoder: encoder pixels → q(z|x), decoder z → p(x|z), prior p(z).
+
+Shapes: images [B, 1, S, S] (binary for the Bernoulli likelihood, in [0, 1] for the Gaussian), latents z [B, L], labels
+[B] whole numbers, where the model is conditional. Both directions return a ``torch.distributions`` object, so that an
+objective needs to know neither the architecture nor the likelihood.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Normal
+from torch.nn.functional import softplus
+
+from genbalance.models.vae.convolution import conv_decoder, conv_encoder
+from genbalance.models.vae.perceptron import mlp_decoder, mlp_encoder
+from genbalance.models.vae.priors import Prior, RealNvp, StandardNormal
+
+LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -30.0, 14.0  # of q(z|x), far beyond use: exp() stays within float32
+ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
+COUPLINGS, FLOW_WIDTH = 6, 128  # of the learned prior
+EMBEDDING = 32  # numbers that tell the decoder a label
+
+
+class Vae(nn.Module):
+    """Encoder, decoder and prior (Kingma & Welling 2014, arXiv:1312.6114).
+
+    Args:
+        arch: mlp or conv.
+        likelihood: bernoulli or gaussian.
+        size: S, pixels a side.
+        latents: L.
+        width: of the hidden layers.
+        log_sigma_floor: least log σ of a Gaussian pixel.
+        prior: normal, N(0, I), or flow, learned.
+        classes: how many labels a conditional model knows, p(x|z, y) and q(z|x, y) (Sohn et al. 2015); 0: it is not
+            conditional and takes no labels.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        likelihood: str,
+        size: int,
+        latents: int,
+        width: int,
+        log_sigma_floor: float,
+        prior: str = "normal",
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        self.size, self.latents, self.classes = size, latents, classes
+        self.likelihood, self.log_sigma_floor = likelihood, log_sigma_floor
+        build_encoder, build_decoder = ARCHITECTURES[arch]
+        planes, known = (2, EMBEDDING) if classes else (1, 0)
+        self.encoder = build_encoder(size, planes, 2 * latents, width)
+        self.decoder = build_decoder(size, 1 if likelihood == "bernoulli" else 2, latents + known, width)
+        self.standard_prior = prior == "normal"
+        self.prior: Prior = StandardNormal() if self.standard_prior else RealNvp(latents, COUPLINGS, FLOW_WIDTH)
+        if classes:
+            self.seen_label = nn.Embedding(classes, size * size)  # a plane beside the pixels
+            self.wanted_label = nn.Embedding(classes, EMBEDDING)
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
+        """q(z|x): a normal of batch shape [B, L]."""
+        if labels is not None:
+            images = torch.cat([images, self.seen_label(labels).view_as(images)], dim=1)
+        mean, log_variance = _at_least_float32(self.encoder(images)).chunk(2, dim=1)
+        # softplus bounds, which a gradient leads back from
+        log_variance = LARGEST_LOG_VARIANCE - softplus(LARGEST_LOG_VARIANCE - log_variance)
+        log_variance = LEAST_LOG_VARIANCE + softplus(log_variance - LEAST_LOG_VARIANCE)
+        return Normal(mean, log_variance.div(2).exp(), validate_args=False)
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
+        """p(x|z), a distribution over each pixel, batch shape [B, 1, S, S].
+
+        Bernoulli, or x = μ(z) + σ(z)·ε with μ in (0, 1) and log σ above its floor: without one the likelihood grows
+        without bound on pixels that never change.
+        """
+        if labels is not None:
+            latents = torch.cat([latents, self.wanted_label(labels)], dim=1)
+        outputs = _at_least_float32(self.decoder(latents)[..., : self.size, : self.size])
+        if self.likelihood == "bernoulli":
+            return Bernoulli(logits=outputs, validate_args=False)
+        mean, raw = outputs.chunk(2, dim=1)
+        log_sigma = self.log_sigma_floor + softplus(raw - self.log_sigma_floor)
+        return Normal(mean.sigmoid(), log_sigma.exp(), validate_args=False)
+
+    def log_prior(self, latents: Tensor) -> Tensor:
+        """Log p(z), nats, of latents [..., L]."""
+        with torch.autocast(latents.device.type, enabled=False):  # a sum of nats wants all its digits
+            return self.prior.log_prob(latents)
+
+    def sides(self) -> tuple[nn.ModuleList, nn.ModuleList]:
+        """What belongs to q(z|x), and what belongs to p(x, z): together all of the network."""
+        inference, generation = [self.encoder], [self.decoder, self.prior]
+        if self.classes:
+            inference.append(self.seen_label)
+            generation.append(self.wanted_label)
+        return nn.ModuleList(inference), nn.ModuleList(generation)
+
+    def sample(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Mean images of p(x|z), [B, 1, S, S] in [0, 1], at z ~ p(z) out of standard normal ``noise`` [B, L]."""
+        images: Tensor = self.decode(self.prior.draw(noise), labels).mean
+        return images
+
+
+def _at_least_float32(outputs: Tensor) -> Tensor:
+    """What a network computed in half precision goes on in float32, where sums over pixels are taken."""
+    return outputs.float() if outputs.dtype == torch.bfloat16 else outputs

@@ -1,0 +1,94 @@
+"""Priors p(z) of a VAE: the standard normal, and one that is learned.
+
+Shapes: latents z [..., L]. A prior tells log p(z), nats [...], and makes draws z out of standard normal noise [..., L].
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from genbalance.models.vae.perceptron import perceptron
+
+LARGEST_LOG_SCALE = 2.0  # of one coupling: keeps the flow invertible in float32
+
+
+def _log_normal(z: Tensor) -> Tensor:
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(dim=-1)
+
+
+class StandardNormal(nn.Module):
+    """p(z) = N(0, I)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log p(z)."""
+        return _log_normal(z)
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """The noise itself."""
+        return noise
+
+
+class _Coupling(nn.Module):
+    """The latents in a fixed random order, the second half of them as u = z·exp(s) + t, s and t functions of the first
+    half. Starts as the order alone."""
+
+    order: Tensor
+
+    def __init__(self, latents: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.randperm(latents))
+        self.sizes = [latents - latents // 2, latents // 2]
+        last = nn.Linear(width, 2 * self.sizes[1])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.net = nn.Sequential(perceptron(self.sizes[0], width, width), last)
+
+    def _scale_and_shift(self, known: Tensor) -> tuple[Tensor, Tensor]:
+        scale, shift = self.net(known).chunk(2, dim=-1)
+        return LARGEST_LOG_SCALE * torch.tanh(scale / LARGEST_LOG_SCALE), shift
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z → u, and log |du/dz| [...]."""
+        known, changed = z[..., self.order].split(self.sizes, dim=-1)
+        log_scale, shift = self._scale_and_shift(known)
+        return torch.cat([known, changed * log_scale.exp() + shift], dim=-1), log_scale.sum(dim=-1)
+
+    def inverse(self, u: Tensor) -> Tensor:
+        """u → z."""
+        known, changed = u.split(self.sizes, dim=-1)
+        log_scale, shift = self._scale_and_shift(known)
+        return torch.cat([known, (changed - shift) * (-log_scale).exp()], dim=-1)[..., self.order.argsort()]
+
+
+class RealNvp(nn.Module):
+    """A normalizing flow: u = f(z) is standard normal, log p(z) = log N(f(z); 0, I) + log |df/dz|.
+
+    A shift and a scale of each latent, then affine couplings (Dinh et al. 2017, arXiv:1605.08803), learned together
+    with the decoder as the prior of a VAE (Chen et al. 2017, arXiv:1611.02731). Before training it is standard normal.
+    """
+
+    def __init__(self, latents: int, couplings: int, width: int) -> None:
+        super().__init__()
+        self.shift, self.log_scale = nn.Parameter(torch.zeros(latents)), nn.Parameter(torch.zeros(latents))
+        self.couplings = nn.ModuleList(_Coupling(latents, width) for _ in range(couplings))
+
+    def _chain(self) -> list[_Coupling]:
+        return [coupling for coupling in self.couplings if isinstance(coupling, _Coupling)]
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log p(z)."""
+        z, total = (z - self.shift) * self.log_scale.exp(), self.log_scale.sum()
+        for coupling in self._chain():
+            z, log_slope = coupling(z)
+            total = total + log_slope
+        return _log_normal(z) + total
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """z = f⁻¹(noise)."""
+        for coupling in reversed(self._chain()):
+            noise = coupling.inverse(noise)
+        return noise * (-self.log_scale).exp() + self.shift
+
+
+Prior = StandardNormal | RealNvp

@@ -1,0 +1,171 @@
+"""What a coefficient does: the curves of a sweep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+from genbalance.reporting.style import Plot, Theme, legend, log_axis
+from genbalance.reporting.text import SYMBOLS, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = {
+    "vae": {
+        "evaluate_vae.rate": "rate",
+        "evaluate_vae.distortion": "distortion",
+        "evaluate_vae.nelbo": "-ELBO",
+        "evaluate_vae.nll": "nll",
+        "evaluate_vae.active_units": "active",
+        "evaluate_vae.fd_test": "FD samples",
+        "evaluate_vae.fd_reconstructions": "FD rebuilt",
+        "evaluate_vae.classifier_score": "score",
+    },
+    "gan": {
+        "evaluate_gan.fd_test": "FD",
+        "evaluate_gan.classifier_score": "score",
+        "evaluate_gan.precision": "precision",
+        "evaluate_gan.recall": "recall",
+        "evaluate_gan.coverage": "coverage",
+        "evaluate_gan.d_accuracy_test": "D on test",
+        "evaluate_gan.d_accuracy_generated": "D on generated",
+        "evaluate_gan.d_auc_test": "D ranks",
+        "evaluate_gan.class_share_min": "rarest class",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs by the value of the one parameter that varies.
+
+    Attributes:
+        key: the parameter, dotted.
+        values: in rising order.
+        seeds: of the runs of each value.
+        metrics: by dotted name, for each value the value of each of its runs.
+    """
+
+    key: str
+    values: tuple[float, ...]
+    seeds: tuple[tuple[int, ...], ...]
+    metrics: Mapping[str, tuple[tuple[float, ...], ...]]
+
+    @property
+    def symbol(self) -> str:
+        """λ, β or the parameter's own name."""
+        return SYMBOLS.get(self.key, self.key)
+
+    def means(self, metric: str) -> list[float]:
+        """Over the seeds of each value."""
+        return [mean(values) for values in self.metrics[metric]]
+
+
+def figure(sweep: Sweep, model: str) -> Plot:
+    """The curves of a sweep of the ``model``, vae or gan."""
+    return rate_distortion(sweep) if model == "vae" else balance(sweep)
+
+
+def rate_distortion(sweep: Sweep) -> Plot:
+    """Rate against distortion, and along the sweep the active units and both Fréchet distances."""
+    rate, distortion = (sweep.means(f"evaluate_vae.{name}") for name in ("rate", "distortion"))
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        curve, units, distances = _panels(figure)
+        curve.plot(rate, distortion, color=theme.vae, marker="o", ms=4.5)
+        for value, x, y in zip(sweep.values, rate, distortion, strict=True):
+            curve.annotate(f"{value:g}", (x, y), (5, 4), textcoords="offset points", color=theme.muted, fontsize=9.5)
+        curve.set(xlabel="rate [nats per image]", ylabel="distortion [nats per image]", title=f"labels: {sweep.symbol}")
+        curve.title.set(fontsize=10, color=theme.muted)
+        curve.margins(0.12, 0.08)
+        _spread(units, sweep, "evaluate_vae.active_units", theme.vae, "active units")
+        units.set_ylabel("active units")
+        units.set_ylim(bottom=0)
+        _spread(distances, sweep, "evaluate_vae.fd_test", theme.vae, "samples")
+        _spread(distances, sweep, "evaluate_vae.fd_reconstructions", theme.extra, "reconstructions", "--", "s")
+        log_axis(distances, [v for m in ("fd_test", "fd_reconstructions") for v in sweep.means(f"evaluate_vae.{m}")])
+        _along(sweep, distances, "Fréchet distance")
+
+    ends = f"{sweep.values[0]:g} to {sweep.values[-1]:g}"
+    return Plot(
+        "rate_distortion",
+        f"What {sweep.symbol} does",
+        f"As {sweep.symbol} rises from {ends} the rate falls from {number(rate[0])} to {number(rate[-1])} and the "
+        f"distortion rises from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
+        "A point a value. Each is the best trade at its own price of rate.",
+        draw,
+        (9.4, 4.4),
+    )
+
+
+def balance(sweep: Sweep) -> Plot:
+    """The Fréchet distance, and what D tells apart, along the sweep."""
+    fd = sweep.means("evaluate_gan.fd_test")
+    best = sweep.values[fd.index(min(fd))]
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        distance, right, shares = _panels(figure)
+        _spread(distance, sweep, "evaluate_gan.fd_test", theme.gan, "Fréchet distance")
+        log_axis(distance, [value for values in sweep.metrics["evaluate_gan.fd_test"] for value in values])
+        _along(sweep, distance, "Fréchet distance")
+        right.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
+        _spread(right, sweep, "evaluate_gan.d_accuracy_test", theme.real, "real, held out", "--", "s")
+        _spread(right, sweep, "evaluate_gan.d_accuracy_generated", theme.gan, "generated")
+        right.set(ylabel="share that\nD gets right", ylim=(-0.03, 1.03))
+        _spread(shares, sweep, "evaluate_gan.precision", theme.gan, "precision")
+        _spread(shares, sweep, "evaluate_gan.recall", theme.extra, "recall", "--", "s")
+        shares.set_ylim(-0.03, 1.03)
+        _along(sweep, shares, "share")
+
+    return Plot(
+        "balance",
+        f"What {sweep.symbol} does",
+        f"Over {sweep.symbol} from {sweep.values[0]:g} to {sweep.values[-1]:g} the Fréchet distance is least at "
+        f"{best:g}, {number(min(fd))}, and largest {number(max(fd))}.",
+        "Lines: means over seeds; dots: runs; bands: a standard deviation to either side.",
+        draw,
+        (9.4, 4.4),
+    )
+
+
+def _panels(figure: "Figure") -> tuple["Axes", "Axes", "Axes"]:
+    """A large one beside two small ones on one axis."""
+    grid = figure.add_gridspec(2, 2)
+    lower = figure.add_subplot(grid[1, 1])
+    upper = figure.add_subplot(grid[0, 1], sharex=lower)
+    upper.tick_params(labelbottom=False)
+    return figure.add_subplot(grid[:, 0]), upper, lower
+
+
+def _spread(
+    panel: "Axes", sweep: Sweep, metric: str, ink: str, label: str, style: str = "-", marker: str = "o"
+) -> None:
+    """The mean over seeds as a line, each run as a dot, and a standard deviation to either side as a band."""
+    middle, groups = sweep.means(metric), sweep.metrics[metric]
+    panel.plot(sweep.values, middle, style, color=ink, label=label)
+    for value, group in zip(sweep.values, groups, strict=True):
+        panel.plot([value] * len(group), group, marker, color=ink, ms=3.5, alpha=0.8)
+    if all(len(group) > 1 for group in groups):
+        widths = [stdev(group) for group in groups]
+        low, high = ([m + sign * w for m, w in zip(middle, widths, strict=True)] for sign in (-1, 1))
+        panel.fill_between(sweep.values, [max(value, 1e-9) for value in low], high, color=ink, alpha=0.15, lw=0)
+    _log_x(panel, sweep)
+    if len(panel.get_lines()) > len(groups) + 1:
+        legend(panel)
+
+
+def _log_x(panel: "Axes", sweep: Sweep) -> None:
+    from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
+
+    if sweep.values[0] > 0:
+        panel.set_xscale("log")
+    panel.xaxis.set_major_locator(FixedLocator(sweep.values))
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.tick_params(axis="x", which="minor", length=0)
+
+
+def _along(sweep: Sweep, panel: "Axes", label: str) -> None:
+    panel.set(xlabel=sweep.symbol, ylabel=label)
