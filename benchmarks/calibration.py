@@ -80,16 +80,18 @@ def spoiled(digits: prepared.Prepared, n: int, seed: int) -> dict[str, Images]:
 
 
 def drawn(model: str, file: Path, n: int, seed: int, device: torch.device) -> Images:
-    """n samples of a model's file; ``model`` is gan or vae."""
-    noise = generator(seed, "calibration/models")
+    """n samples of a model's file, of any class; ``model`` is gan or vae."""
+    noise = generator(seed, "calibration/models", device)
     if model == "gan":
         gan = weights.load(file, Gan, device)
-        z = torch.randn(n, gan.latents, generator=noise).to(device)
-        images = SIGNED.to_uint8(in_blocks(gan.generator, z))
+        asked = torch.arange(n, device=device) % gan.classes if gan.classes else None
+        z, told = gan.draw_latents(n, noise), gan.draw_conditions(n, noise, asked)
+        images = SIGNED.to_uint8(in_blocks(gan.generator, z, told))
     elif model == "vae":
         vae = weights.load(file, Vae, device)
-        z = torch.randn(n, vae.latents, generator=noise).to(device)
-        images = UNIT.to_uint8(in_blocks(lambda block: vae.decode(block).mean, z))
+        asked = torch.arange(n, device=device) % vae.classes if vae.classes else None
+        z = torch.randn(n, vae.latents, generator=noise, device=device)
+        images = UNIT.to_uint8(in_blocks(vae.sample, z, asked))
     else:
         raise UserError(f"{model}:{file}: found {model}; allowed: gan or vae")
     samples: Images = images[:, 0].numpy()

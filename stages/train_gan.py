@@ -5,7 +5,7 @@ L = L_D + λ·L_G, D's step and G's step in turn. Also curves and a grid from th
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from genbalance.params import Params
 from genbalance.stage import execute, publish
@@ -22,12 +22,11 @@ def main(params: Params, run: Run) -> None:
     import torch
     from torch.optim import Adam
     from torch.optim.lr_scheduler import LambdaLR
-    from torch.optim.swa_utils import AveragedModel
 
     from genbalance import pictures, training, weights
     from genbalance.acceleration import compile_on_gpu, lowered, uses_bf16
     from genbalance.adversarial import Digits, Game
-    from genbalance.averaging import moving_average
+    from genbalance.averaging import MovingAverage
     from genbalance.clustering import clusters
     from genbalance.compute import generator, initialised, set_up, upload
     from genbalance.data import prepared
@@ -35,7 +34,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation.features import in_blocks
     from genbalance.files import whole_folder
     from genbalance.history import History
-    from genbalance.models.gan import Gan, Generator
+    from genbalance.models.gan import Gan
     from genbalance.objectives import gan as objective
     from genbalance.progress import EpochMeter
     from genbalance.rng import stream_seed
@@ -72,14 +71,14 @@ def main(params: Params, run: Run) -> None:
         for images, split in ((real, digits.train), (unseen, digits.val))
     )
 
-    average = AveragedModel(gan.generator, multi_avg_fn=moving_average(knobs.ema_decay), use_buffers=True).eval()
+    average = MovingAverage(gan.generator, knobs.ema_decay)
     bf16 = uses_bf16(params.compute, device, gan)
+    run.log({"bf16": float(bf16)})
     # torch.compile has no second derivatives, which penalties need of D
     compile_on_gpu(params.compute, device, gan.generator)
-    noise, chance, order = (generator(seed, f"gan/{name}", device) for name in ("noise", "chance", "order"))
-    game = Game(
-        gan.generator, gan.discriminator, Digits(real, known), Digits(unseen, unseen_known), knobs, noise, chance
-    )
+    streams = {name: generator(seed, f"gan/{name}", device) for name in ("noise", "penalty", "chance")}
+    order = generator(seed, "gan/order", device)
+    game = Game(gan.generator, gan.discriminator, Digits(real, known), Digits(unseen, unseen_known), knobs, **streams)
     betas = (knobs.adam_beta1, knobs.adam_beta2)
     lr_d, lr_g = objective.step_sizes(knobs.learning_rate, params.lambda_)
     d_optimizer = Adam(gan.discriminator.parameters(), lr_d, betas, fused=True)
@@ -88,8 +87,8 @@ def main(params: Params, run: Run) -> None:
         training.Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(game.loss_d, bf16, device)),
         training.Phase("g", gan.generator, g_optimizer, "loss_g", lowered(game.loss_g, bf16, device), knobs.d_steps),
     ]
-    fall = training.linear_fall(knobs.epochs * (len(real) // knobs.batch_size), knobs.lr_decay)
-    schedules = [LambdaLR(phase.optimizer, fall) for phase in phases]
+    steps = knobs.epochs * (len(real) // knobs.batch_size)
+    schedules = [LambdaLR(p.optimizer, training.linear_fall(steps // p.every, knobs.lr_decay)) for p in phases]
 
     showing = generator(seed, "gan/shown", device)
     wanted = torch.arange(GRID**2, device=device) % classes if classes else None
@@ -102,16 +101,18 @@ def main(params: Params, run: Run) -> None:
         for epoch in range(1, knobs.epochs + 1):
             with meter.epoch(epoch):
                 for scalars in training.steps(phases, training.batches(len(real), knobs.batch_size, order)):
-                    for schedule in schedules:
-                        schedule.step()
-                    average.update_parameters(gan.generator)
+                    for phase, schedule in zip(phases, schedules, strict=True):
+                        if phase.objective in scalars:
+                            schedule.step()
+                    if "loss_g" in scalars:
+                        average.update(gan.generator)
                     meter.add(scalars, images=knobs.batch_size)
             row = meter.means()
             row["loss_total"] = objective.total(row["loss_d"], row["loss_g"], params.lambda_)
             history.add(epoch, row)
             run.log({"images_per_second": meter.images_per_second}, step=epoch)
             meter.line({"loss_total": row["loss_total"]})
-            picture = pictures.grid(SIGNED.to_uint8(in_blocks(average, *shown))[:, 0].numpy(), GRID)
+            picture = pictures.grid(SIGNED.to_uint8(in_blocks(average.module, *shown))[:, 0].numpy(), GRID)
             pictures.save_png(folder / "samples" / f"epoch_{epoch:04d}.png", picture)
             run.image("samples", picture, step=epoch)
             rankings.append(row["d_ranking_held_out"])
@@ -119,7 +120,7 @@ def main(params: Params, run: Run) -> None:
                 break
         history.save(folder / "curves.csv")
 
-    gan.generator = cast(Generator, average.module)
+    gan.generator = average.module
     weights.save(Path("models/gan.safetensors"), config, gan.state_dict())
     pictures.save_png(SAMPLES, picture)
     for path in (OUT / "curves.csv", SAMPLES):

@@ -1,11 +1,12 @@
 """data/prepared → models/vae.safetensors: encoder, decoder and prior of the epoch with the least validation loss.
 
-L = L_recon + β·L_KL. Also curves, KL per latent and grids of samples and reconstructions every epoch
-(artifacts/train_vae), metrics/train_vae.json and the best epoch's grids beside it.
+L = L_recon + β·L_KL; validation takes it at one draw of z, whatever the training does. Also curves, KL per latent and
+grids of samples and reconstructions every epoch (artifacts/train_vae), metrics/train_vae.json and the best epoch's
+grids beside it.
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from genbalance.params import Params
 from genbalance.stage import execute, publish
@@ -25,12 +26,11 @@ def main(params: Params, run: Run) -> None:
     from numpy.typing import NDArray
     from torch.optim import Adam
     from torch.optim.lr_scheduler import LambdaLR
-    from torch.optim.swa_utils import AveragedModel
 
     from genbalance import pictures, training, weights
     from genbalance.acceleration import compile_on_gpu, lowered, uses_bf16
     from genbalance.autoencoding import account, pass_through
-    from genbalance.averaging import moving_average
+    from genbalance.averaging import MovingAverage
     from genbalance.compute import generator, initialised, set_up, upload
     from genbalance.data import prepared
     from genbalance.data.pixels import UNIT
@@ -66,9 +66,10 @@ def main(params: Params, run: Run) -> None:
         "classes": classes,
     }
     model = initialised(lambda: Vae(**config), seed, "vae/init", device)
-    average = AveragedModel(model, multi_avg_fn=moving_average(knobs.ema_decay)).eval()
-    kept = cast(Vae, average.module)
+    average = MovingAverage(model, knobs.ema_decay)
+    kept = average.module
     bf16 = uses_bf16(params.compute, device, model)
+    run.log({"bf16": float(bf16)})
     compile_on_gpu(params.compute, device, model.encoder, model.decoder)
     steps = len(train) // knobs.batch_size
     noise = generator(seed, "vae/noise", device)
@@ -123,7 +124,7 @@ def main(params: Params, run: Run) -> None:
                 for scalars in training.steps(phases, training.batches(len(train), knobs.batch_size, order)):
                     for schedule in schedules:
                         schedule.step()
-                    average.update_parameters(model)
+                    average.update(model)
                     meter.add(scalars, images=knobs.batch_size)
             # the same noise at each epoch, so that epochs differ by their weights alone
             valued = account(kept, val, generator(seed, "vae/validation", device), val_labels)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genbalance.acceleration import lowered
 from genbalance.adversarial import LOOKS, Digits, Game
 from genbalance.compute import generator, initialised
 from genbalance.models.gan import Gan
@@ -24,7 +25,7 @@ def game(conditions=0, spectral=False, **changes):
     known = torch.arange(12) % conditions if conditions else None
     knobs = KNOBS.model_copy(update=plain | changes)
     held_out = Digits(images(12, 2), known)
-    streams = (generator(0, name) for name in ("noise", "chance"))
+    streams = (generator(0, name) for name in ("noise", "penalty", "chance"))
     return Game(gan.generator, gan.discriminator, Digits(images(), known), held_out, knobs, *streams)
 
 
@@ -65,6 +66,10 @@ def test_penalties_leave_the_training_images_without_gradients():
     assert not played._train.images.requires_grad
 
 
+def test_wasserstein_has_its_own_penalty_in_the_place_of_r1():
+    assert "r1" not in game(loss="wasserstein", r1=0.5, r1_every=1).loss_d(BATCH)
+
+
 def test_wasserstein_minimises_the_critics_difference_and_its_gradient_penalty():
     scalars = game(loss="wasserstein", gradient_penalty=7.0).loss_d(BATCH)
     expected = scalars["loss_d"] + 7 * scalars["gradient_penalty"]
@@ -75,13 +80,14 @@ def test_wasserstein_minimises_the_critics_difference_and_its_gradient_penalty()
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge", "wasserstein"])
 @pytest.mark.parametrize("conditions", [0, 3])
 @pytest.mark.parametrize("spectral", [False, True])
-def test_every_choice_gives_each_network_finite_gradients(loss, conditions, spectral):
+@pytest.mark.parametrize("bf16", [False, True])
+def test_every_choice_gives_each_network_finite_gradients(loss, conditions, spectral, bf16):
     played = game(conditions, spectral, loss=loss, r1=0.1, r1_every=1)
-    played.loss_d(BATCH)["objective_d"].backward()
+    lowered(played.loss_d, bf16, CPU)(BATCH)["objective_d"].backward()
     for name, p in played.d.named_parameters():
         assert p.grad is not None, name
         assert p.grad.isfinite().all(), name
-    played.loss_g(BATCH)["loss_g"].backward()
+    lowered(played.loss_g, bf16, CPU)(BATCH)["loss_g"].backward()
     for name, p in played.g.named_parameters():
         assert p.grad is not None, name
         assert p.grad.isfinite().all(), name

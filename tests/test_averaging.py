@@ -3,19 +3,19 @@
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from genbalance.averaging import moving_average
+from genbalance.averaging import MovingAverage
 
 
 def averages(decay: float, values: list[float]) -> list[float]:
     model = nn.Linear(1, 1, bias=False)
-    average = AveragedModel(model, multi_avg_fn=moving_average(decay))
+    average = MovingAverage(model, decay)
     seen = []
     for value in values:
         with torch.no_grad():
             model.weight.fill_(value)
-        average.update_parameters(model)
+        average.update(model)
         seen.append(float(average.module.weight.detach()))
     return seen
 
@@ -32,3 +32,32 @@ def test_a_long_training_forgets_at_the_rate_of_its_decay() -> None:
 
 def test_without_memory_the_average_is_the_weights_themselves() -> None:
     assert averages(0.0, [1.0, 7.0, -2.0]) == [1.0, 7.0, -2.0]
+
+
+def test_once_its_window_is_full_it_is_torchs_average_of_weights_and_statistics() -> None:
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    ours = MovingAverage(network, 0.5)
+    theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True)
+    for step in range(6):
+        network(torch.randn(8, 4, generator=torch.Generator().manual_seed(step)))  # moves the running statistics
+        with torch.no_grad():
+            for p in network.parameters():
+                p.add_(0.1 * (step + 1))
+        ours.update(network)
+        theirs.update_parameters(network)
+    for name, tensor in ours.module.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, theirs.module.state_dict()[name])
+    assert ours.module[1].num_batches_tracked == 6
+
+
+def test_the_average_is_a_copy_in_evaluation_mode_that_no_gradient_reaches() -> None:
+    network = nn.Linear(2, 2).train()
+    average = MovingAverage(network, 0.9)
+    average.update(network)
+    assert not average.module.training
+    assert network.training
+    assert not any(p.requires_grad for p in average.module.parameters())
+    with torch.no_grad():
+        network.weight.zero_()
+    assert average.module.weight.abs().sum() > 0

@@ -91,7 +91,7 @@ def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
     networks = initialised(lambda: Gan(**config), 0, "gan", CPU)
     plain = {"loss": "non_saturating", "r1": 0.0, "gradient_penalty": 10.0}
     knobs = read_params(ROOT / "params.yaml").gan.model_copy(update=plain | changes)
-    streams = (generator(0, name) for name in ("noise", "chance"))
+    streams = (generator(0, name) for name in ("noise", "penalty", "chance"))
     seen = Digits(images, known)
     game = Game(networks.generator, networks.discriminator, seen, seen, knobs, *streams)
     d, g = (Adam(net.parameters(), 2e-3, (0.0, 0.99)) for net in (networks.discriminator, networks.generator))

@@ -371,6 +371,12 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
             {"vae.free_bits": "0.1", "vae.importance_samples": "1", "vae.prior": "flow"},
             ["vae", "free_bits is 0.1", "prior = flow", "each latent"],
         ),
+        ({"compute.compile": "true", "compute.device": "cpu"}, ["compute", "compile is true", "device = cpu", "false"]),
+        (
+            {"data.limit": "200", "gan.d_steps": "100", "gan.batch_size": "32"},
+            ["gan.d_steps is 100", "data.limit = 200", "at most 5 steps"],
+        ),
+        ({"vae.kl_warmup": "11", "vae.epochs": "10"}, ["vae", "kl_warmup is 11", "epochs = 10", "at most"]),
         (
             {"vae.prior": "flow", "vae.latents": "1", "vae.free_bits": "0"},
             ["vae", "latents is 1 with prior = flow", "at least 2"],

@@ -18,6 +18,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan", "evaluate@vae", "report"]
+LOOKED_AT = ("prepare", "evaluate_gan", "evaluate_vae")
 SMALL = {
     r"limit: null": "limit: 400",
     r"epochs: \d+": "epochs: 2",
@@ -166,17 +167,21 @@ def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient:
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
 
 
-def test_images_of_another_size_and_number_of_classes_run_through_with_the_other_architectures(
+def test_images_of_another_size_and_number_of_classes_run_through_with_every_other_choice(
     repository: Path, tmp_path: Path
 ) -> None:
     own = f"data.path={other_images(tmp_path, side=19, classes=4)}"
-    other = ["data.source=idx", own, "gan.arch=mlp", "vae.arch=conv", "vae.likelihood=gaussian"]
+    other = ["data.source=idx", own, "compute.precision=bf16"]
+    other += ["gan.arch=mlp", "gan.conditional=true", "gan.loss=hinge", "gan.spectral_norm=true", "gan.d_steps=2"]
+    other += ["vae.arch=conv", "vae.likelihood=gaussian", "vae.conditional=true", "vae.prior=flow"]
+    other += ["vae.importance_samples=2", "vae.kl_warmup=1", "vae.updates=alternating"]
     output = call(repository, "dvc", "exp", "run", "-n", "other", *(word for key in other for word in ("-S", key)))
     assert sorted(stages_run(output)) == sorted(EVERY)
     (parent,) = [run for run in runs(repository)[0] if run["name"] == "other"]
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
-    prepared = json.loads((repository / "metrics" / "prepare.json").read_text())
-    assert (prepared["height"], prepared["classes"]) == (19, 4)
+    told = {stage: json.loads((repository / f"metrics/{stage}.json").read_text()) for stage in LOOKED_AT}
+    assert (told["prepare"]["height"], told["prepare"]["classes"]) == (19, 4)
+    assert all(0 <= told[f"evaluate_{model}"]["condition_accuracy"] <= 1 for model in ("gan", "vae"))
 
 
 def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(repository: Path) -> None:

@@ -36,7 +36,8 @@ class Game:
         held_out: real digits that D is never trained on.
         knobs: loss and penalties.
         noise: the stream of latents.
-        chance: the stream of all other draws.
+        penalty: the stream that says where the gradient penalty is taken.
+        chance: the stream that picks held-out images.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Game:
         held_out: Digits,
         knobs: Gan,
         noise: torch.Generator,
+        penalty: torch.Generator,
         chance: torch.Generator,
     ) -> None:
         self.g, self.d = generator, discriminator
         self._train, self._held_out, self._knobs = train, held_out, knobs
-        self._noise, self._chance = noise, chance
+        self._noise, self._penalty, self._chance = noise, penalty, chance
         self._d_steps = 0
         # often enough that each epoch has one
         self._looks = min(LOOKS, max(1, len(train.images) // knobs.batch_size))
@@ -63,7 +65,7 @@ class Game:
             generated = self._fake(told, len(batch))
         knobs, step = self._knobs, self._d_steps
         self._d_steps += 1
-        penalised = knobs.r1 > 0 and step % knobs.r1_every == 0
+        penalised = knobs.r1 > 0 and knobs.loss != "wasserstein" and step % knobs.r1_every == 0
         if penalised:
             real = real.requires_grad_()
         on_real, on_generated = self.d(real, told), self.d(generated, told)
@@ -77,8 +79,8 @@ class Game:
         if penalised:
             scalars["r1"] = objective.r1_penalty(on_real, real)
             total = total + knobs.r1 * knobs.r1_every * scalars["r1"]
-        if knobs.loss == "wasserstein":
-            uniform = torch.rand(len(batch), generator=self._chance, device=real.device)
+        if knobs.loss == "wasserstein":  # whose penalty wants slopes of 1, where R1 wants none
+            uniform = torch.rand(len(batch), generator=self._penalty, device=real.device)
             scalars["gradient_penalty"] = objective.gradient_penalty(
                 lambda between: self.d(between, told), real.detach(), generated, uniform
             )

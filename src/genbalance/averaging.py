@@ -1,23 +1,42 @@
-"""A moving average of weights that starts as a plain one."""
+"""A moving average of weights that starts as a plain one, counted on the host: no step waits for a GPU."""
 
-from collections.abc import Callable
+from copy import deepcopy
+from typing import Generic, TypeVar
 
 import torch
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor, nn
 
-Tensors = list[torch.Tensor] | tuple[torch.Tensor, ...]
+M = TypeVar("M", bound=nn.Module)
 
 
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, torch.Tensor | int], None]:
-    """The update of an exponential moving average, for ``AveragedModel(multi_avg_fn=…)``.
+class MovingAverage(Generic[M]):
+    """The exponential moving average of a network's weights and of its running statistics.
 
-    The n-th update weighs what is there by min(decay, n/(n + 1)): the plain mean of all weights so far, until the
-    window of 1/(1 − decay) updates is full. With the constant decay alone, a short training would sample from the
-    weights that it started with.
+    The n-th update weighs what is there by min(decay, (n − 1)/n): the plain mean of all weights so far, until the
+    window of 1/(1 − decay) updates is full. With the constant decay alone, a short training would be left with the
+    weights that it started with. (torch's AveragedModel keeps its count in a tensor, which each step on a GPU waits
+    for.)
+
+    Attributes:
+        module: a copy of the network with the averaged weights, in evaluation mode.
     """
 
-    def update(averaged: Tensors, current: Tensors, updates: torch.Tensor | int) -> None:
-        n = int(updates)
-        get_ema_multi_avg_fn(min(decay, n / (n + 1)))(averaged, current, updates)
+    def __init__(self, network: M, decay: float) -> None:
+        self.module: M = deepcopy(network).eval().requires_grad_(False)
+        self._decay, self._updates = decay, 0
 
-    return update
+    @torch.no_grad()
+    def update(self, network: M) -> None:
+        """Takes the network's present weights in; whole numbers, such as counts, are copied."""
+        self._updates += 1
+        kept = min(self._decay, (self._updates - 1) / self._updates)
+        pairs = list(zip(_tensors(self.module), _tensors(network), strict=True))
+        floats = [(own, new) for own, new in pairs if own.is_floating_point()]
+        torch._foreach_lerp_([own for own, _ in floats], [new for _, new in floats], 1 - kept)
+        for own, new in pairs:
+            if not own.is_floating_point():
+                own.copy_(new)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]

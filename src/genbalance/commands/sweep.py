@@ -12,13 +12,15 @@ from genbalance.reporting.style import LIGHT, png
 from genbalance.reporting.sweeps import COLUMNS, Sweep, figure
 from genbalance.reporting.text import parameter
 
+OF = {"lambda": "gan", "beta": "vae"}
+
 
 def find_sweep(text: str) -> Sweep:
     """The runs that ``text`` stands for (:func:`genbalance.experiments.find_commits`), by the parameter that varies.
 
     Raises:
-        UserError: one cannot be read; no parameter varies, several do, or its values are no numbers; or two runs have
-            the same value and the same seed.
+        UserError: one cannot be read or lacks a metric that is shown; no parameter varies, several do, it belongs to no
+            model, or its values are no numbers; two runs have the same value and the same seed; or the code differs.
     """
     runs = [read_run(name, commit) for commit, name in find_commits(text).items()]
     varying = differing(*(run.params for run in runs))
@@ -28,6 +30,10 @@ def find_sweep(text: str) -> Sweep:
             f"{text}: exactly one parameter may vary over the runs of a sweep, beside the seed; here: {told}"
         )
     ((key, found),) = varying.items()
+    if key not in OF and not key.startswith(("gan.", "vae.")):
+        raise UserError(f"{text}: {key} varies; allowed: lambda, beta, or a parameter of gan or vae")
+    if code := differing(*(run.code for run in runs)):
+        raise UserError(f"{text}: the code differs over the runs ({', '.join(code)}); allowed: runs of the same code")
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in found):
         raise UserError(f"{text}: {key} varies over {', '.join(map(str, found))}; allowed: numbers")
     members: dict[float, list[Run]] = {}
@@ -37,6 +43,8 @@ def find_sweep(text: str) -> Sweep:
         if len({run.seed for run in group}) < len(group):
             raise UserError(f"{text}: {key} = {value:g} has a seed twice; allowed: each once")
     shared = set.intersection(*(set(run.metrics) for run in runs))
+    if missing := [name for name in COLUMNS[model(key)] if name not in shared]:
+        raise UserError(f"{text}: not every run has {', '.join(missing)}")
     return Sweep(
         key=key,
         values=tuple(members),
@@ -51,7 +59,7 @@ def find_sweep(text: str) -> Sweep:
 def as_text(sweep: Sweep) -> str:
     """A line for each value: the mean of each metric that the parameter moves, and where there are several seeds ±
     their standard deviation."""
-    columns = {name: label for name, label in COLUMNS[_model(sweep)].items() if name in sweep.metrics}
+    columns = COLUMNS[model(sweep.key)]
     rows = [[sweep.key, "seeds", *columns.values()]]
     for place, value in enumerate(sweep.values):
         cells = (_cell(sweep.metrics[name][place]) for name in columns)
@@ -60,8 +68,9 @@ def as_text(sweep: Sweep) -> str:
     return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def _model(sweep: Sweep) -> str:
-    return "gan" if sweep.key == "lambda" or sweep.key.startswith("gan.") else "vae"
+def model(key: str) -> str:
+    """The model that a parameter belongs to."""
+    return OF.get(key, key.split(".")[0])
 
 
 def _cell(values: tuple[float, ...]) -> str:
@@ -78,7 +87,7 @@ def save(sweep: Sweep, picture: Path | None, json: Path | None) -> None:
     try:
         if picture:
             with whole_file(picture) as part:
-                part.write_bytes(png(figure(sweep, _model(sweep)), LIGHT))
+                part.write_bytes(png(figure(sweep, model(sweep.key)), LIGHT))
         if json:
             write_json(json, as_json(sweep))
     except OSError as error:

@@ -43,7 +43,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, generated
     """E(‖∇D(x̂)‖ − 1)² at x̂ = u·x + (1 − u)·G(z), u ``uniform`` noise [B] in [0, 1): Gulrajani et al. 2017
     (arXiv:1704.00028), equation 3."""
     weights = uniform.view(-1, *[1] * (real.dim() - 1))
-    between = torch.lerp(generated, real, weights).requires_grad_()
+    between = torch.lerp(generated.to(real.dtype), real, weights).requires_grad_()
     return (_squared_slopes(critic(between), between).clamp(min=1e-12).sqrt() - 1).square().mean()
 
 
@@ -70,6 +70,7 @@ def step_sizes(learning_rate: float, lambda_: float) -> tuple[float, float]:
 
 def balanced(rankings: list[float], tolerance: float = 0.05) -> bool:
     """Whether D can no longer tell held-out from generated images: the share of pairs that it ranks right, epoch by
-    epoch, has come within ``tolerance`` of ½ after it had been outside, as it is not before D has learned anything."""
+    epoch, has been within ``tolerance`` of ½ for two epochs, after it had been outside: before D has learned anything
+    it cannot tell them apart either."""
     apart = [abs(ranking - 0.5) > tolerance for ranking in rankings]
-    return bool(apart) and any(apart) and not apart[-1]
+    return any(apart) and not any(apart[-2:])

@@ -29,6 +29,12 @@ class Compute(Section):
     precision: Literal["fp32", "bf16", "auto"]
     compile: bool
 
+    @model_validator(mode="after")
+    def _what_is_compiled_runs_on_a_gpu(self) -> "Compute":
+        if self.compile and self.device == "cpu":
+            raise ValueError("compile is true with device = cpu; allowed there: false")
+        return self
+
 
 class Data(Section):
     """Where the digits come from and how they are split."""
@@ -117,6 +123,15 @@ class Vae(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_warm_up_ends(self) -> "Vae":
+        if self.kl_warmup > self.epochs:
+            raise ValueError(
+                f"kl_warmup is {self.kl_warmup} with epochs = {self.epochs}, so that the weight of the KL would never "
+                "reach beta; allowed: at most epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_flow_has_two_halves(self) -> "Vae":
         if self.prior == "flow" and self.latents < 2:
             raise ValueError(f"latents is {self.latents} with prior = flow; allowed: at least 2, or prior = normal")
@@ -184,6 +199,12 @@ class Params(Section):
                         f"{name}.batch_size is {section.batch_size} with data.limit = {self.data.limit}, "
                         f"which leaves at most {most} images to train on; allowed: at most that"
                     )
+            turns = most // self.gan.batch_size
+            if self.gan.d_steps > turns:
+                raise ValueError(
+                    f"gan.d_steps is {self.gan.d_steps} with data.limit = {self.data.limit}, which leaves at most "
+                    f"{turns} steps an epoch; allowed: at most that"
+                )
         return self
 
     def flat(self) -> dict[str, Any]:

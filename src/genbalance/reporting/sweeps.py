@@ -92,9 +92,9 @@ def rate_distortion(sweep: Sweep) -> Plot:
     return Plot(
         "rate_distortion",
         f"What {sweep.symbol} does",
-        f"As {sweep.symbol} rises from {ends} the rate falls from {number(rate[0])} to {number(rate[-1])} and the "
-        f"distortion rises from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
-        "A point a value. Each is the best trade at its own price of rate.",
+        f"As {sweep.symbol} goes from {ends} the rate goes from {number(rate[0])} to {number(rate[-1])} and the "
+        f"distortion from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
+        "A point a value.",
         draw,
         (9.4, 4.4),
     )
@@ -150,7 +150,8 @@ def _spread(
     if all(len(group) > 1 for group in groups):
         widths = [stdev(group) for group in groups]
         low, high = ([m + sign * w for m, w in zip(middle, widths, strict=True)] for sign in (-1, 1))
-        panel.fill_between(sweep.values, [max(value, 1e-9) for value in low], high, color=ink, alpha=0.15, lw=0)
+        least = min(min(group) for group in groups)  # a logarithmic axis has no room below it
+        panel.fill_between(sweep.values, [max(value, least) for value in low], high, color=ink, alpha=0.15, lw=0)
     _log_x(panel, sweep)
     if len(panel.get_lines()) > len(groups) + 1:
         legend(panel)

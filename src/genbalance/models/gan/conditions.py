@@ -4,6 +4,8 @@ their classes."""
 import torch
 from torch import Tensor, nn
 
+BLOCK = 1000  # images at a time: bounds the memory
+
 
 class Conditions(nn.Module):
     """Which condition a real image has, and which one to draw a new image for.
@@ -29,10 +31,12 @@ class Conditions(nn.Module):
 
     def of(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Conditions [B] of real images [B, 1, S, S], and of their ``labels`` [B] where there are classes."""
-        pixels = images.flatten(1)
+        blocks = zip(images.flatten(1).split(BLOCK), self._rows(labels, len(images)).split(BLOCK), strict=True)
+        return torch.cat([self._nearest(pixels, rows) for pixels, rows in blocks])
+
+    def _nearest(self, pixels: Tensor, rows: Tensor) -> Tensor:
         distances = self.centroids.square().sum(dim=1) - 2 * pixels @ self.centroids.T  # but for ‖x‖²
-        foreign = self.shares[self._rows(labels, len(images))] == 0
-        return distances.masked_fill(foreign, torch.inf).argmin(dim=1)
+        return distances.masked_fill(self.shares[rows] == 0, torch.inf).argmin(dim=1)
 
     def draw(self, count: int, noise: torch.Generator, labels: Tensor | None = None) -> Tensor:
         """Conditions [count] for new images, drawn with their shares among images of the class that ``labels`` [count]

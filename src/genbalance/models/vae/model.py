@@ -16,7 +16,7 @@ from genbalance.models.vae.priors import Prior, RealNvp, StandardNormal
 
 LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -30.0, 14.0  # of q(z|x), far beyond use: exp() stays within float32
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
-COUPLINGS, FLOW_WIDTH = 6, 128  # of the learned prior
+FLOW_PAIRS, FLOW_WIDTH = 3, 128  # of the learned prior
 EMBEDDING = 32  # numbers that tell the decoder a label
 
 
@@ -54,7 +54,7 @@ class Vae(nn.Module):
         self.encoder = build_encoder(size, planes, 2 * latents, width)
         self.decoder = build_decoder(size, 1 if likelihood == "bernoulli" else 2, latents + known, width)
         self.standard_prior = prior == "normal"
-        self.prior: Prior = StandardNormal() if self.standard_prior else RealNvp(latents, COUPLINGS, FLOW_WIDTH)
+        self.prior: Prior = StandardNormal() if self.standard_prior else RealNvp(latents, FLOW_PAIRS, FLOW_WIDTH)
         if classes:
             self.seen_label = nn.Embedding(classes, size * size)  # a plane beside the pixels
             self.wanted_label = nn.Embedding(classes, EMBEDDING)

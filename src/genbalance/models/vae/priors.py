@@ -30,19 +30,19 @@ class StandardNormal(nn.Module):
 
 
 class _Coupling(nn.Module):
-    """The latents in a fixed random order, the second half of them as u = z·exp(s) + t, s and t functions of the first
-    half. Starts as the order alone."""
+    """Of the latents in a given order, those from ``kept`` on as u = z·exp(s) + t, s and t functions of those before.
+    Starts as the order alone."""
 
     order: Tensor
 
-    def __init__(self, latents: int, width: int) -> None:
+    def __init__(self, order: Tensor, kept: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("order", torch.randperm(latents))
-        self.sizes = [latents - latents // 2, latents // 2]
+        self.register_buffer("order", order)
+        self.sizes = [kept, len(order) - kept]
         last = nn.Linear(width, 2 * self.sizes[1])
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.net = nn.Sequential(perceptron(self.sizes[0], width, width), last)
+        self.net = nn.Sequential(perceptron(kept, width, width), last)
 
     def _scale_and_shift(self, known: Tensor) -> tuple[Tensor, Tensor]:
         scale, shift = self.net(known).chunk(2, dim=-1)
@@ -61,6 +61,13 @@ class _Coupling(nn.Module):
         return torch.cat([known, (changed - shift) * (-log_scale).exp()], dim=-1)[..., self.order.argsort()]
 
 
+def _pair(latents: int, width: int) -> list[_Coupling]:
+    """Two couplings that between them change every latent: halves of a random order, and the same halves swapped."""
+    half = latents // 2
+    swapped = torch.arange(latents).roll(-half)
+    return [_Coupling(torch.randperm(latents), half, width), _Coupling(swapped, latents - half, width)]
+
+
 class RealNvp(nn.Module):
     """A normalizing flow: u = f(z) is standard normal, log p(z) = log N(f(z); 0, I) + log |df/dz|.
 
@@ -68,10 +75,10 @@ class RealNvp(nn.Module):
     with the decoder as the prior of a VAE (Chen et al. 2017, arXiv:1611.02731). Before training it is standard normal.
     """
 
-    def __init__(self, latents: int, couplings: int, width: int) -> None:
+    def __init__(self, latents: int, pairs: int, width: int) -> None:
         super().__init__()
         self.shift, self.log_scale = nn.Parameter(torch.zeros(latents)), nn.Parameter(torch.zeros(latents))
-        self.couplings = nn.ModuleList(_Coupling(latents, width) for _ in range(couplings))
+        self.couplings = nn.ModuleList(coupling for _ in range(pairs) for coupling in _pair(latents, width))
 
     def _chain(self) -> list[_Coupling]:
         return [coupling for coupling in self.couplings if isinstance(coupling, _Coupling)]
