@@ -6,6 +6,7 @@ A refactoring must leave them alone. Where a change of an objective, a network o
 
 import itertools
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ GANS = {
 }
 
 
+@cache
 def digits():
     """A few of the bundled digits [n, 1, 28, 28] in [0, 1], and their labels."""
     pixels, labels = mnist_data()
