@@ -5,7 +5,7 @@ The page holds every picture in itself and needs no network. The figures stand b
 
 from pathlib import Path
 
-from genbalance.params import Params, read_yaml
+from genbalance.params import INERT, Params, read_yaml
 from genbalance.stage import execute
 from genbalance.tracking import Run
 
@@ -23,7 +23,7 @@ def main(params: Params, run: Run) -> None:
     results = read_results(Path())
     numbers = headline(results)
     drawn = figures(results)
-    told = {name: value for name, value in params.flat().items() if not name.startswith("tracking.")}
+    told = {name: value for name, value in params.flat().items() if not name.startswith(INERT)}
     told["data.path"] = Path(params.data.path).name  # where somebody's own files lie is nobody's business
     html = page(results, told, read_yaml(PIPELINE), drawn)
     with whole_folder(OUT) as folder:

@@ -100,7 +100,7 @@ def models(model=Params):
 
 def test_no_field_has_a_default():
     """A default would be a value of an experiment that params.yaml, and with it DVC and MLflow, does not know of."""
-    assert len(list(models())) == 8
+    assert len(list(models())) == 9
     assert [f"{m.__name__}.{name}" for m in models() for name, f in m.model_fields.items() if not f.is_required()] == []
 
 
@@ -162,7 +162,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 25
+    assert len(found) == 27
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == choice
 
@@ -269,6 +269,8 @@ WRONG = [
     ("evaluate.importance_draws", "0", "0", "1 … 1000000"),
     ("evaluate.inversion_images", "2.5", "2.5", "1 … 1000000"),
     ("evaluate.inversion_steps", "null", "None", "1 … 100000"),
+    ("checkpoint.seconds", "-1", "-1", "0 … 100000"),
+    ("tracking.on_outage", "wait", "'wait'", "refuse | spool"),
     ("tracking.experiment", '""', "''", "text that is not empty"),
     ("tracking.experiment", "12", "12", "text"),
     ("tracking", "null", "None", "experiment"),
@@ -310,8 +312,8 @@ def test_the_ranges_that_the_comments_tell_are_those_that_are_enforced(tmp_path)
 def test_a_missing_key_is_told(tmp_path, key):
     text = with_value({key: "REMOVED"})
     text = "".join(line for line in text.splitlines(keepends=True) if "REMOVED" not in line)
-    if key == "tracking.experiment":
-        text = text.replace("tracking:", "tracking: {}")
+    if key == "checkpoint.seconds":  # a section's only key
+        text = text.replace("checkpoint:", "checkpoint: {}")
     (problem,) = refusal(tmp_path, text)
     assert problem.startswith(f": {key}: found nothing; every key must be there")
 

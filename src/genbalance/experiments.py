@@ -13,6 +13,7 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.params.reader import PARAMS_FILE, parse_yaml
+from genbalance.params.schema import INERT
 from genbalance.repository import git
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(?P<name>.+)")
@@ -31,7 +32,7 @@ class Run:
         name: of the experiment, or the revision as it was typed.
         commit: that holds it, 40 hex digits.
         seed: the param.
-        params: all others by dotted key but those of the section tracking, as they stand in params.yaml of that time.
+        params: all others by dotted key but those without a part in results, as they stand in its params.yaml.
         metrics: numbers by the name of their file in metrics/ and their dotted key, such as ``evaluate_vae.nelbo``.
         code: git's ids of what decides results beside params and data, by path.
     """
@@ -55,7 +56,7 @@ def read_run(name: str, commit: str) -> Run:
     seed = values.pop("seed", None)
     if not isinstance(seed, int):
         raise UserError(f"{where}: seed: found {ABSENT if seed is None else repr(seed)}; a whole number is needed")
-    params = {key: _plain(value) for key, value in values.items() if not key.startswith("tracking.")}
+    params = {key: _plain(value) for key, value in values.items() if not key.startswith(INERT)}
     files = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
     metrics: dict[str, float] = {}
     for file in (PurePosixPath(file) for file in files if file.endswith(".json")):

@@ -5,10 +5,24 @@ it among their deps in dvc.yaml; the values themselves are declared there as par
 """
 
 from genbalance.params.reader import PARAMS_FILE, read_params, read_yaml
-from genbalance.params.schema import Classifier, Compute, Data, Evaluate, Gan, Params, Section, Tracking, Vae
+from genbalance.params.schema import (
+    INERT,
+    Checkpoint,
+    Classifier,
+    Compute,
+    Data,
+    Evaluate,
+    Gan,
+    Params,
+    Section,
+    Tracking,
+    Vae,
+)
 
 __all__ = [
+    "INERT",
     "PARAMS_FILE",
+    "Checkpoint",
     "Classifier",
     "Compute",
     "Data",

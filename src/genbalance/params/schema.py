@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(ge=0.01, le=0.5)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Latents = Annotated[int, Field(ge=1, le=4096)]
 
+INERT = ("checkpoint.", "tracking.")  # keys that cannot change a result
+
 
 class Section(BaseModel):
     """Frozen and strict: no unknown key, no text for a number, no NaN or infinity."""
@@ -160,10 +162,17 @@ class Evaluate(Section):
         return self
 
 
+class Checkpoint(Section):
+    """How often a training is kept."""
+
+    seconds: Annotated[float, Field(ge=0, le=100_000)]
+
+
 class Tracking(Section):
-    """What the MLflow experiment is called."""
+    """What the MLflow experiment is called, and what happens when its server is away."""
 
     experiment: Annotated[str, Field(min_length=1)]
+    on_outage: Literal["refuse", "spool"]
 
 
 class Params(Section):
@@ -178,6 +187,7 @@ class Params(Section):
     gan: Gan
     vae: Vae
     evaluate: Evaluate
+    checkpoint: Checkpoint
     tracking: Tracking
 
     @model_validator(mode="after")

@@ -19,7 +19,15 @@ INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows prog
 
 
 class Run(Protocol):
-    """What a stage can log. Nothing here changes a result."""
+    """What a stage can log. Nothing here changes a result.
+
+    Attributes:
+        run_id: the tracker's name for it.
+        key: of what goes into the stage (:class:`genbalance.tracking.lineage.Lineage`).
+    """
+
+    run_id: str
+    key: str
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Metrics, at a step (an epoch, counted from 1) or once for the whole run."""
@@ -51,8 +59,9 @@ class MlflowRun:
         UserError: from any method, when the store does not take what it is given.
     """
 
-    def __init__(self, store: "Store", run_id: str, parent_id: str) -> None:
+    def __init__(self, store: "Store", run_id: str, parent_id: str, key: str) -> None:
         self.run_id = run_id
+        self.key = key
         self.parent_id = parent_id
         self._store = store
         self._pending: list[Metric] = []

@@ -11,6 +11,8 @@ from genbalance.errors import UserError
 from genbalance.params import Params
 from genbalance.tracking.code import CodeVersion, code_version
 from genbalance.tracking.contact import impatient
+from genbalance.tracking.lineage import KEY as KEY_OF_INPUTS
+from genbalance.tracking.lineage import OUT, Lineage, lineage
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.run import MlflowRun
 from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock
@@ -33,12 +35,14 @@ def tracked(stage: str, params: Params) -> Iterator[MlflowRun]:
         UserError: the store cannot be reached or used.
     """
     begun = time.monotonic()
-    store, run = _start(stage, params)
+    ends = lineage(stage)
+    store, run = _start(stage, params, ends)
     try:
         _log_params(store, run, params)
         yield run
         run.log({"duration_s": time.monotonic() - begun})
         run.flush()
+        _tell_outs(store, run, ends)
     except BaseException as error:
         with suppress(UserError), impatient():  # what went wrong first is what is told
             run.flush()
@@ -48,7 +52,7 @@ def tracked(stage: str, params: Params) -> Iterator[MlflowRun]:
     _end(store, run, "FINISHED")
 
 
-def _start(stage: str, params: Params) -> tuple[Store, MlflowRun]:
+def _start(stage: str, params: Params, ends: Lineage) -> tuple[Store, MlflowRun]:
     code = code_version()
     tags = code_tags(code)
     load_mlflow()
@@ -56,9 +60,9 @@ def _start(stage: str, params: Params) -> tuple[Store, MlflowRun]:
         store = open_store(params.tracking.experiment)
         with store.contact() as client:
             parent = _parent(store, stage, code, tags)
-            tags |= environment_tags(params) | {PARENT: parent, STAGE: stage}
+            tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY_OF_INPUTS: ends.key}
             child = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
-    return store, MlflowRun(store, child, parent)
+    return store, MlflowRun(store, child, parent, ends.key)
 
 
 def _parent(store: Store, stage: str, code: CodeVersion, tags: dict[str, str]) -> str:
@@ -90,6 +94,13 @@ def _end(store: Store, run: MlflowRun, status: str) -> None:
         whole = next((bad for bad in ("FAILED", "KILLED", "RUNNING") if bad in latest.values()), "FINISHED")
         if whole != "RUNNING":
             client.set_terminated(run.parent_id, whole)
+
+
+def _tell_outs(store: Store, run: MlflowRun, ends: Lineage) -> None:
+    from mlflow.entities import RunTag
+
+    with store.contact() as client:
+        client.log_batch(run.run_id, tags=[RunTag(OUT + path, md5) for path, md5 in ends.outs().items()])
 
 
 def _search(store: Store, condition: str) -> "list[Entity]":
