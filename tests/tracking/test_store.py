@@ -1,13 +1,10 @@
 """Opening a store: absent, shared, away, broken, behind a server."""
 
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,54 +30,14 @@ with tracked(sys.argv[1], read_params()) as run:
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[tuple[str, Path]]:
-    """The address of a real server on loopback, and where it keeps artifacts."""
-    folder = tmp_path_factory.mktemp("server")
-    store = folder / "mlflow.db"
-    store.write_bytes(tables.read_bytes())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    options = {
-        "host": "127.0.0.1",
-        "port": str(port),
-        "workers": "1",
-        "backend-store-uri": f"sqlite:///{store}",
-        "artifacts-destination": str(folder / "kept"),
-    }
-    command = [sys.executable, "-m", "mlflow", "server", *(f"--{name}={value}" for name, value in options.items())]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(600):
-            try:
-                process.wait(timeout=0.2)  # ends at once only if the server has died
-                pytest.fail((folder / "log").read_text())
-            except subprocess.TimeoutExpired:
-                pass
-            try:
-                with urllib.request.urlopen(f"{url}/health", timeout=5):
-                    break
-            except OSError:
-                continue
-        else:
-            pytest.fail((folder / "log").read_text())
-        yield url, folder / "kept"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def test_a_server_gets_metrics_images_and_artifacts(
-    server: tuple[str, Path],
+    server,
     empty_repo: Path,
     params: Params,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    url, kept = server
+    url, kept = server.url, server.folder / "kept"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     with tracked("train_gan", params) as run:
         for step in range(1, 31):

@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from genbalance.tracking.line import Line
+from genbalance.tracking.pictures import log_picture
+
 if TYPE_CHECKING:
     import numpy as np
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
     from numpy.typing import NDArray
-
-    from genbalance.tracking.store import Store
 
 BATCH = 1000  # metrics that MLflow takes in one call
 INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows progress, and the calls cost nothing
@@ -55,15 +56,19 @@ class Run(Protocol):
 class MlflowRun:
     """A :class:`Run` in an MLflow store: a child of its pipeline's run.
 
+    Args:
+        line: the way there.
+        key: see :class:`Run`.
+        known: the steps that the run has of each metric already: what a process logged that died and is resumed. They
+            are not logged a second time.
+
     Raises:
-        UserError: from any method, when the store does not take what it is given.
+        UserError: from any method, when the store does not take what it is given. A server that is away is no error.
     """
 
-    def __init__(self, store: "Store", run_id: str, parent_id: str, key: str) -> None:
-        self.run_id = run_id
-        self.key = key
-        self.parent_id = parent_id
-        self._store = store
+    def __init__(self, line: Line, key: str, known: Mapping[str, set[int]]) -> None:
+        self.run_id, self.parent_id, self.key = line.run_id, line.parent_id, key
+        self._line, self._known = line, known
         self._pending: list[Metric] = []
         self._step: int | None = None
         self._flushed = time.monotonic()
@@ -73,50 +78,57 @@ class MlflowRun:
         if step != self._step and time.monotonic() - self._flushed >= INTERVAL:
             self.flush()
         self._step = step
-        self._pending += _metrics(values, step)
+        self._pending += _metrics({n: v for n, v in values.items() if (step or 0) not in self._known.get(n, ())}, step)
         if len(self._pending) >= BATCH:
             self.flush()
 
     def image(self, key: str, image: "NDArray[np.uint8]", step: int) -> None:
         """See :class:`Run`."""
-        with self._sending() as client:
-            client.log_image(self.run_id, image, key=key, step=step)
+        self.flush()
+        self._line.send(lambda client, run_id, _: log_picture(client, run_id, image, key, step, self.run_id))
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """See :class:`Run`."""
         if not path.exists():  # the caller's mistake, not the store's
             raise FileNotFoundError(path)
-        with self._sending() as client:
-            send = client.log_artifacts if path.is_dir() else client.log_artifact
-            send(self.run_id, str(path), folder or None)
+        self.flush()
+        send = "log_artifacts" if path.is_dir() else "log_artifact"
+        self._line.send(lambda client, run_id, _: getattr(client, send)(run_id, str(path), folder or None))
 
     def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, Any]) -> None:
         """See :class:`Run`. The pipeline's run shows it too."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         data = Dataset(name, digest[:36], "local", json.dumps({"uri": source}), profile=json.dumps(dict(profile)))
-        with self._sending() as client:
-            for run_id in (self.run_id, self.parent_id):
-                client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])])
+        given = [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])]
+
+        def give(client: "MlflowClient", *run_ids: str) -> None:
+            for run_id in run_ids:
+                client.log_inputs(run_id, given)
+
+        self._line.send(give)
 
     def headline(self, values: Mapping[str, float]) -> None:
         """See :class:`Run`."""
-        with self._sending() as client:
-            client.log_batch(self.parent_id, metrics=_metrics(values, None))
+        metrics = _metrics(values, None)
+        self._line.send(lambda client, _, parent_id: client.log_batch(parent_id, metrics=metrics))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tags of the run."""
+        from mlflow.entities import RunTag
+
+        told = [RunTag(name, value) for name, value in tags.items()]
+        self._line.send(lambda client, run_id, _: client.log_batch(run_id, tags=told))
 
     def flush(self) -> None:
         """Sends what is pending."""
         self._flushed = time.monotonic()
-        while self._pending:
-            with self._store.contact() as client:
-                client.log_batch(self.run_id, metrics=self._pending[:BATCH])
+        while batch := self._pending[:BATCH]:
+            self._send_metrics(batch)
             del self._pending[:BATCH]
 
-    @contextmanager
-    def _sending(self) -> Iterator[Any]:
-        self.flush()
-        with self._store.contact() as client:
-            yield client
+    def _send_metrics(self, batch: "list[Metric]") -> None:
+        self._line.send(lambda client, run_id, _: client.log_batch(run_id, metrics=batch))
 
 
 def _metrics(values: Mapping[str, float], step: int | None) -> "list[Metric]":

@@ -1,116 +1,123 @@
 """One parent run for a pipeline run, one child for each stage that ran."""
 
-import hashlib
-import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from genbalance.errors import UserError
 from genbalance.params import Params
-from genbalance.tracking.code import CodeVersion, code_version
-from genbalance.tracking.contact import impatient
-from genbalance.tracking.lineage import KEY as KEY_OF_INPUTS
-from genbalance.tracking.lineage import OUT, Lineage, lineage
+from genbalance.tracking.code import code_version
+from genbalance.tracking.contact import OutageError
+from genbalance.tracking.delivery import deliver
+from genbalance.tracking.line import Line
+from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
+from genbalance.tracking.pipeline import close_abandoned, parent_of, settle
+from genbalance.tracking.processes import TAG, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
+from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
-from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock
+from genbalance.tracking.spool import PARENT, STAGE, TARGET, open_spool, spool_uri
+from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock, store_uri
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run as Entity
 
-KEY = "genbalance.pipeline"
-STAGE = "genbalance.stage"
-PARENT = "mlflow.parentRunId"
+def _none(_stage: str, _key: str) -> str:
+    return ""
 
 
 @contextmanager
-def tracked(stage: str, params: Params) -> Iterator[MlflowRun]:
+def tracked(stage: str, params: Params, resumable: Callable[[str, str], str] = _none) -> Iterator[MlflowRun]:
     """The run of a stage, from start to end; how the block ends is how the run ends.
 
-    FINISHED when it ends well, KILLED on Ctrl-C and SystemExit, FAILED on any other exception.
+    FINISHED when it ends well, KILLED on Ctrl-C and SystemExit, FAILED on any other exception. A tracking server that
+    goes away meanwhile stops nothing: what is logged waits in a spool for the next contact.
+
+    Args:
+        stage: its name.
+        params: of this run.
+        resumable: for a stage and the key of what goes into it, the id of the run that a process logged to which died
+            and whose work is about to be resumed, or "".
 
     Raises:
         UserError: the store cannot be reached or used.
     """
     begun = time.monotonic()
     ends = lineage(stage)
-    store, run = _start(stage, params, ends)
+    load_mlflow()
+    line, run = _start(stage, params, ends, resumable(stage, ends.key))
     try:
-        _log_params(store, run, params)
         yield run
         run.log({"duration_s": time.monotonic() - begun})
         run.flush()
-        _tell_outs(store, run, ends)
+        run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
     except BaseException as error:
-        with suppress(UserError), impatient():  # what went wrong first is what is told
+        with suppress(UserError):  # what went wrong first is what is told
             run.flush()
-        with suppress(UserError), impatient():
-            _end(store, run, "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+        with suppress(UserError):
+            _end(line, "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
         raise
-    _end(store, run, "FINISHED")
+    _end(line, "FINISHED")
 
 
-def _start(stage: str, params: Params, ends: Lineage) -> tuple[Store, MlflowRun]:
+def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Line, MlflowRun]:
+    uri, experiment = store_uri(), params.tracking.experiment
+    try:
+        with store_lock(uri):
+            store = open_store(uri, experiment)
+            _deliver(uri, last=False)
+            close_abandoned(store, resumed)
+            return _open(store, stage, params, ends, resumed)
+    except OutageError:
+        if params.tracking.on_outage == "refuse":
+            raise
+    with store_lock(spool_uri(uri)):
+        return _open(open_spool(uri, experiment, stage), stage, params, ends, resumed)
+
+
+def _open(store: Store, stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Line, MlflowRun]:
+    """The stage's run below its parent: a new one, or the one that is resumed."""
     code = code_version()
     tags = code_tags(code)
-    load_mlflow()
-    with store_lock():
-        store = open_store(params.tracking.experiment)
-        with store.contact() as client:
-            parent = _parent(store, stage, code, tags)
-            tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY_OF_INPUTS: ends.key}
-            child = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
-    return store, MlflowRun(store, child, parent, ends.key)
-
-
-def _parent(store: Store, stage: str, code: CodeVersion, tags: dict[str, str]) -> str:
-    """The run of the pipeline run that this stage belongs to.
-
-    The newest one of the same experiment and content; but a stage that has already finished there runs for the second
-    time, so that is another pipeline run.
-    """
-    name = os.environ.get("DVC_EXP_NAME", "")
-    what = (name or code.commit, os.environ.get("DVC_EXP_BASELINE_REV", ""), code.content)
-    key = hashlib.sha256("\n".join(what).encode()).hexdigest()
-    for newest in _search(store, f"tags.`{KEY}` = '{key}'")[:1]:
-        run_id: str = newest.info.run_id
-        if not _search(store, f"tags.`{PARENT}` = '{run_id}' AND tags.`{STAGE}` = '{stage}' AND status = 'FINISHED'"):
-            store.client.update_run(run_id, status="RUNNING")
-            return run_id
-    created: str = store.client.create_run(
-        store.experiment_id, run_name=name or code.short, tags=tags | {KEY: key}
-    ).info.run_id
-    return created
-
-
-def _end(store: Store, run: MlflowRun, status: str) -> None:
-    with store_lock(), store.contact() as client:
-        client.set_terminated(run.run_id, status)
-        latest: dict[str, str] = {}  # of each stage, its newest run counts: a failed one that was repeated is mended
-        for child in _search(store, f"tags.`{PARENT}` = '{run.parent_id}'"):
-            latest.setdefault(child.data.tags[STAGE], child.info.status)
-        whole = next((bad for bad in ("FAILED", "KILLED", "RUNNING") if bad in latest.values()), "FINISHED")
-        if whole != "RUNNING":
-            client.set_terminated(run.parent_id, whole)
-
-
-def _tell_outs(store: Store, run: MlflowRun, ends: Lineage) -> None:
-    from mlflow.entities import RunTag
-
+    parent = parent_of(store, stage, code, params, tags)
+    found = find_run(store, resumed)
+    tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY: ends.key, TAG: this_process()}
+    if resumed and not found and store.uri != store_uri():  # its run is on the server
+        tags[TARGET] = resumed
     with store.contact() as client:
-        client.log_batch(run.run_id, tags=[RunTag(OUT + path, md5) for path, md5 in ends.outs().items()])
+        if found:
+            child, known = found.info.run_id, known_steps(client, found.info.run_id, found.data.metrics)
+            client.update_run(child, status="RUNNING")
+            for name in (PARENT, TAG):
+                client.set_tag(child, name, tags[name])
+        else:
+            child, known = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id, {}
+    line = Line(store, stage, params.tracking.experiment, child, parent)
+    _log_params(line, params, (parent,) if found else (parent, child))
+    return line, MlflowRun(line, ends.key, known)
 
 
-def _search(store: Store, condition: str) -> "list[Entity]":
-    """The experiment's runs that meet a condition, the newest first."""
-    return list(store.client.search_runs([store.experiment_id], condition, order_by=["attributes.start_time DESC"]))
+def _end(line: Line, status: str) -> None:
+    line.send(lambda client, run_id, _: client.set_terminated(run_id, status))
+    server = store_uri()
+    with suppress(OutageError), store_lock(server):  # away still: the next stage's contact delivers
+        if line.store.uri == server:
+            settle(line.store, line.parent_id)
+        _deliver(server, last=True)
 
 
-def _log_params(store: Store, run: MlflowRun, params: Params) -> None:
+def _deliver(server: str, last: bool) -> None:
+    try:
+        deliver(server, last)
+    except OutageError:
+        raise
+    except UserError as error:  # of no concern to the stage
+        print(f"what waits in the spool was refused: {error}", file=sys.stderr, flush=True)
+
+
+def _log_params(line: Line, params: Params, run_ids: tuple[str, ...]) -> None:
     from mlflow.entities import Param
 
-    with store.contact() as client:
-        for run_id in (run.parent_id, run.run_id):
-            client.log_batch(run_id, params=[Param(name, str(value)) for name, value in params.flat().items()])
+    told = [Param(name, str(value)) for name, value in params.flat().items()]
+    with line.store.contact() as client:
+        for run_id in run_ids:
+            client.log_batch(run_id, params=told)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from genbalance.errors import UserError
 from genbalance.repository import root
-from genbalance.tracking.contact import SERVERS, URI, impatient, told
+from genbalance.tracking.contact import QUICK, SERVERS, URI, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 SQLITE = "sqlite:///"
 QUIET = {
@@ -42,10 +43,21 @@ class Store:
         with told(self.uri):
             yield self.client
 
+    def search(self, condition: str) -> "list[Run]":
+        """The experiment's runs that meet a condition in MLflow's words, the newest first."""
+        order = ["attributes.start_time DESC"]
+        with self.contact() as client:
+            page = client.search_runs([self.experiment_id], condition, order_by=order)
+            found = list(page)
+            while page.token:
+                page = client.search_runs([self.experiment_id], condition, order_by=order, page_token=page.token)
+                found += page
+        return found
+
 
 def load_mlflow() -> None:
-    """Imports MLflow, which takes seconds: do it before the lock is taken, so that nobody waits for it."""
-    for name, value in QUIET.items():  # read at its import
+    """Imports MLflow, which takes seconds: do it before a lock is taken, so that nobody waits for it."""
+    for name, value in (QUIET | QUICK).items():
         os.environ.setdefault(name, value)
     import_module("mlflow")
 
@@ -59,8 +71,8 @@ def store_uri() -> str:
 
 
 @contextmanager
-def store_lock() -> Iterator[None]:
-    """Held by whoever opens the store, or looks for a pipeline's run in it.
+def store_lock(uri: str) -> Iterator[None]:
+    """Held by whoever opens a store, or looks for a pipeline's run in it.
 
     It lies beside a SQLite file, whose tables two processes would otherwise create at once (one of them crashes);
     for any other store it is this repository's own.
@@ -70,7 +82,6 @@ def store_lock() -> Iterator[None]:
     """
     from filelock import FileLock
 
-    uri = store_uri()
     path = Path(f"{uri.removeprefix(SQLITE)}.lock") if uri.startswith(SQLITE) else root() / ".dvc/tmp/tracking.lock"
     lock = FileLock(path)
     with told(uri):
@@ -82,19 +93,21 @@ def store_lock() -> Iterator[None]:
         lock.release()
 
 
-def open_store(experiment: str) -> Store:
+def open_store(uri: str, experiment: str, artifacts: Path | None = None) -> Store:
     """The store, made when there is none, and the experiment in it. Call it with MLflow loaded and the lock held.
 
     Args:
+        uri: the store's.
         experiment: its name, created when there is none of that name.
+        artifacts: where a new experiment keeps them; the root's mlartifacts where it is not given. A server's
+            artifacts are the server's business.
 
     Raises:
         UserError: the store cannot be reached or used, told within seconds.
     """
     from mlflow import MlflowClient
 
-    uri = store_uri()
-    with told(uri), impatient():
+    with told(uri):
         client = MlflowClient(tracking_uri=uri)
         if found := client.get_experiment_by_name(experiment):
             if found.lifecycle_stage == "deleted":
@@ -103,7 +116,6 @@ def open_store(experiment: str) -> Store:
                     f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
                 )
             return Store(uri, client, found.experiment_id)
-        # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy.
-        # A server's artifacts are the server's business.
-        place = None if uri.startswith(SERVERS) else (root() / "mlartifacts").as_uri()
+        # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy
+        place = None if uri.startswith(SERVERS) else (artifacts or root() / "mlartifacts").as_uri()
         return Store(uri, client, client.create_experiment(experiment, artifact_location=place))

@@ -1,0 +1,57 @@
+"""The way from a stage to its run: to the server, and into the spool from the moment on when that is away."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from genbalance.tracking.contact import OutageError
+from genbalance.tracking.spool import has_spool, open_spool, shadows, spool_uri
+from genbalance.tracking.store import Store, store_lock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+
+
+@dataclass
+class Line:
+    """A stage's run and its parent, wherever they are now.
+
+    Attributes:
+        store: where they are.
+        stage: its name.
+        experiment: the name of the MLflow experiment.
+        run_id: of the stage's run.
+        parent_id: of the pipeline's.
+    """
+
+    store: Store
+    stage: str
+    experiment: str
+    run_id: str
+    parent_id: str
+
+    def send(self, action: "Callable[[MlflowClient, str, str], T]") -> T:
+        """Does something to the run and its parent, which it is given with the store's client.
+
+        If the server is away, it is done to two that continue them in the spool, as is all that follows. What the
+        server has taken of it before it went is there twice then; the delivery sees to that.
+
+        Raises:
+            UserError: the store refused.
+        """
+        try:
+            return self._do(action)
+        except OutageError:
+            if not has_spool(self.store.uri):
+                raise
+            with store_lock(spool_uri(self.store.uri)):
+                spool = open_spool(self.store.uri, self.experiment, self.stage)
+                self.run_id, self.parent_id = shadows(spool, self.stage, self.run_id, self.parent_id)
+            self.store = spool
+            return self._do(action)
+
+    def _do(self, action: "Callable[[MlflowClient, str, str], T]") -> T:
+        with self.store.contact() as client:
+            return action(client, self.run_id, self.parent_id)

@@ -1,0 +1,95 @@
+"""Runs of processes that have died: closed by the next stage, or gone on with."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from genbalance.params import Params
+from genbalance.tracking import tracked
+from genbalance.tracking.processes import is_dead, this_process
+
+SRC = Path(__file__).parents[2] / "src"
+DYING = """
+import os, signal
+import numpy as np
+from genbalance.params import read_params
+from genbalance.tracking import tracked
+with tracked("train_vae", read_params()) as run:
+    for epoch in range(1, 8):
+        run.log({"loss": 1 / epoch}, step=epoch)
+    run.log({"bf16": 0.0})
+    run.image("samples", np.zeros((8, 8), np.uint8), step=7)
+    run.flush()
+    print(run.run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def killed(repo: Path) -> str:
+    """The run of a stage that was killed in its seventh epoch."""
+    died = subprocess.run(
+        [sys.executable, "-c", DYING], env=os.environ | {"PYTHONPATH": str(SRC)}, capture_output=True, text=True
+    )
+    assert died.returncode == -9, died.stderr
+    return died.stdout.strip()
+
+
+def statuses(repo: Path) -> dict[str, str]:
+    client = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("genbalance")
+    found = client.search_runs([experiment.experiment_id])
+    return {run.info.run_name if "mlflow.parentRunId" in run.data.tags else "parent": run.info.status for run in found}
+
+
+def test_this_process_lives_and_one_that_is_gone_does_not() -> None:
+    host, number, start = this_process().rsplit("/", 2)
+    assert not is_dead(this_process())
+    assert is_dead(f"{host}/{number}/{float(start) - 1000:.0f}")  # its number is another one's now
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert is_dead(f"{host}/{gone.pid}/{start}")
+
+
+@pytest.mark.parametrize("told", ["", "elsewhere/1/2", "nonsense"])
+def test_of_a_process_elsewhere_nobody_says_that_it_is_dead(told: str) -> None:
+    assert not is_dead(told)
+
+
+def test_the_next_stage_closes_what_a_dead_process_left_running(killed: str, repo: Path, params: Params) -> None:
+    assert statuses(repo) == {"parent": "RUNNING", "train_vae": "RUNNING"}
+    with tracked("train_gan", params):
+        assert statuses(repo)["train_vae"] == "KILLED"
+    assert statuses(repo) == {"parent": "KILLED", "train_vae": "KILLED", "train_gan": "FINISHED"}
+
+
+def test_a_live_stage_beside_is_left_alone(repo: Path, params: Params) -> None:
+    with tracked("train_vae", params), tracked("train_gan", params):
+        assert set(statuses(repo).values()) == {"RUNNING"}
+
+
+def test_a_resumed_run_goes_on_without_doubled_points(killed: str, repo: Path, params: Params) -> None:
+    with tracked("train_vae", params, lambda stage, key: killed) as run:
+        assert run.run_id == killed
+        run.log({"bf16": 0.0})
+        for epoch in range(5, 11):  # the last checkpoint was of the fourth epoch
+            run.log({"loss": 1 / epoch}, step=epoch)
+        run.image("samples", np.zeros((8, 8), np.uint8), step=7)
+    client = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
+    history = [(point.step, point.value) for point in client.get_metric_history(killed, "loss")]
+    assert sorted(history) == [(epoch, 1 / epoch) for epoch in range(1, 11)]
+    assert len(client.get_metric_history(killed, "bf16")) == 1
+    assert len(list((repo / "mlartifacts" / killed).rglob("*.png"))) == 1
+    assert statuses(repo) == {"parent": "FINISHED", "train_vae": "FINISHED"}
+
+
+def test_a_run_that_is_gone_is_not_resumed(killed: str, repo: Path, params: Params) -> None:
+    MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").delete_run(killed)
+    with tracked("train_vae", params, lambda stage, key: killed) as run:
+        assert run.run_id != killed
+    assert statuses(repo)["train_vae"] == "FINISHED"
