@@ -30,6 +30,7 @@ $(PACKAGES): requirements.txt
 
 repro: $(READY) ## run the six stages, those whose inputs changed (dvc repro)
 	@$(IN_ENV) dvc repro
+	@$(IN_ENV) genbalance sync
 
 test: $(READY) ## the tests (pytest)
 	@$(IN_ENV) pytest

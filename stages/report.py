@@ -33,6 +33,7 @@ def main(params: Params, run: Run) -> None:
         (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     run.artifact(OUT, "report")
     run.headline(numbers)
+    run.restored()
     print(f"report: {OUT / 'index.html'}")
 
 

@@ -156,11 +156,39 @@ def test_another_clone_gives_the_same_bytes(reproduced: tuple[Path, str], tmp_pa
     assert contents(again) == first
 
 
+def test_a_commit_leads_to_its_runs_and_a_run_to_its_commits(repository: Path) -> None:
+    head = call(repository, "git", "rev-parse", "HEAD")[:12]
+    rows = [line.split() for line in call(repository, "genbalance", "runs").splitlines()[1:]]
+    assert sorted(row[0] for row in rows) == sorted(EVERY)
+    (parent,) = {run["parent"] for run in runs(repository)[1] if run["id"] in {row[1] for row in rows}}
+    for run in (rows[0][1], rows[-1][1], parent):
+        assert call(repository, "genbalance", "whence", run).splitlines()[1].startswith(head)
+
+
+def test_what_is_restored_and_not_run_gets_a_run_too(repository: Path) -> None:
+    store, report = repository / "mlflow.db", repository / "stages/report.py"
+    kept = store.read_bytes()
+    store.unlink()
+    report.write_text(report.read_text() + "# as before\n")
+    assert stages_run(call(repository, "dvc", "repro")) == ["report"]
+    (parent,), children = runs(repository)
+    assert sorted(child["name"] for child in children) == sorted(name.replace("@", "_") for name in EVERY)
+    assert {run["status"] for run in [parent, *children]} == {"FINISHED"}
+    assert "every stage has its run" in call(repository, "genbalance", "sync")
+    assert call(repository, "genbalance", "runs").count("restored from the cache") == len(EVERY) - 1  # HEAD's report
+    store.unlink()
+    assert call(repository, "genbalance", "sync").startswith("logged as restored: prepare, ")
+    told = json.loads((repository / "metrics/evaluate_vae.json").read_text())
+    (measured,) = [run for run in runs(repository)[1] if run["name"] == "evaluate_vae"]
+    assert measured["metrics"]["nelbo"] == told["nelbo"]
+    store.write_bytes(kept)
+
+
 @pytest.mark.parametrize(("coefficient", "model"), [("beta=4", "vae"), ("lambda=0.5", "gan")])
 def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient: str, model: str) -> None:
     output = call(repository, "dvc", "exp", "run", "-n", f"only-{model}", "-S", coefficient)
     assert stages_run(output) == [f"train_{model}", f"evaluate@{model}", "report"]
-    (parent,) = [run for run in runs(repository)[0] if run["name"] == f"only-{model}"]
+    (parent,) = [run for run in runs(repository)[0] if run["name"] == f"only-{model} {coefficient}"]
     key, value = coefficient.split("=")
     assert float(parent["params"][key]) == float(value)
     assert parent["datasets"] == {"bundled"}
@@ -177,7 +205,7 @@ def test_images_of_another_size_and_number_of_classes_run_through_with_every_oth
     other += ["vae.importance_samples=2", "vae.kl_warmup=1", "vae.updates=alternating"]
     output = call(repository, "dvc", "exp", "run", "-n", "other", *(word for key in other for word in ("-S", key)))
     assert sorted(stages_run(output)) == sorted(EVERY)
-    (parent,) = [run for run in runs(repository)[0] if run["name"] == "other"]
+    (parent,) = [run for run in runs(repository)[0] if run["name"].startswith("other ")]
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
     told = {stage: json.loads((repository / f"metrics/{stage}.json").read_text()) for stage in LOOKED_AT}
     assert (told["prepare"]["height"], told["prepare"]["classes"]) == (19, 4)

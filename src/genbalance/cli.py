@@ -136,3 +136,37 @@ def sweep(
         found = find_sweep(runs)
         typer.echo(as_text(found))
         save(found, figure, json)
+
+
+@app.command()
+def runs(revision: Annotated[str, typer.Argument(help="A commit, branch, tag or experiment.")] = "HEAD") -> None:
+    """List the MLflow runs that made what a commit holds, stage by stage.
+
+    A run is found by the hashes of its outs, which are those of the commit's dvc.lock.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands import lineage
+
+        typer.echo(lineage.runs(revision))
+
+
+@app.command()
+def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")]) -> None:
+    """List the commits and experiments that hold what an MLflow run left."""
+    with _mistakes_in_a_line():
+        from genbalance.commands import lineage
+
+        typer.echo(lineage.whence(run))
+
+
+@app.command()
+def sync() -> None:
+    """Log a run for each stage that DVC restored from its cache instead of running, and deliver what waits.
+
+    The pipeline does it at its end, and `make repro` after it: so that each result in the working directory has its
+    run in MLflow, also where nothing had to be computed.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands import lineage
+
+        typer.echo(lineage.synchronised())

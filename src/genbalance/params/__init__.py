@@ -17,6 +17,7 @@ from genbalance.params.schema import (
     Section,
     Tracking,
     Vae,
+    flatten,
 )
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Section",
     "Tracking",
     "Vae",
+    "flatten",
     "read_params",
     "read_yaml",
 ]

@@ -3,6 +3,7 @@
 No field has a default and no value is changed on its way.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -219,7 +220,12 @@ class Params(Section):
 
     def flat(self) -> dict[str, Any]:
         """Every parameter by its dotted key, as `dvc exp run -S` spells it."""
-        flat: dict[str, Any] = {}
-        for key, value in self.model_dump(by_alias=True).items():
-            flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
-        return flat
+        return flatten(self.model_dump(by_alias=True))
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values and sections of values by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from genbalance.tracking.contact import OutageError
+from genbalance.tracking.restored import log_restored
 from genbalance.tracking.spool import has_spool, open_spool, shadows, spool_uri
-from genbalance.tracking.store import Store, store_lock
+from genbalance.tracking.store import Store, store_lock, store_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,6 +52,12 @@ class Line:
                 self.run_id, self.parent_id = shadows(spool, self.stage, self.run_id, self.parent_id)
             self.store = spool
             return self._do(action)
+
+    def restored(self) -> None:
+        """Logs what DVC restored, if the server is there."""
+        if self.store.uri == store_uri():
+            with store_lock(self.store.uri):
+                log_restored(self.store, self.parent_id, self.stage)
 
     def _do(self, action: "Callable[[MlflowClient, str, str], T]") -> T:
         with self.store.contact() as client:

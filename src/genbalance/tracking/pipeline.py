@@ -8,7 +8,7 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.experiments import differing
-from genbalance.params import INERT, PARAMS_FILE, Params
+from genbalance.params import INERT, PARAMS_FILE, Params, flatten
 from genbalance.params.reader import parse_yaml
 from genbalance.repository import git
 from genbalance.tracking.code import CodeVersion
@@ -95,16 +95,8 @@ def _varies(params: Params) -> list[str]:
         committed = None
     if not isinstance(committed, dict):
         return []
-    flat = dict(_flat(committed))
-    changed = differing(flat, params.flat())
+    changed = differing(flatten(committed), params.flat())
     return [f"{key}={_short(value)}" for key, (_, value) in changed.items() if not key.startswith(INERT)]
-
-
-def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        pairs += [(f"{key}.{k}", v) for k, v in value.items()] if isinstance(value, dict) else [(key, value)]
-    return pairs
 
 
 def _short(value: Any) -> str:

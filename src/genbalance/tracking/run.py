@@ -3,11 +3,14 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from genbalance.tracking.contact import OutageError
 from genbalance.tracking.line import Line
 from genbalance.tracking.pictures import log_picture
+from genbalance.tracking.store import BATCH
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +18,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
     from numpy.typing import NDArray
 
-BATCH = 1000  # metrics that MLflow takes in one call
 INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows progress, and the calls cost nothing
 
 
@@ -51,6 +53,9 @@ class Run(Protocol):
 
     def headline(self, values: Mapping[str, float]) -> None:
         """Metrics of the whole pipeline run: they appear in its row, beside its parameters."""
+
+    def restored(self) -> None:
+        """Logs a run for each stage that DVC restored from its cache instead of running; for the pipeline's last."""
 
 
 class MlflowRun:
@@ -112,6 +117,12 @@ class MlflowRun:
         """See :class:`Run`."""
         metrics = _metrics(values, None)
         self._line.send(lambda client, _, parent_id: client.log_batch(parent_id, metrics=metrics))
+
+    def restored(self) -> None:
+        """See :class:`Run`. Nothing while the server is away: what it has is not known then."""
+        self.flush()
+        with suppress(OutageError):
+            self._line.restored()
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the run."""

@@ -1,0 +1,79 @@
+"""From a commit to its runs in MLflow, and from a run to the commits that hold what it left."""
+
+from collections.abc import Sequence
+
+from genbalance.errors import UserError
+from genbalance.experiments import find_commits
+from genbalance.locks import every_lock, lock_of, names_of
+from genbalance.params import read_params
+from genbalance.repository import git
+from genbalance.tracking.ledger import open_for_reading, outs_of, runs_behind
+from genbalance.tracking.lineage import hashes
+from genbalance.tracking.restored import sync
+
+NONE = "none in this store; `genbalance sync` logs one for what is in the working directory"
+
+
+def runs(revision: str) -> str:
+    """A line for each run whose outs are those of a commit, stage by stage.
+
+    Raises:
+        UserError: the revision stands for no commit or several, it has no dvc.lock, or the store cannot be used.
+    """
+    commits = find_commits(revision)
+    if len(commits) > 1:
+        raise UserError(f"{revision}: stands for {len(commits)} commits; allowed: one")
+    lock = lock_of(next(iter(commits)), revision)
+    store = open_for_reading(read_params().tracking.experiment)
+    rows = [("stage", "run", "pipeline run", "started (UTC)", "status", "")]
+    for stage, entry in lock.items():
+        found = runs_behind(store, entry)
+        for run in found:
+            remarks = ["restored from the cache"] * run.restored + ["other inputs, same bytes"] * (not run.same_inputs)
+            started = f"{run.started:%Y-%m-%d %H:%M:%S}"
+            rows.append((stage, run.run_id, run.pipeline, started, run.status, ", ".join(remarks)))
+        if not found:
+            rows.append((stage, NONE, "", "", "", ""))
+    return table(rows)
+
+
+def whence(run_id: str) -> str:
+    """A line for each commit that holds every out of a run, the newest first.
+
+    Raises:
+        UserError: there is no such run, it left nothing, or the store cannot be used.
+    """
+    outs = outs_of(open_for_reading(read_params().tracking.experiment), run_id)
+    holding: list[str] = []
+    for commits, stages in every_lock():
+        held: dict[str, str] = {}
+        for entry in stages.values():
+            held |= hashes(entry.get("outs", ()))
+        if outs.items() <= held.items():
+            holding += commits
+    if not holding:
+        return f"{run_id}: no commit and no experiment holds its {len(outs)} outs; were they committed?"
+    named = names_of(holding)
+    told = git("log", "--no-walk=sorted", "--format=%H%x09%cs%x09%s", "--stdin", lines=holding).splitlines()
+    rows = [("commit", "date", "names", "subject")]
+    for commit, date, subject in (line.split("\t", 2) for line in told):
+        rows.append((commit[:12], date, ", ".join(named[commit]), subject))
+    return table(rows)
+
+
+def synchronised() -> str:
+    """Logs what is missing in the store, and says what it was.
+
+    Raises:
+        UserError: there is no dvc.lock, or the store cannot be used.
+    """
+    logged = sync(read_params())
+    return f"logged as restored: {', '.join(logged)}" if logged else "every stage has its run"
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as they need to be. The last one is free, and so is the text of a row that has one cell alone."""
+    widths = [max(len(row[i]) for row in rows if any(row[2:])) for i in range(len(rows[0]))]
+    widths[0] = max(len(row[0]) for row in rows)
+    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines)
