@@ -37,7 +37,7 @@ def until_diverged(steps: Iterable[Mapping[str, Tensor]], epoch: int, advice: st
 
 def _check(waiting: list[tuple[int, Mapping[str, Tensor]]], epoch: int, advice: str) -> None:
     values = [value for _, scalars in waiting for value in scalars.values()]
-    if not values or bool(torch.stack(values).isfinite().all()):
+    if not values or all(map(math.isfinite, torch.stack(values).tolist())):  # one wait for all of them
         return
     for number, scalars in waiting:
         told = {name: float(value) for name, value in scalars.items()}
