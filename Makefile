@@ -55,4 +55,4 @@ bench: $(READY) ## speed, as ratios against references in the same run
 	@$(IN_ENV) python -m benchmarks.likelihood
 
 clean: ## remove the environment, outs and caches; the runs in mlflow.db stay
-	rm -rf .venv models artifacts reports data/prepared .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .checkpoints models artifacts reports data/prepared .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache

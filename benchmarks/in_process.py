@@ -18,6 +18,8 @@ STAGES = Path(__file__).parents[1] / "stages"
 class Watch:
     """A tracked run that keeps nothing, and calls ``ended`` with the images/s of each epoch when it has ended."""
 
+    run_id = key = ""  # of which no checkpoint is kept
+
     def __init__(self, ended: Callable[[float], None]) -> None:
         self._ended = ended
 

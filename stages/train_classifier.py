@@ -11,6 +11,7 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_classifier")
+ADVICE = "a smaller classifier.learning_rate"
 
 
 def main(params: Params, run: Run) -> None:
@@ -25,9 +26,11 @@ def main(params: Params, run: Run) -> None:
     from genbalance import training, weights
     from genbalance.acceleration import compile_on_gpu, lowered, uses_bf16
     from genbalance.augmentation import shift_and_rotate
+    from genbalance.checkpoint import Checkpoint
     from genbalance.compute import generator, initialised, set_up, upload
     from genbalance.data import prepared
     from genbalance.data.pixels import standardized
+    from genbalance.divergence import until_diverged
     from genbalance.evaluation.calibration import reading_quality
     from genbalance.evaluation.features import in_blocks
     from genbalance.files import whole_folder
@@ -64,11 +67,16 @@ def main(params: Params, run: Run) -> None:
     read = lowered(model, bf16, device)  # the network alone: augmentation places pixels exactly
     phases = [training.Phase("classifier", model, optimizer, "train_loss", loss)]
     history = History(run)
-    with EpochMeter("train_classifier", knobs.epochs, training.seen(len(train), knobs.batch_size)) as meter:
-        for epoch in range(1, knobs.epochs + 1):
+    parts = (model, optimizer, schedule, order, noise, history)
+    with (
+        Checkpoint("train_classifier", run, params.checkpoint.seconds, *parts) as checkpoint,
+        EpochMeter("train_classifier", knobs.epochs, training.seen(len(train), knobs.batch_size)) as meter,
+    ):
+        for epoch in checkpoint.epochs(knobs.epochs):
             model.train()
             with meter.epoch(epoch):
-                for scalars in training.steps(phases, training.batches(len(train), knobs.batch_size, order)):
+                steps = training.steps(phases, training.batches(len(train), knobs.batch_size, order))
+                for scalars in until_diverged(steps, epoch, ADVICE):
                     schedule.step()
                     meter.add(scalars, images=knobs.batch_size)
             model.eval()

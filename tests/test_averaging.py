@@ -61,3 +61,21 @@ def test_the_average_is_a_copy_in_evaluation_mode_that_no_gradient_reaches() -> 
     with torch.no_grad():
         network.weight.zero_()
     assert average.module.weight.abs().sum() > 0
+
+
+def test_an_average_that_goes_on_weighs_as_the_one_that_never_stopped() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    average, resumed = MovingAverage(model, 0.9), MovingAverage(model, 0.9)
+
+    def update(to: MovingAverage[nn.Linear], value: float) -> None:
+        with torch.no_grad():
+            model.weight.fill_(value)
+        to.update(model)
+
+    for value in (8.0, 1.0, 3.0):
+        update(average, value)
+    resumed.load_state_dict(average.state_dict())
+    for one in (average, resumed):
+        update(one, 5.0)
+    assert torch.equal(average.module.weight, resumed.module.weight)
+    assert average.module.weight.item() == pytest.approx(17 / 4)

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -92,6 +95,55 @@ def test_a_folder_that_fails_leaves_nothing_behind_and_the_old_one_as_it_was(tmp
             half_filled(path, error)
         assert names(tmp_path) == (["out"] if old else [])
     assert names(path) == ["old"]
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def litter(folder, process, name):
+    for left, fill in ((f"{PREFIX}{process}-{name}.txt", None), (f"{PREFIX}{process}-{name}", "half")):
+        if fill is None:
+            (folder / left).write_text("half")
+        else:
+            (folder / left / "deep").mkdir(parents=True)
+            (folder / left / "deep" / fill).touch()
+
+
+def test_what_a_killed_process_left_of_a_target_goes_when_it_is_written_again(tmp_path, dead):
+    litter(tmp_path, dead, "out")
+    with whole_file(tmp_path / "out.txt") as part:
+        part.write_text("whole")
+    with whole_folder(tmp_path / "out") as part:
+        (part / "a").touch()
+    assert names(tmp_path) == ["out", "out.txt"]
+    assert names(tmp_path / "out") == ["a"]
+
+
+def test_what_a_process_of_the_same_number_left_is_in_nobodys_way(tmp_path):
+    litter(tmp_path, os.getpid(), "out")
+    with whole_file(tmp_path / "out.txt") as part:
+        assert not part.exists()
+        part.write_text("whole")
+    with whole_folder(tmp_path / "out") as part:
+        assert names(part) == []
+    assert names(tmp_path) == ["out", "out.txt"]
+
+
+def test_what_others_write_is_left_alone(tmp_path, dead):
+    litter(tmp_path, os.getppid(), "out")  # lives
+    litter(tmp_path, dead, "another-out")  # ends as the target's name does
+    (tmp_path / f"{PREFIX}mine").touch()
+    before = names(tmp_path)
+    with whole_file(tmp_path / "out.txt") as part:
+        part.write_text("whole")
+    with whole_folder(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == sorted([*before, "out", "out.txt"])
 
 
 def test_json_comes_back_and_ends_with_a_newline(tmp_path):

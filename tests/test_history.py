@@ -48,3 +48,15 @@ def test_a_diverged_training_is_told_in_one_line_and_logged_nowhere(run, tmp_pat
     history.save(tmp_path / "curves.csv")
     assert len(run.logged) == 1
     assert (tmp_path / "curves.csv").read_text() == "epoch,loss_d,loss_g\n1,1,2\n"
+
+
+def test_a_history_that_goes_on_has_all_rows_and_tells_the_run_the_new_ones_alone(run, tmp_path):
+    history, resumed = History(run), History(run)
+    history.add(1, {"loss": 1 / 3, "units": 7})
+    resumed.load_state_dict(history.state_dict())
+    for one in (history, resumed):
+        one.add(2, {"loss": 0.25, "units": 8})
+    for name, one in (("whole", history), ("resumed", resumed)):
+        one.save(tmp_path / name)
+    assert (tmp_path / "resumed").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert [step for step, _ in run.logged] == [1, 2, 2]

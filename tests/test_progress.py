@@ -77,6 +77,26 @@ def test_without_a_terminal_an_epoch_is_one_line(capsys: pytest.CaptureFixture[s
     assert second.endswith(" images/s, 0:00 left")
 
 
+def test_a_training_that_goes_on_has_its_first_epochs_behind_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter([0.0, 0.0, 10.0, 10.0])  # made, epoch begun and ended, told
+    monkeypatch.setattr("genbalance.progress.time.monotonic", lambda: next(now))
+    meter = EpochMeter("train_vae", epochs=10, images_per_epoch=10)
+    with meter.epoch(8):
+        meter.add({"loss": 1.25}, images=10)
+    meter.line()
+    assert capsys.readouterr().err == "train_vae 8/10: loss 1.25, 1 images/s, 0:20 left\n"
+    monkeypatch.undo()
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with EpochMeter("train_gan", epochs=4, images_per_epoch=100) as meter:
+        for epoch in (3, 4):
+            with meter.epoch(epoch):
+                meter.add({"loss": 1.0}, images=100)
+    assert "400/400" in terminal.getvalue().split("\r")[-1]
+
+
 def test_on_a_terminal_a_bar_tells_losses_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

@@ -6,14 +6,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from genbalance.errors import UserError
-from genbalance.stage import publish
+from genbalance.stage import execute, publish
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
@@ -124,6 +126,45 @@ def test_file_and_run_hold_equal_numbers(with_store: Path) -> None:
         logged = dict(store.execute("SELECT key, value FROM latest_metrics WHERE key != 'duration_s'"))
     assert logged == {"n": 7, "pi": 3.14159, "per_class.0": 0.333333, "per_class.1": 6.66667e-10}
     assert statuses(with_store) == {"FINISHED"}
+
+
+def test_a_second_process_on_the_stage_is_refused_before_it_opens_a_run(with_store: Path) -> None:
+    first = start(with_store, "print('ready', flush=True); time.sleep(60)")
+    assert first.stdout is not None
+    assert first.stdout.readline() == "ready\n"
+    second = start(with_store, "print('ready', flush=True)")
+    stdout, stderr = second.communicate(timeout=60)
+    first.kill()
+    first.communicate()
+    assert (second.returncode, stdout) == (1, "")
+    told = "toy: .checkpoints/toy.lock: another process runs this stage in this folder; wait for it, or stop it\n"
+    assert stderr == told
+    assert len(statuses(with_store)) == 1
+    third = start(with_store, "print('ready', flush=True)")
+    assert third.communicate(timeout=60)[0] == "ready\n"
+
+
+@pytest.mark.parametrize("ending", [None, UserError("bad"), ZeroDivisionError(), KeyboardInterrupt()])
+def test_what_a_training_kept_goes_when_the_stage_has_ended_well_and_not_before(
+    ending: BaseException | None, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = workplace / ".checkpoints" / "toy" / "abc"
+    kept.mkdir(parents=True)
+
+    @contextmanager
+    def tracked(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(key="abc")
+        assert kept.exists()
+
+    def main(*_: object) -> None:
+        if ending:
+            raise ending
+
+    monkeypatch.setattr("genbalance.stage.tracked", tracked)
+    monkeypatch.setattr("genbalance.stage.signal.signal", lambda *_: None)
+    with pytest.raises((SystemExit, ZeroDivisionError)) if ending else nullcontext():
+        execute("toy", main)
+    assert kept.exists() is bool(ending)
 
 
 def test_bad_params_stop_a_stage_before_anything_heavy_loads(workplace: Path) -> None:

@@ -1,6 +1,8 @@
 """The two sides of the GAN's game: what the discriminator and the generator minimise on a batch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,6 +96,14 @@ class Game:
         _, told = self._train.rows(batch)
         logits = self.d(self._fake(told, len(batch)), told)
         return {"loss_g": objective.generator_loss(logits, self._knobs.loss)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many steps D has made, which says when penalties and looks are due."""
+        return {"d_steps": self._d_steps}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        self._d_steps = state_dict["d_steps"]
 
     def _fake(self, told: Tensor | None, count: int) -> Tensor:
         images: Tensor = self.g(self.g.draw(count, self._noise), told)

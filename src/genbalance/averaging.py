@@ -1,7 +1,8 @@
 """A moving average of weights that starts as a plain one, counted on the host: no step waits for a GPU."""
 
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,15 @@ class MovingAverage(Generic[M]):
         for own, new in pairs:
             if not own.is_floating_point():
                 own.copy_(new)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged weights and how many updates they are of."""
+        return {"module": self.module.state_dict(), "updates": self._updates}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        self.module.load_state_dict(state_dict["module"])
+        self._updates = state_dict["updates"]
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

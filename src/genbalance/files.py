@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +15,7 @@ PREFIX = ".part-"
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it when the block ends well and removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
+    part = _part_of(path)
     try:
         yield part
         part.replace(path)
@@ -27,8 +26,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path``, put in its place when the block ends well and removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{path.name}-", dir=path.parent))
+    part = _part_of(path)
+    part.mkdir()
     part.chmod(0o755)
     try:
         yield part
@@ -36,6 +35,34 @@ def whole_folder(path: Path) -> Iterator[Path]:
         part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """The temporary path beside ``path`` of this process; what killed processes left of the same target is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = f"{PREFIX}{os.getpid()}-{path.name}"
+    for name in os.listdir(path.parent):  # noqa: PTH208 (names are enough, and thousands of pictures may lie here)
+        found = re.fullmatch(rf"{re.escape(PREFIX)}(\d+)-{re.escape(path.name)}", name)
+        if found and (name == own or not _lives(int(found[1]))):
+            _remove(path.with_name(name))
+    return path.with_name(own)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # no signal, a question
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,6 +32,14 @@ class History:
         rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in values.items()}
         self._rows.append({"epoch": epoch} | rounded)
         self._run.log(rounded, step=epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes the rows of epochs that the run has been told of before."""
+        self._rows = list(state_dict["rows"])
 
     def save(self, path: Path) -> None:
         """Writes the rows as CSV."""

@@ -34,7 +34,9 @@ class EpochMeter:
         self.images_per_second = 0.0
         self._label = label
         self._epochs = epochs
+        self._images_per_epoch = images_per_epoch
         self._begun = time.monotonic()
+        self._first = 0
         self._sums: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
         self._images = 0
@@ -60,6 +62,9 @@ class EpochMeter:
     def epoch(self, number: int) -> Iterator[Self]:
         """One epoch, counted from 1: the means start anew, and its time is taken when it ends well."""
         self.epoch_number, self._sums, self._counts, self._images, self._steps = number, {}, {}, 0, 0
+        if not self._first:  # a training that goes on has its first epochs behind it
+            self._first = number
+            self._bar.initial = self._bar.n = (number - 1) * self._images_per_epoch
         self._bar.set_description(f"{self._label} {number}/{self._epochs}", refresh=False)
         begun = time.monotonic()
         yield self
@@ -101,7 +106,7 @@ class EpochMeter:
             self._bar.set_postfix_str(told)
             return
         done = time.monotonic() - self._begun
-        left = done / self.epoch_number * (self._epochs - self.epoch_number)
+        left = done / (self.epoch_number - self._first + 1) * (self._epochs - self.epoch_number)
         print(
             f"{self._label} {self.epoch_number}/{self._epochs}: {told}, "
             f"{self.images_per_second:.0f} images/s, {_clock(left)} left",

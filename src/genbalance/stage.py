@@ -14,12 +14,14 @@ from genbalance.params import Params, read_params
 from genbalance.repository import root
 from genbalance.summary import numbers, rounded
 from genbalance.tracking import Run, tracked
+from genbalance.workplace import Workplace
 
 METRICS = Path("metrics")
 
 
 def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
-    """Runs a stage: checks params.yaml, opens the tracked run, calls ``main``, ends the run as ``main`` ended.
+    """Runs a stage: checks params.yaml and that nobody else runs it here, opens the tracked run, calls ``main``, ends
+    the run as ``main`` ended.
 
     Bad input is one line on stderr (``<stage>: <what and what to do>``) and exit code 1; Ctrl-C ends with 130 and
     SIGTERM with 143, both with the run KILLED; any other exception shows its traceback, with the run FAILED.
@@ -37,8 +39,10 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     _share_the_processor()
     try:
         params = read_params()
-        with tracked(stage, params) as run:
-            main(params, run)
+        with Workplace(stage) as place:
+            with tracked(stage, params) as run:
+                main(params, run)
+            place.clear(run.key)  # only now: who is killed before needs it
     except UserError as error:
         for line in str(error).splitlines():
             print(f"{stage}: {line}", file=sys.stderr)
