@@ -89,6 +89,7 @@ def main(params: Params, run: Run) -> None:
             run.log({"images_per_second": meter.images_per_second, "grad_norm": grad_norm}, step=epoch)
             meter.line({"val_loss": val_loss, "val_accuracy": val_accuracy})
 
+    history.tell_best(val_loss=min, val_accuracy=max)
     quality, predicted = reading_quality(in_blocks(model, test), digits.test.labels)
     weights.save(Path("models/classifier.safetensors"), config, model.state_dict())
     with whole_folder(OUT) as folder:

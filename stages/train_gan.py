@@ -99,6 +99,7 @@ def main(params: Params, run: Run) -> None:
             history.save(folder / "curves.csv")
         album.copy("samples", epoch, SAMPLES)
 
+    history.tell_best(d_ranking_held_out=objective.nearest_to_balance)
     gan.generator = average.module
     weights.save(Path("models/gan.safetensors"), config, gan.state_dict())
     for path in (OUT / "curves.csv", SAMPLES):

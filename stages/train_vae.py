@@ -120,6 +120,7 @@ def main(params: Params, run: Run) -> None:
         for name, path in PICTURES.items():
             album.copy(name, best.epoch, path)
 
+    history.tell_best(val_loss=min, val_distortion=min)
     weights.save(Path("models/vae.safetensors"), config, best.state)
     for path in (OUT / "curves.csv", OUT / "kl_per_latent.csv", *PICTURES.values()):
         run.artifact(path)

@@ -34,6 +34,14 @@ def test_run_and_file_get_the_same_numbers_a_row_an_epoch(run, tmp_path):
     assert read == [{"epoch": epoch} | row for epoch, row in run.logged]
 
 
+def test_the_best_of_a_curve_is_told_beside_its_last(run):
+    history = History(run)
+    for epoch, loss in enumerate((3.0, 1.0, 2.0), start=1):
+        history.add(epoch, {"loss": loss, "accuracy": loss / 4})
+    history.tell_best(loss=min, accuracy=max)
+    assert run.logged[-1] == (None, {"best_loss": 1.0, "best_accuracy": 0.75})
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_diverged_training_is_told_in_one_line_and_logged_nowhere(run, tmp_path, value):
     history = History(run)

@@ -1,6 +1,6 @@
 """The curves of a training: one record, two sinks, a CSV file and the tracked run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ class History:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes the rows of epochs that the run has been told of before."""
         self._rows = list(state_dict["rows"])
+
+    def tell_best(self, **choose: Callable[[list[float]], float]) -> None:
+        """Tells the run the best value of each column named, as ``best_<column>``: what a table of runs shows of a
+        curve by itself is its last point. ``choose`` picks it, such as ``min``."""
+        self._run.log({f"best_{name}": pick([row[name] for row in self._rows]) for name, pick in choose.items()})
 
     def save(self, path: Path) -> None:
         """Writes the rows as CSV."""

@@ -40,7 +40,7 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     try:
         params = read_params()
         with Workplace(stage) as place:
-            with tracked(stage, params) as run:
+            with tracked(stage, params, place.resumable) as run:
                 main(params, run)
             place.clear(run.key)  # only now: who is killed before needs it
     except UserError as error:

@@ -258,3 +258,8 @@ def test_for_every_loss_the_ratio_of_step_sizes_is_its_weight_under_sgd(pair, ki
 )
 def test_a_game_is_balanced_once_d_ranks_at_chance_after_it_could_tell(rankings, ends):
     assert gan.balanced(rankings) is ends
+
+
+def test_nearest_to_balance_is_nearest_to_chance_from_either_side():
+    assert gan.nearest_to_balance([0.9, 0.6, 0.45, 0.2]) == 0.45
+    assert gan.nearest_to_balance([0.9, 0.6, 0.3]) == 0.6

@@ -20,9 +20,9 @@ DYING = """
 import os, signal
 from genbalance.params import read_params
 from genbalance.tracking import tracked
-with tracked("train_vae", read_params(), lambda stage, key: "{resumed}") as run:
+with tracked("train_vae", read_params()) as run:
     for epoch in range(1, 6):
-        run.log({{"loss": 1 / epoch}}, step=epoch)
+        run.log({"loss": 1 / epoch}, step=epoch)
     run.flush()
     print(run.run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -117,7 +117,7 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
                 run.headline({"fd_test": 2.5})
     with pytest.raises(ValueError, match="no"), tracked("evaluate_vae", spooling):
         raise ValueError("no")
-    dead = subprocess.run([sys.executable, "-c", DYING.format(resumed="")], env=os.environ | {"PYTHONPATH": str(SRC)})
+    dead = subprocess.run([sys.executable, "-c", DYING], env=os.environ | {"PYTHONPATH": str(SRC)})
     assert dead.returncode == -9
     server.start()
     with tracked("report", spooling):

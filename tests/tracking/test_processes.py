@@ -74,7 +74,7 @@ def test_a_live_stage_beside_is_left_alone(repo: Path, params: Params) -> None:
 
 
 def test_a_resumed_run_goes_on_without_doubled_points(killed: str, repo: Path, params: Params) -> None:
-    with tracked("train_vae", params, lambda stage, key: killed) as run:
+    with tracked("train_vae", params, lambda key: killed) as run:
         assert run.run_id == killed
         run.log({"bf16": 0.0})
         for epoch in range(5, 11):  # the last checkpoint was of the fourth epoch
@@ -90,6 +90,6 @@ def test_a_resumed_run_goes_on_without_doubled_points(killed: str, repo: Path, p
 
 def test_a_run_that_is_gone_is_not_resumed(killed: str, repo: Path, params: Params) -> None:
     MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").delete_run(killed)
-    with tracked("train_vae", params, lambda stage, key: killed) as run:
+    with tracked("train_vae", params, lambda key: killed) as run:
         assert run.run_id != killed
     assert statuses(repo)["train_vae"] == "FINISHED"

@@ -74,3 +74,8 @@ def balanced(rankings: list[float], tolerance: float = 0.05) -> bool:
     it cannot tell them apart either."""
     apart = [abs(ranking - 0.5) > tolerance for ranking in rankings]
     return any(apart) and not any(apart[-2:])
+
+
+def nearest_to_balance(rankings: list[float]) -> float:
+    """The share of pairs ranked right that is nearest to ½, where D cannot tell."""
+    return min(rankings, key=lambda ranking: abs(ranking - 0.5))

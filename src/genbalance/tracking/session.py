@@ -21,12 +21,12 @@ from genbalance.tracking.spool import PARENT, STAGE, TARGET, open_spool, spool_u
 from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock, store_uri
 
 
-def _none(_stage: str, _key: str) -> str:
+def _none(_key: str) -> str:
     return ""
 
 
 @contextmanager
-def tracked(stage: str, params: Params, resumable: Callable[[str, str], str] = _none) -> Iterator[MlflowRun]:
+def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none) -> Iterator[MlflowRun]:
     """The run of a stage, from start to end; how the block ends is how the run ends.
 
     FINISHED when it ends well, KILLED on Ctrl-C and SystemExit, FAILED on any other exception. A tracking server that
@@ -35,8 +35,8 @@ def tracked(stage: str, params: Params, resumable: Callable[[str, str], str] = _
     Args:
         stage: its name.
         params: of this run.
-        resumable: for a stage and the key of what goes into it, the id of the run that a process logged to which died
-            and whose work is about to be resumed, or "".
+        resumable: for the key of what goes into the stage, the id of the run that a process logged to which died and
+            whose work is about to be resumed, or "".
 
     Raises:
         UserError: the store cannot be reached or used.
@@ -44,7 +44,7 @@ def tracked(stage: str, params: Params, resumable: Callable[[str, str], str] = _
     begun = time.monotonic()
     ends = lineage(stage)
     load_mlflow()
-    line, run = _start(stage, params, ends, resumable(stage, ends.key))
+    line, run = _start(stage, params, ends, resumable(ends.key))
     try:
         yield run
         run.log({"duration_s": time.monotonic() - begun})
