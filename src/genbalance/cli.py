@@ -97,25 +97,39 @@ def evaluate(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="Runs to compare with: 'base-*', one revision, or several with commas.")],
-    b: Annotated[str, typer.Argument(help="Runs to compare.")],
+    groups: Annotated[
+        list[str],
+        typer.Argument(
+            help="Groups of runs, each 'base-*', one revision, or several with commas. The first is compared with; "
+            "a single one is split into its settings."
+        ),
+    ],
     all_: Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the comparison here.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write it here as one page, with the sample grids and the training curves.")
+    ] = None,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Keep page, table and figures as a run in MLflow.")] = False,
 ) -> None:
-    """Compare two experiments over seeds: each metric's difference, and whether it stands out from the spread.
+    """Compare experiments over seeds: each metric's difference, and whether it stands out from the spread.
 
     After `dvc exp run --queue -n base -S seed=1,2,3`, `... -n beta4 -S seed=1,2,3 -S beta=4` and `dvc queue start`:
-    `genbalance compare 'base-*' 'beta4-*'`. The runs of a side differ in their seed alone. Names of experiments that
-    hang on several commits mean the newest. An effect that is infinite (nothing spreads) is null in the JSON file.
+    `genbalance compare 'base-*' 'beta4-*'`. The runs of a group differ in their seed alone.
+
+    A single argument is split into its settings: `genbalance compare 'beta-*'` compares each value of beta with that
+    of the commit checked out, or with the least. Names of experiments that hang on several commits mean the newest.
+    An effect that is infinite (nothing spreads) is null in the JSON file.
     """
     with _mistakes_in_a_line():
-        from genbalance.commands.compare import compare_experiments, save
+        from genbalance.commands.compare import compare_groups
+        from genbalance.commands.compare_files import save
         from genbalance.commands.compare_table import as_text
+        from genbalance.commands.groups import find_groups
 
-        comparison = compare_experiments(a, b, every=all_)
+        comparison = compare_groups(find_groups(groups), every=all_)
         typer.echo(as_text(comparison))
-        if json:
-            save(comparison, json)
+        if run := save(comparison, json, html, mlflow):
+            typer.echo(f"\nIn MLflow: {run}")
 
 
 @app.command()

@@ -51,12 +51,7 @@ def read_run(name: str, commit: str) -> Run:
     Raises:
         UserError: it has no params.yaml with a whole number as seed, no metrics, or one of the files cannot be read.
     """
-    where = f"{name}: {PARAMS_FILE}"
-    values = dict(_leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), where)))
-    seed = values.pop("seed", None)
-    if not isinstance(seed, int):
-        raise UserError(f"{where}: seed: found {ABSENT if seed is None else repr(seed)}; a whole number is needed")
-    params = {key: _plain(value) for key, value in values.items() if not key.startswith(INERT)}
+    seed, params = read_settings(name, commit)
     files = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
     metrics: dict[str, float] = {}
     for file in (PurePosixPath(file) for file in files if file.endswith(".json")):
@@ -70,6 +65,20 @@ def read_run(name: str, commit: str) -> Run:
     code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")
     ids = {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in code) if path}
     return Run(name, commit, seed, params, metrics, ids)
+
+
+def read_settings(name: str, commit: str) -> tuple[int, dict[str, Any]]:
+    """The seed and the params of a :class:`Run`, as the commit's params.yaml has them.
+
+    Raises:
+        UserError: there is none with a whole number as seed, or it cannot be read.
+    """
+    where = f"{name}: {PARAMS_FILE}"
+    values = dict(_leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), where)))
+    seed = values.pop("seed", None)
+    if not isinstance(seed, int):
+        raise UserError(f"{where}: seed: found {ABSENT if seed is None else repr(seed)}; a whole number is needed")
+    return seed, {key: _plain(value) for key, value in values.items() if not key.startswith(INERT)}
 
 
 def find_commits(text: str) -> dict[str, str]:

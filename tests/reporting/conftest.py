@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,50 @@ def change():
         path.write_text(json.dumps({k: v for k, v in present.items() if v is not None}), encoding="utf-8")
 
     return change
+
+
+VOID = {"meta", "link", "img", "source", "br", "hr", "input", "wbr", "col"}
+LOADING = {"src", "srcset", "href", "data", "poster", "action", "xlink:href"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, the text, and whether what was opened was closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.words = [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+    def all(self, *tags):
+        return [attrs for tag, attrs in self.elements if tag in tags]
+
+    @property
+    def loaded(self):
+        """The addresses of everything that the page would load or lead to."""
+        return [attrs[name] for _, attrs in self.elements for name in LOADING & set(attrs)]
+
+
+@pytest.fixture(scope="session")
+def parse():
+    """A page's text → what a browser's parser sees."""
+    return Page

@@ -3,7 +3,6 @@
 import base64
 import itertools
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,41 +13,6 @@ from genbalance.reporting.page import figures, page
 from genbalance.reporting.results import PICTURES, read_results
 from genbalance.reporting.tables import every_number
 from genbalance.reporting.text import parameter
-
-VOID = {"meta", "link", "img", "source", "br", "hr", "input", "wbr", "col"}
-LOADING = {"src", "srcset", "href", "data", "poster", "action", "xlink:href"}
-
-
-class Page(HTMLParser):
-    """Elements with their attributes, the text, and whether what was opened was closed."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.elements, self.open, self.words = [], [], []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join("".join(self.words).split())
-
-    def all(self, *tags):
-        return [attrs for tag, attrs in self.elements if tag in tags]
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +31,8 @@ def html(finished, drawn):
 
 
 @pytest.fixture(scope="module")
-def parsed(html):
-    return Page(html)
+def parsed(html, parse):
+    return parse(html)
 
 
 def test_every_element_that_is_opened_is_closed(parsed):
@@ -106,8 +70,7 @@ def test_rows_of_a_grid_are_named_beside_it(html):
 
 
 def test_nothing_is_loaded_from_elsewhere(html, parsed):
-    for _tag, attrs in parsed.elements:
-        assert all(attrs[name].startswith(("data:", "#")) for name in LOADING & set(attrs))
+    assert all(address.startswith(("data:", "#")) for address in parsed.loaded)
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
@@ -196,13 +159,13 @@ def test_marks_stand_where_the_numbers_are(html):
     assert "ceiling 1,210" in card
 
 
-def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change, drawn):
+def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change, drawn, parse):
     evil = '<script>alert("&1")</script>'
     root = workspace()
     change(root / "metrics/prepare.json", title=evil, source=evil, files={evil: evil})
     dvc_yaml = (root / "docs/pipeline.yaml").read_text(encoding="utf-8")
     (root / "docs/pipeline.yaml").write_text(dvc_yaml.replace("  report:", "  <b>report</b>:"), encoding="utf-8")
-    seen = Page(render(root, drawn, data__path=evil, tracking__experiment='"><img src=http://x>'))
+    seen = parse(render(root, drawn, data__path=evil, tracking__experiment='"><img src=http://x>'))
     assert not seen.all("script")
     assert all(picture["src"].startswith("data:") for picture in seen.all("img"))
     assert seen.text.count(evil) >= 5
@@ -218,7 +181,7 @@ def test_the_page_tells_nothing_about_the_machine(finished, html):
     assert str(Path.home()) not in html
 
 
-def test_another_number_of_classes_and_another_size_appear(workspace, drawn):
-    seen = Page(render(workspace(classes=4, side=16, epochs=1), drawn))
+def test_another_number_of_classes_and_another_size_appear(workspace, drawn, parse):
+    seen = parse(render(workspace(classes=4, side=16, epochs=1), drawn))
     assert "16 × 16 pixels, one of 4 classes" in seen.text
     assert "4: clear images of all classes" in seen.text

@@ -1,149 +1,150 @@
-"""Two experiments over seeds: how large each difference is, and whether it stands out from the spread."""
+"""Groups of runs over seeds: how large each difference is, and whether it stands out from the spread."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genbalance.errors import UserError
+from genbalance.commands.groups import Group
 from genbalance.evaluation.comparison import CONFIDENCE, Difference, compare, holm
-from genbalance.experiments import Run, differing, find_commits, read_run
-from genbalance.files import write_json
+from genbalance.experiments import differing
 from genbalance.reporting.headline import HEADLINE
+from genbalance.reporting.spread import NOT_JUDGED, SAME, STANDS_OUT, WITHIN
 
-LEVEL = 0.05  # of the family of all metrics shown
-STANDS_OUT, WITHIN, NOT_JUDGED = "stands out", "within the spread", "cannot be judged (one seed)"
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one setting over seeds, in the order of their seeds; ``text`` is what they were asked for by."""
-
-    text: str
-    runs: tuple[Run, ...]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """One for each run, none twice."""
-        return tuple(run.seed for run in self.runs)
-
-    def values(self, metric: str) -> list[float]:
-        """A value for each run; fewer where a run lacks the metric."""
-        return [run.metrics[metric] for run in self.runs if metric in run.metrics]
+LEVEL = 0.05  # of the family of all judgements
 
 
 @dataclass(frozen=True)
 class Line:
-    """One metric: the values [runs] of both groups, their difference and Holm's adjusted p-value, if there is one."""
+    """One metric of one group, held against the first group's.
 
-    a: list[float]
-    b: list[float]
+    Attributes:
+        difference: of the group to the first.
+        p_holm: Holm's adjusted p-value; None where nothing is judged.
+        same: whether both runs of each pair, or all runs, have the same value: the change does not reach the metric.
+            That is no question which the data answer by chance, and no part of Holm's family.
+    """
+
     difference: Difference
     p_holm: float | None
+    same: bool
 
     @property
     def verdict(self) -> str:
         """In words, at the family's level."""
+        if self.same:
+            return SAME
         if self.p_holm is None:
             return NOT_JUDGED
         return STANDS_OUT if self.p_holm <= LEVEL else WITHIN
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two groups compared.
+class Contrast:
+    """One group, held against the first.
 
     Attributes:
-        a: the group that is compared with; ``b`` is the one that is compared.
-        params: those that differ, by dotted key, with the value of each group.
+        group: the one that is compared.
+        paired: whether both have the same seeds, so that runs are compared seed by seed.
+        lines: by metric; the metrics of all contrasts are the same.
+    """
+
+    group: Group
+    paired: bool
+    lines: Mapping[str, Line]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups compared with the first of them.
+
+    Attributes:
+        first: the group that is compared with.
+        contrasts: one for each other group.
+        params: those that differ, by dotted key, with the value of each group, the first group's first.
         code: paths of the code that are not the same in all runs.
-        paired: whether the groups have the same seeds, so that runs are compared seed by seed.
-        lines: by metric.
-        same: metrics with the same value in both runs of each pair, or in all runs: the change does not reach them.
-            They are no question that the data answer by chance, and no part of Holm's family.
+        same: metrics that the change reaches in no group.
         left_out: metrics that not every run has as a finite number.
     """
 
-    a: Group
-    b: Group
+    first: Group
+    contrasts: tuple[Contrast, ...]
     params: Mapping[str, tuple[Any, ...]]
     code: tuple[str, ...]
-    paired: bool
-    lines: Mapping[str, Line]
     same: tuple[str, ...]
     left_out: tuple[str, ...]
 
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All of them, the first one first."""
+        return (self.first, *(contrast.group for contrast in self.contrasts))
 
-def compare_experiments(a: str, b: str, every: bool) -> Comparison:
-    """The group of runs that ``b`` stands for, compared with that of ``a``: headline metrics, or ``every`` one.
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those that are compared, in order."""
+        return tuple(self.contrasts[0].lines)
 
-    Raises:
-        UserError: a group is none, for one of the reasons of :func:`find_group`.
+    @property
+    def judged(self) -> int:
+        """How many judgements Holm's family has: metrics × groups, without what is the same and what has one seed."""
+        return sum(line.p_holm is not None for contrast in self.contrasts for line in contrast.lines.values())
+
+
+def compare_groups(groups: Sequence[Group], every: bool) -> Comparison:
+    """Each group compared with the first of the two or more, on the headline metrics or on ``every`` one.
+
+    Holm's family is the whole comparison: every metric of every group that is held against the first.
     """
-    return compare_groups(find_group(a), find_group(b), every)
-
-
-def find_group(text: str) -> Group:
-    """The runs that ``text`` stands for (:func:`genbalance.experiments.find_commits`).
-
-    Raises:
-        UserError: there are none, one cannot be read, a seed is there twice, or a param beside the seed differs.
-    """
-    runs = sorted((read_run(name, commit) for commit, name in find_commits(text).items()), key=lambda run: run.seed)
-    for one, other in pairwise(runs):
-        if one.seed == other.seed:
-            raise UserError(f"{text}: {one.name} and {other.name} have the same seed, {one.seed}; allowed: each once")
-    if keys := differing(*(run.params for run in runs)):
-        told = ", ".join(f"{key} ({' and '.join(dict.fromkeys(map(str, row)))})" for key, row in keys.items())
-        raise UserError(f"{text}: the runs of a group may differ in their seed alone; these differ in {told}")
-    return Group(text, tuple(runs))
-
-
-def compare_groups(a: Group, b: Group, every: bool) -> Comparison:
-    """``b`` compared with ``a`` on the headline metrics, or on ``every`` one."""
-    runs = (*a.runs, *b.runs)
-    paired = a.seeds == b.seeds
+    first, *others = groups
+    runs = [run for group in groups for run in group.runs]
     names = dict.fromkeys(n for run in runs for n in run.metrics) if every else map(".".join, HEADLINE.values())
-    same, left_out, differences = [], [], {}
+    same, left_out, shown = [], [], []
     for name in names:
-        x, y = a.values(name), b.values(name)
-        if len(x) + len(y) < len(runs):
+        if not all(name in run.metrics for run in runs):
             left_out.append(name)
-        elif x == y if paired else len({*x, *y}) == 1:
+        elif all(_is_same(first, other, name) for other in others):
             same.append(name)
         else:
-            differences[name] = compare(np.array(x), np.array(y), paired)
-    judged = {name: found.p for name, found in differences.items() if found.p is not None}
+            shown.append(name)
+    found = {(other.name, name): _difference(first, other, name) for other in others for name in shown}
+    equal = {(other.name, name) for other in others for name in shown if _is_same(first, other, name)}
+    judged = {pair: d.p for pair, d in found.items() if d.p is not None and pair not in equal}
     adjusted = dict(zip(judged, holm(list(judged.values())), strict=True))
-    lines = {n: Line(a.values(n), b.values(n), found, adjusted.get(n)) for n, found in differences.items()}
-    params = differing(a.runs[0].params, b.runs[0].params)
+    lines = {pair: Line(difference, adjusted.get(pair), pair in equal) for pair, difference in found.items()}
+    contrasts = tuple(
+        Contrast(other, first.seeds == other.seeds, {name: lines[other.name, name] for name in shown})
+        for other in others
+    )
+    params = differing(*(group.params for group in groups))
     code = tuple(differing(*(run.code for run in runs)))
-    return Comparison(a, b, params, code, paired, lines, tuple(same), tuple(left_out))
+    return Comparison(first, contrasts, params, code, tuple(same), tuple(left_out))
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """All of it in JSON's words: an infinite effect, as all that is not known, is null."""
     groups = {
-        side: {
-            "group": group.text,
+        group.name: {
             "runs": [{"name": run.name, "commit": run.commit, "seed": run.seed} for run in group.runs],
+            "params": {key: values[place] for key, values in comparison.params.items()},
         }
-        for side, group in (("a", comparison.a), ("b", comparison.b))
+        for place, group in enumerate(comparison.groups)
     }
-    metrics: dict[str, Any] = {}
-    for name, line in comparison.lines.items():
-        numbers = {**asdict(line.difference), "p_holm": line.p_holm}
-        finite = {key: None if value is None or math.isinf(value) else value for key, value in numbers.items()}
-        metrics[name] = {"a": line.a, "b": line.b, **finite, "verdict": line.verdict}
-    return groups | {
-        "params": {key: {"a": values[0], "b": values[1]} for key, values in comparison.params.items()},
+    metrics = {
+        name: {
+            "values": {group.name: group.values(name) for group in comparison.groups},
+            "differences": {contrast.group.name: _told(contrast.lines[name]) for contrast in comparison.contrasts},
+        }
+        for name in comparison.metrics
+    }
+    return {
+        "compared_with": comparison.first.name,
+        "groups": groups,
         "code": comparison.code,
-        "paired": comparison.paired,
+        "paired": {contrast.group.name: contrast.paired for contrast in comparison.contrasts},
         "confidence": CONFIDENCE,
+        "family": comparison.judged,
         "family_level": LEVEL,
         "metrics": metrics,
         "same": comparison.same,
@@ -151,13 +152,16 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def save(comparison: Comparison, path: Path) -> None:
-    """Writes all of it as JSON.
+def _is_same(first: Group, other: Group, metric: str) -> bool:
+    x, y = first.values(metric), other.values(metric)
+    return x == y if first.seeds == other.seeds else len({*x, *y}) == 1
 
-    Raises:
-        UserError: the file cannot be written.
-    """
-    try:
-        write_json(path, as_json(comparison))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+def _difference(first: Group, other: Group, metric: str) -> Difference:
+    return compare(np.array(first.values(metric)), np.array(other.values(metric)), first.seeds == other.seeds)
+
+
+def _told(line: Line) -> dict[str, Any]:
+    numbers = {**asdict(line.difference), "p_holm": line.p_holm}
+    finite = {key: None if value is None or math.isinf(value) else value for key, value in numbers.items()}
+    return {**finite, "verdict": line.verdict}

@@ -1,101 +1,106 @@
-"""A comparison of two experiments as plain text."""
+"""A comparison as plain text."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from genbalance.commands.compare import LEVEL, Comparison, Group, Line
-from genbalance.reporting.text import parameter
+from genbalance.commands.compare import Comparison
+from genbalance.commands.compare_frame import table
+from genbalance.commands.compare_words import foot, groups, notes
+from genbalance.reporting.spread import NOT_JUDGED, SAME, STANDS_OUT, WITHIN, Cell, cells
+from genbalance.reporting.text import letters, parameter
 
-HEADER = ("metric", "a: mean ± SD", "b: mean ± SD", "b − a", "95% interval", "g", "verdict")
-SIDES = "<>>>>><"
-YARDSTICK = ("data.", "classifier.", "evaluate.")  # what measures the samples, and not what is measured
+WIDTH = 120
+MARKS = {STANDS_OUT: "*", WITHIN: "no mark", SAME: "=", NOT_JUDGED: "?"}
+LONGEST = 24  # characters of a param's value
+SHORTEST = 16  # to which a group's name is cut, where the numbers below it are not longer
+KEPT = (range(7), (0, 1, 2, 3, 4, 6), (0, 1, 2, 3, 6))  # columns of a pair: all, without g, without the interval
 
 
 def as_text(comparison: Comparison) -> str:
-    """What is compared and how, a line for each metric, and which metrics have none."""
-    rows = [HEADER, *((name, *_cells(line)) for name, line in comparison.lines.items())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["", *(_row(row, widths) for row in rows)] if comparison.lines else []
-    return "\n".join([*_head(comparison), *table, *_foot(comparison)])
+    """What is compared and how, params that differ and metrics as rows, groups as columns; which metrics have no row.
+
+    Two groups have the statistics of their difference beside them; of more, a mark tells the verdict, and groups that
+    do not fit into 120 columns follow below.
+    """
+    make = _pair if len(comparison.contrasts) == 1 else _many
+    blocks = make(comparison) if comparison.metrics or comparison.params else []
+    tables = ("\n".join(_aligned(rows)) for rows in blocks)
+    head = "\n".join([*groups(comparison), *notes(comparison), *_effect(comparison)])
+    return "\n\n".join([head, *tables, *_legend(comparison), *foot(comparison)])
 
 
-def _head(comparison: Comparison) -> list[str]:
-    params = ", ".join(f"{key}: {' → '.join(map(parameter, row))}" for key, row in comparison.params.items())
-    lines = [_group("a", comparison.a), _group("b", comparison.b), f"params that differ: {params or 'none'}"]
-    if comparison.code:
-        lines.append(f"The code differs between runs ({', '.join(comparison.code)}): a difference may come from there.")
-    if measures := [key for key in comparison.params if key.startswith(YARDSTICK)]:
-        lines.append(f"{', '.join(measures)}: also what measures differs, so distances and scores may not compare.")
-    return [*lines, *_method(comparison)]
+def _pair(comparison: Comparison) -> list[list[list[str]]]:
+    """One table, with the statistics of the difference, as far as there is room for them."""
+    rows = [[n, a.mean, b.mean, b.difference, b.interval, b.effect, b.verdict] for n, (a, b) in _metrics(comparison)]
+    below = [*_top(comparison), *rows]
+    whole = [["metric", *_names(comparison, below), "b − a", "95% interval", "g", "verdict"], *below]
+    kept = next((k for k in KEPT if _width([_kept(row, k) for row in whole]) <= WIDTH), KEPT[-1])
+    return [[_kept(row, kept) for row in whole]]
 
 
-def _method(comparison: Comparison) -> list[str]:
-    if min(len(comparison.a.runs), len(comparison.b.runs)) == 1:
-        return ["One seed on a side: its spread is not known, so no difference can be judged."]
-    if comparison.paired:
-        return [
-            "Paired by seed, which fixes split and judge: Student's t interval of the differences.",
-            "g: Hedges' g for pairs (g_av), the difference in standard deviations between runs.",
-        ]
-    return [
-        "Not paired, since the seeds are not the same: Welch's t interval of the difference of the means.",
-        "g: Hedges' g, the difference in standard deviations between runs.",
-    ]
+def _many(comparison: Comparison) -> list[list[list[str]]]:
+    """Tables of the first group and as many others as fit beside it."""
+    metrics = [[name, *(f"{cell.mean} {_mark(cell)}" for cell in row)] for name, row in _metrics(comparison)]
+    below = [*([row[0], *(f"{cell}  " for cell in row[1:])] for row in _top(comparison)), *metrics]
+    rows = [["metric", *_names(comparison, below)], *below]
+    blocks: list[list[int]] = []
+    for place in range(2, len(rows[0])):
+        if blocks and _width([_kept(row, [0, 1, *blocks[-1], place]) for row in rows]) <= WIDTH:
+            blocks[-1].append(place)
+        else:
+            blocks.append([place])
+    return [[_kept(row, [0, 1, *block]) for row in rows] for block in blocks]
 
 
-def _foot(comparison: Comparison) -> list[str]:
-    judged = sum(line.p_holm is not None for line in comparison.lines.values())
-    lines = []
-    if judged:
-        lines += [
-            "",
-            f"Verdicts: Holm's correction over {judged} metrics, family level {LEVEL}; intervals: each alone.",
-        ]
-    if comparison.same:
-        lines += ["", "The same on both sides, so not judged:", *_by_file(comparison.same)]
-    if comparison.left_out:
-        lines += ["", "Left out, not a finite number in every run:", *_by_file(comparison.left_out)]
-    return lines
+def _effect(comparison: Comparison) -> list[str]:
+    if not comparison.judged or len(comparison.contrasts) > 1:
+        return []
+    kind = "Hedges' g for pairs (g_av)" if comparison.contrasts[0].paired else "Hedges' g"
+    return [f"g: {kind}, the difference in standard deviations between runs."]
 
 
-def _by_file(names: Sequence[str]) -> list[str]:
-    files: dict[str, list[str]] = {}
-    for file, _, key in (name.partition(".") for name in names):
-        files.setdefault(file, []).append(key)
-    return [f"  {file}: {', '.join(keys)}" for file, keys in files.items()]
+def _legend(comparison: Comparison) -> list[str]:
+    told = {line.verdict for contrast in comparison.contrasts for line in contrast.lines.values()}
+    marks = [f"{mark}: {verdict}" for verdict, mark in MARKS.items() if verdict in told]
+    return ["; ".join(marks)] if marks and len(comparison.contrasts) > 1 else []
 
 
-def _group(side: str, group: Group) -> str:
-    runs = ", ".join(f"{run.name} ({run.commit[:8]})" for run in group.runs)
-    seeds = f"seed{'s' * (len(group.runs) > 1)} {', '.join(map(str, group.seeds))}"
-    return f"{side}: {group.text}, {seeds}: {runs}"
+def _metrics(comparison: Comparison) -> Iterator[tuple[str, list[Cell]]]:
+    for name, rows in table(comparison).groupby(level="metric", sort=False):
+        yield str(name), cells(rows)
 
 
-def _cells(line: Line) -> tuple[str, ...]:
-    found = line.difference
-    sides = ((found.mean_a, found.sd_a), (found.mean_b, found.sd_b))
-    digits = fine = _decimals(line, max(found.sd_a or 0.0, found.sd_b or 0.0))
-    means = [_fixed(mean, digits) + (f" ± {_fixed(sd, digits)}" if sd is not None else "") for mean, sd in sides]
-    interval = effect = "–"
-    if found.low is not None and found.high is not None and found.effect is not None:
-        fine = _decimals(line, (found.high - found.low) / 2)  # pairs may tell far less than the spread of a side
-        interval = f"[{_fixed(found.low, fine, '+')}, {_fixed(found.high, fine, '+')}]"
-        effect = _fixed(found.effect, 2, "+").replace("inf", "∞")
-    return (*means, _fixed(found.difference, fine, "+"), interval, effect, line.verdict)
+def _names(comparison: Comparison, below: Sequence[Sequence[str]]) -> list[str]:
+    """Above each column its group's letter and name, no longer than what stands ``below``."""
+    names = [f"{letter}: {group.name}" for letter, group in zip(letters(), comparison.groups, strict=False)]
+    widths = (max(SHORTEST, *(len(row[place]) for row in below)) for place in range(1, len(names) + 1))
+    return [_cut(name, width) for name, width in zip(names, widths, strict=True)]
 
 
-def _decimals(line: Line, spread: float) -> int:
-    """Two significant digits of the spread; where nothing spreads, four of the difference or whole numbers."""
-    if not spread and all(value.is_integer() for value in (*line.a, *line.b)):
-        return 0
-    digits, scale = (2, spread) if spread else (4, abs(line.difference.difference) or 1.0)
-    return min(max(digits - 1 - math.floor(math.log10(scale)), 0), 15)
+def _top(comparison: Comparison) -> list[list[str]]:
+    """Rows that stand above the metrics: the params that differ, and how many seeds there are."""
+    params = [[key, *(_cut(parameter(v), LONGEST) for v in values)] for key, values in comparison.params.items()]
+    return [*params, ["seeds", *(str(len(group.runs)) for group in comparison.groups)]]
 
 
-def _fixed(value: float, decimals: int, sign: str = "-") -> str:
-    return f"{value:{sign}z,.{decimals}f}".replace("-", "−")
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    aligned = (f"{cell:{side}{width}}" for cell, side, width in zip(cells, SIDES, widths, strict=True))
-    return "  ".join(aligned).rstrip()
+def _mark(cell: Cell) -> str:
+    mark = MARKS.get(cell.verdict, "")
+    return mark if len(mark) == 1 else " "
+
+
+def _kept(row: Sequence[str], places: Sequence[int]) -> list[str]:
+    return [row[place] for place in places if place < len(row)]
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    return max(map(len, _aligned(rows)))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Words to the left, numbers to the right; a row may end early."""
+    widths = [max(len(row[place]) for row in rows if place < len(row)) for place in range(len(rows[0]))]
+    sides = ["<" if title in ("metric", "verdict") else ">" for title in rows[0]]
+    return ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=False)).rstrip() for row in rows]

@@ -1,5 +1,6 @@
 """A sweep: runs over several values of one parameter, perhaps over seeds each, as a table, a figure and JSON."""
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,10 +20,18 @@ def find_sweep(text: str) -> Sweep:
     """The runs that ``text`` stands for (:func:`genbalance.experiments.find_commits`), by the parameter that varies.
 
     Raises:
-        UserError: one cannot be read or lacks a metric that is shown; no parameter varies, several do, it belongs to no
-            model, or its values are no numbers; two runs have the same value and the same seed; or the code differs.
+        UserError: one cannot be read, or they are no sweep (:func:`sweep_of`).
     """
-    runs = [read_run(name, commit) for commit, name in find_commits(text).items()]
+    return sweep_of([read_run(name, commit) for commit, name in find_commits(text).items()], text)
+
+
+def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
+    """The ``runs`` by the parameter that varies; ``text`` is what a refusal calls them.
+
+    Raises:
+        UserError: one lacks a metric that is shown; no parameter varies, several do, it belongs to no model, or its
+            values are no numbers; two runs have the same value and the same seed; or the code differs.
+    """
     varying = differing(*(run.params for run in runs))
     if len(varying) != 1:
         told = ", ".join(varying) or "none does"

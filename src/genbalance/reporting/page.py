@@ -1,10 +1,10 @@
 """The page: one HTML file that needs nothing else."""
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
-from genbalance.reporting import cards, classes, comparison, curves, dag, film, pipeline, tables, text
+from genbalance.reporting import cards, classes, comparison, curves, dag, film, pipeline, tables
+from genbalance.reporting.render import render
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import DARK, LIGHT, Plot, png
 
@@ -29,17 +29,8 @@ def page(results: Results, params: Mapping[str, Any], dvc_yaml: Any, drawn: Mapp
     ``params`` are all parameters by dotted key, ``dvc_yaml`` is that file as parsed, ``drawn`` comes from
     :func:`figures`.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("genbalance.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": text.number, "percent": text.percent, "data_uri": _data_uri}
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
         asked=params,
         sections=tables.parameters(params),
         data=results.metrics["prepare"],
@@ -61,7 +52,3 @@ def page(results: Results, params: Mapping[str, Any], dvc_yaml: Any, drawn: Mapp
 def _shown(results: Results, makers: Any, drawn: Mapping[str, bytes]) -> list[tuple[Plot, bytes, bytes]]:
     plots = [make(results) for make in makers]
     return [(plot, drawn[f"{plot.name}.png"], drawn[f"{plot.name}_dark.png"]) for plot in plots]
-
-
-def _data_uri(image: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(image).decode("ascii")

@@ -2,6 +2,9 @@
 
 import json
 import math
+from collections.abc import Iterator
+from itertools import count, product
+from string import ascii_lowercase
 from typing import Any
 
 FINEST = 5  # decimals of an interval; a narrower one is written like any number
@@ -49,6 +52,11 @@ def span(low: float, high: float, share: bool = False) -> str:
 def parameter(value: Any) -> str:
     """A parameter as params.yaml would spell it."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def letters() -> Iterator[str]:
+    """a, b, … z, aa, ab, …: what groups are called for short."""
+    return ("".join(word) for length in count(1) for word in product(ascii_lowercase, repeat=length))
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, str]:

@@ -1,0 +1,69 @@
+"""What is told above and below the table of a comparison: what is compared, how, and how it is judged."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from genbalance.commands.compare import LEVEL, Comparison, Contrast
+from genbalance.commands.groups import Group
+from genbalance.reporting.text import letters
+
+YARDSTICK = ("data.", "classifier.", "evaluate.")  # what measures the samples, and not what is measured
+
+
+def groups(comparison: Comparison) -> list[str]:
+    """A line for each group: its letter, its name, its seeds and its runs."""
+    return [_group(letter, group) for letter, group in zip(letters(), comparison.groups, strict=False)]
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What a reader has to know before reading the numbers: what else differs, and how groups are held together."""
+    lines = [] if comparison.params else ["params that differ: none"]
+    if comparison.code:
+        lines.append(f"The code differs between runs ({', '.join(comparison.code)}): a difference may come from there.")
+    if measures := [key for key in comparison.params if key.startswith(YARDSTICK)]:
+        lines.append(f"{', '.join(measures)}: also what measures differs, so distances and scores may not compare.")
+    return [*lines, *_methods(comparison)]
+
+
+def _methods(comparison: Comparison) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for letter, contrast in zip(islice(letters(), 1, None), comparison.contrasts, strict=False):
+        found.setdefault(_method(comparison.first, contrast), []).append(letter)
+    return [text if len(found) == 1 else f"{', '.join(who)}: {text}" for text, who in found.items()]
+
+
+def _method(first: Group, contrast: Contrast) -> str:
+    if min(len(first.runs), len(contrast.group.runs)) == 1:
+        return "One seed on a side: its spread is not known, so no difference can be judged."
+    if contrast.paired:
+        return "Paired by seed, which fixes split and judge: Student's t interval of the differences."
+    return "Not paired, since the seeds are not the same: Welch's t interval of the difference of the means."
+
+
+def foot(comparison: Comparison) -> list[str]:
+    """How verdicts come about, and which metrics have none."""
+    parts = []
+    several = len(comparison.contrasts) > 1
+    if comparison.judged:
+        of = f"metrics × groups, each against a ({comparison.first.name})" if several else "metrics"
+        correction = f"Verdicts: Holm's correction over {comparison.judged} {of}, family level {LEVEL}"
+        parts.append(f"{correction}{'' if several else '; intervals: each alone'}.")
+    if comparison.same:
+        where = "in all groups" if several else "on both sides"
+        parts.append("\n".join([f"The same {where}, so not judged:", *_by_file(comparison.same)]))
+    if comparison.left_out:
+        parts.append("\n".join(["Left out, not a finite number in every run:", *_by_file(comparison.left_out)]))
+    return parts
+
+
+def _by_file(names: Sequence[str]) -> list[str]:
+    files: dict[str, list[str]] = {}
+    for file, _, key in (name.partition(".") for name in names):
+        files.setdefault(file, []).append(key)
+    return [f"  {file}: {', '.join(keys)}" for file, keys in files.items()]
+
+
+def _group(letter: str, group: Group) -> str:
+    runs = ", ".join(f"{run.name} ({run.commit[:8]})" for run in group.runs)
+    seeds = f"seed{'s' * (len(group.runs) > 1)} {', '.join(map(str, group.seeds))}"
+    return f"{letter}: {group.name}, {seeds}: {runs}"

@@ -1,0 +1,40 @@
+"""Files of other commits, read without a checkout: pictures that git keeps, tables out of DVC's cache."""
+
+import subprocess
+
+from genbalance.repository import git, root
+
+PICTURES = ("train_gan_samples", "train_vae_samples")
+TRAININGS = ("train_gan", "train_vae", "train_classifier")
+
+
+def sample_grids(commit: str) -> dict[str, bytes]:
+    """The PNG bytes of those of :data:`PICTURES` that the commit has in metrics/, by name."""
+    listed = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
+    return {name: _bytes(commit, f"metrics/{name}.png") for name in PICTURES if f"metrics/{name}.png" in listed}
+
+
+def curves(commit: str) -> dict[str, bytes]:
+    """The CSV file of each of :data:`TRAININGS`, by name; those that DVC does not have are left out.
+
+    They are looked for in the cache, and in the remote if the repository has one.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.fs import DVCFileSystem
+    from dvc_data.index import DataIndexDirError
+
+    found = {}
+    try:
+        files = DVCFileSystem(repo=root(), rev=commit)
+        for name in TRAININGS:
+            try:
+                found[name] = files.read_bytes(f"artifacts/{name}/curves.csv")
+            except (OSError, DataIndexDirError):  # the file, or the list of its folder, is nowhere
+                continue
+    except DvcException:  # no repository of DVC, or a pipeline that it cannot read
+        pass
+    return found
+
+
+def _bytes(commit: str, path: str) -> bytes:
+    return subprocess.run(["git", "cat-file", "blob", f"{commit}:{path}"], capture_output=True, check=True).stdout

@@ -1,0 +1,73 @@
+"""The page of a comparison of groups of runs: one HTML file that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from genbalance.reporting.measures import GROUPS
+from genbalance.reporting.render import render
+from genbalance.reporting.spread import NONE, STANDS_OUT, Cell
+from genbalance.reporting.style import DARK, LIGHT, Plot, png
+
+NAMES = {
+    f"evaluate_{model}.{measure.key}": (f"{model.upper()}: {measure.label}", measure.better)
+    for measures in GROUPS.values()
+    for measure in measures
+    for model in measure.models
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One group; ``runs`` are texts."""
+
+    letter: str
+    name: str
+    seeds: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A sample grid, PNG bytes, and whose it is."""
+
+    image: bytes
+    of: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """Everything that the page tells.
+
+    Attributes:
+        sides: the groups, the one that is compared with first.
+        params: those that differ, by key: the value of each group.
+        notes: sentences above the numbers; ``foot`` those below them.
+        metrics: by dotted name, a cell for each group.
+        grids: by what they show and by seeds, groups beside one another.
+        curves: figures of the trainings whose curves differ.
+        same_curves: names of those whose curves do not.
+        missing: runs and trainings whose curves are not at hand.
+        sweep: the figure of the one parameter that varies, if it is one that has a figure.
+    """
+
+    sides: Sequence[Side]
+    params: Mapping[str, Sequence[str]]
+    notes: Sequence[str]
+    foot: Sequence[str]
+    metrics: Mapping[str, Sequence[Cell]]
+    grids: Mapping[str, Mapping[str, Sequence[Grid]]]
+    curves: Sequence[Plot]
+    same_curves: Sequence[str]
+    missing: Sequence[str]
+    sweep: Plot | None
+
+    @property
+    def plots(self) -> list[Plot]:
+        """All figures that are drawn for it."""
+        return [*([self.sweep] if self.sweep else []), *self.curves]
+
+
+def comparison_page(told: Told) -> str:
+    """The page as HTML: equal input, equal text."""
+    shown = {plot.name: (plot, png(plot, LIGHT), png(plot, DARK)) for plot in told.plots}
+    return render("comparison.html.j2", told=told, shown=shown, names=NAMES, stands_out=STANDS_OUT, none_=NONE)
