@@ -7,9 +7,10 @@ from genbalance.experiments import find_commits
 from genbalance.locks import every_lock, lock_of, names_of
 from genbalance.params import read_params
 from genbalance.repository import git
-from genbalance.tracking.ledger import open_for_reading, outs_of, runs_behind
+from genbalance.tracking.ledger import outs_of, runs_behind
 from genbalance.tracking.lineage import hashes
 from genbalance.tracking.restored import sync
+from genbalance.tracking.store import reach
 
 NONE = "none in this store; `genbalance sync` logs one for what is in the working directory"
 
@@ -24,7 +25,7 @@ def runs(revision: str) -> str:
     if len(commits) > 1:
         raise UserError(f"{revision}: stands for {len(commits)} commits; allowed: one")
     lock = lock_of(next(iter(commits)), revision)
-    store = open_for_reading(read_params().tracking.experiment)
+    store = reach(read_params().tracking.experiment)
     rows = [("stage", "run", "pipeline run", "started (UTC)", "status", "")]
     for stage, entry in lock.items():
         found = runs_behind(store, entry)
@@ -43,7 +44,7 @@ def whence(run_id: str) -> str:
     Raises:
         UserError: there is no such run, it left nothing, or the store cannot be used.
     """
-    outs = outs_of(open_for_reading(read_params().tracking.experiment), run_id)
+    outs = outs_of(reach(read_params().tracking.experiment), run_id)
     holding: list[str] = []
     for commits, stages in every_lock():
         held: dict[str, str] = {}

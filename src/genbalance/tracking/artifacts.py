@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from genbalance.tracking.code import code_version
-from genbalance.tracking.contact import impatient
 from genbalance.tracking.provenance import code_tags
-from genbalance.tracking.store import load_mlflow, open_store, store_lock
+from genbalance.tracking.store import reach
 
 KIND = "genbalance.kind"
 LONGEST = 120  # characters of a run's name that the UI's table still shows
@@ -28,10 +27,8 @@ def keep_folder(experiment: str, name: str, kind: str, folder: Path) -> str:
     """
     short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
     tags = code_tags(code_version()) | {KIND: kind}
-    load_mlflow()
-    with store_lock():
-        store = open_store(experiment)
-    with store.contact() as client, impatient():
+    store = reach(experiment)
+    with store.contact() as client:
         run_id = client.create_run(store.experiment_id, run_name=short, tags=tags).info.run_id
         try:
             client.log_artifacts(run_id, str(folder))

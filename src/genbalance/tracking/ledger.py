@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from genbalance.errors import UserError
 from genbalance.tracking.lineage import KEY, OUT, hashes, key_of
 from genbalance.tracking.spool import PARENT
-from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock, store_uri
+from genbalance.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -35,17 +35,6 @@ class Logged:
     started: datetime
     same_inputs: bool
     restored: bool
-
-
-def open_for_reading(experiment: str) -> Store:
-    """The store that the environment names.
-
-    Raises:
-        UserError: it cannot be reached or used.
-    """
-    load_mlflow()
-    with store_lock(store_uri()):
-        return open_store(store_uri(), experiment)
 
 
 def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[Logged]:

@@ -14,12 +14,12 @@ from genbalance.params import PARAMS_FILE, Params, flatten
 from genbalance.summary import numbers
 from genbalance.tracking.code import code_version
 from genbalance.tracking.delivery import deliver
-from genbalance.tracking.ledger import RESTORED, open_for_reading, runs_behind
+from genbalance.tracking.ledger import RESTORED, runs_behind
 from genbalance.tracking.lineage import KEY, OUT, hashes, key_of
 from genbalance.tracking.pipeline import parent_of, settle
 from genbalance.tracking.provenance import code_tags
 from genbalance.tracking.spool import PARENT, STAGE
-from genbalance.tracking.store import Store, store_lock, store_uri
+from genbalance.tracking.store import Store, reach, store_lock, store_uri
 
 FROM = "genbalance.restored.from"  # the run that made what was restored, where it is known
 
@@ -34,7 +34,7 @@ def sync(params: Params) -> list[str]:
         UserError: there is no dvc.lock, or the store cannot be reached or used.
     """
     stages = _here()
-    store = open_for_reading(params.tracking.experiment)
+    store = reach(params.tracking.experiment)
     with store_lock(store_uri()):
         deliver(store_uri(), last=True)
         missing = [name for name, entry in stages.items() if not runs_behind(store, entry)]

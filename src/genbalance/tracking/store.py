@@ -120,3 +120,14 @@ def open_store(uri: str, experiment: str, artifacts: Path | None = None) -> Stor
         # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy
         place = None if uri.startswith(SERVERS) else (artifacts or root() / "mlartifacts").as_uri()
         return Store(uri, client, client.create_experiment(experiment, artifact_location=place))
+
+
+def reach(experiment: str) -> Store:
+    """The store that the environment names, for a command; see :func:`open_store`.
+
+    Raises:
+        UserError: it cannot be reached or used.
+    """
+    load_mlflow()
+    with store_lock(store_uri()):
+        return open_store(store_uri(), experiment)
