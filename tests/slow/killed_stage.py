@@ -3,7 +3,7 @@
     python killed_stage.py STAGE KEY KIND MOMENT MOMENT …
 
 KIND ``step``: the n-th update of the networks. ``file``: the n-th time that the training opens, renames or removes
-something, or makes a folder. After each process a line: the signal that ended it, or 0; after the last moment one more
+something in the working directory, or makes a folder there. After each process a line: the signal that ended it, or 0; after the last moment one more
 process, which nobody kills. What is tracked goes nowhere.
 """
 
@@ -68,7 +68,13 @@ def watch_files(clock):
         yield from steps(*given)
 
     training.steps = watched
-    sys.addaudithook(lambda event, _: clock.tick() if clock.runs and event in FILES else None)
+    here = os.getcwd()
+
+    def hook(event, given):
+        if clock.runs and event in FILES and os.path.abspath(str(given[0])).startswith(here):
+            clock.tick()
+
+    sys.addaudithook(hook)
 
 
 def lived(stage, key, kind, moment):
