@@ -38,6 +38,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation.latents import active_units
     from genbalance.files import whole_folder
     from genbalance.history import History
+    from genbalance.machine import machine
     from genbalance.models.vae import Vae
     from genbalance.objectives.vae import warmed_up
     from genbalance.progress import EpochMeter
@@ -154,7 +155,9 @@ def main(params: Params, run: Run) -> None:
         pictures.save_png(path, picture)
     for path in (OUT / "curves.csv", OUT / "kl_per_latent.csv", *PICTURES):
         run.artifact(path)
-    publish(run, "train_vae", best | {"parameters": sum(p.numel() for p in model.parameters())})
+    publish(
+        run, "train_vae", best | {"parameters": sum(p.numel() for p in model.parameters()), "machine": machine(device)}
+    )
 
 
 if __name__ == "__main__":
