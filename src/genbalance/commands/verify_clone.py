@@ -44,7 +44,15 @@ def clone(repository: Path, commit: str, keep: bool) -> Iterator[Path]:
 
 def lend(repository: Path, folder: Path, data_path: Path) -> None:
     """Copies into the clone what the commit cannot hold and a stage would ask for or download: the files of data/raw
-    and of ``data_path`` (data.path in params.yaml; one outside the repository is found where it is)."""
+    and of ``data_path`` (data.path in params.yaml; an absolute one is found where it is).
+
+    Raises:
+        UserError: ``data_path`` is relative and leads out of the repository.
+    """
+    if ".." in data_path.parts:
+        raise UserError(
+            f"data.path: found {str(data_path)!r}; allowed for a clone: an absolute path, or one without .."
+        )
     for place in (RAW, data_path):
         if place.is_absolute():
             continue

@@ -82,8 +82,8 @@ def other_packages(requirements: Path) -> list[str]:
 
 
 def _stage(folder: Path, entry: Mapping[str, Any], made: set[str]) -> Stage:
-    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", ()) if dep["path"] not in made}
-    outs = {out["path"]: _hash(folder / out["path"], out["md5"]) for out in entry.get("outs", ())}
+    deps = {dep["path"]: _md5(dep) for dep in entry.get("deps", ()) if dep["path"] not in made}
+    outs = {out["path"]: _hash(folder / out["path"], _md5(out)) for out in entry.get("outs", ())}
     metrics: dict[str, Any] = {}
     for path in outs:
         if path.startswith(f"{METRICS}/") and path.endswith(".json") and (folder / path).is_file():
@@ -91,6 +91,12 @@ def _stage(folder: Path, entry: Mapping[str, Any], made: set[str]) -> Stage:
     told = metrics.pop(MACHINE, "")
     inputs = {"cmd": entry["cmd"], **deps, "params": entry.get("params")}
     return Stage(inputs, outs, metrics, str(told))
+
+
+def _md5(entry: Mapping[str, Any]) -> str:
+    if not isinstance(entry["md5"], str):
+        raise TypeError(entry["md5"])
+    return entry["md5"]
 
 
 def _hash(path: Path, told: str) -> str:
