@@ -50,24 +50,24 @@ def test_equal_hashes_are_identical_on_any_machine():
 
 
 @pytest.mark.parametrize(
-    ("fd", "word"), [(10.5, WITHIN), (12.0, WITHIN), (8.0, WITHIN), (12.001, BEYOND), (7.999, BEYOND), (-10.0, BEYOND)]
+    ("fd", "word"), [(10.5, WITHIN), (14.0, WITHIN), (6.0, WITHIN), (14.001, BEYOND), (5.999, BEYOND), (-10.0, BEYOND)]
 )
-def test_a_metric_with_an_interval_may_move_by_its_width(fd, word):
+def test_a_metric_with_an_interval_may_move_by_twice_its_width(fd, word):
     verdict = compare({"a": stage()}, {"a": moved("cpu B", fd=fd)})
     assert verdict.stages["a"].word == word
     assert verdict.holds is (word == WITHIN)
     assert f"fd: 10 in the commit, {fd:g} here: moved by {fd - 10:+.3g}" in told(verdict)
-    assert "the tolerance of 2" in told(verdict)
+    assert "the tolerance of 4" in told(verdict)
 
 
-@pytest.mark.parametrize(("loss", "word"), [(2.5, WITHIN), (1.6, WITHIN), (2.8, BEYOND), (1.0, BEYOND)])
+@pytest.mark.parametrize(("loss", "word"), [(3.0, WITHIN), (1.1, WITHIN), (4.2, BEYOND), (0.9, BEYOND)])
 def test_a_metric_without_one_may_move_by_a_share_of_itself(loss, word):
     assert compare({"a": stage()}, {"a": moved("cpu B", loss=loss)}).stages["a"].word == word
 
 
 def test_the_interval_that_counts_is_that_of_the_fresh_run():
     wide = {"ci95.fd.low": -100.0, "ci95.fd.high": 100.0}
-    assert tolerance("fd", 50.0, 10.0, METRICS) == 2.0
+    assert tolerance("fd", 50.0, 10.0, METRICS) == 4.0
     claimed = compare({"a": moved("cpu A", fd=50.0, **wide)}, {"a": stage(machine="cpu B")})
     assert claimed.word == BEYOND
     assert {move.name for move in claimed.stages["a"].moved} == {"fd", *wide}
@@ -75,7 +75,13 @@ def test_the_interval_that_counts_is_that_of_the_fresh_run():
 
 def test_an_interval_of_no_width_leaves_the_share():
     flat = {"fd": 1.0, "ci95.fd.low": 1.0, "ci95.fd.high": 1.0}
-    assert tolerance("fd", 1.0, 1.0, flat) == pytest.approx(0.3)
+    assert tolerance("fd", 1.0, 1.0, flat) == pytest.approx(0.55)
+
+
+def test_an_extrapolation_is_judged_as_what_it_is_of_and_a_z_value_by_chance():
+    fresh = {"fd_test": 1.0, "ci95.fd_test.low": 0.5, "ci95.fd_test.high": 1.5}
+    assert tolerance("fd_infinity", 0.1, -0.1, fresh) == tolerance("fd_test", 1.0, 1.1, fresh) == 2.0
+    assert tolerance("copying_z", 0.1, -0.1, fresh) == tolerance("copying_z", 90.0, 9.0, fresh) == 4.0
 
 
 def test_on_the_same_kind_of_machine_only_identical_bytes_hold():

@@ -8,10 +8,12 @@ from genbalance.commands.verify_state import Stage
 
 IDENTICAL, WITHIN, BEYOND = "identical", "within tolerance", "beyond tolerance"
 NOT_RUN, NOT_TOLD = "did not run", "is not in the commit's dvc.lock"
-SHARE, LEAST = 0.25, 0.05
+WIDTHS, SHARE, LEAST, DEVIATIONS = 2.0, 0.5, 0.05, 4.0  # measured: docs/reproducibility.md
+AS = {"fd_infinity": "fd_test", "fd_infinity_floor": "fd_test"}  # extrapolations, at most as sure as what they are of
+Z_VALUES = ("copying_z", "copying_z_real")  # about zero, with the standard deviation 1 where there is nothing to find
 TOLERANCE = (
-    "as much as the width of the metric's 95% interval here (ci95); where there is none, "
-    f"{LEAST:g} + {SHARE:.0%} of the larger of both numbers"
+    f"{WIDTHS:g} times the width of the metric's 95% interval here (ci95); where there is none, "
+    f"{LEAST:g} + {SHARE:.0%} of the larger of both numbers, and {DEVIATIONS:g} for z values"
 )
 
 
@@ -100,8 +102,9 @@ def compare(committed: Mapping[str, Stage], fresh: Mapping[str, Stage]) -> Verdi
 def tolerance(name: str, was: Any, now: Any, fresh: Mapping[str, Any]) -> float | None:
     """How far another kind of machine may move a metric; None for what no machine may change.
 
-    Rounding in another order makes another draw of a training, so a metric moves as its uncertainty lets it: by its 95%
-    interval, where it has one. That of the fresh run counts: a commit cannot widen what it is judged by.
+    Rounding in another order makes another draw of a training. Two draws differ by more than the intervals of their
+    samples tell, hence twice their width; by how much is measured. The interval is that of the fresh run: a commit
+    cannot widen what it is judged by.
 
     Args:
         name: dotted; the ends of an interval (``ci95.<metric>.low``) are judged as the metric itself.
@@ -112,10 +115,10 @@ def tolerance(name: str, was: Any, now: Any, fresh: Mapping[str, Any]) -> float 
     if not (_is_number(was) and _is_number(now)):
         return None
     metric = name.removeprefix("ci95.").removesuffix(".low").removesuffix(".high") if "ci95." in name else name
-    low, high = (fresh.get(f"ci95.{metric}.{end}") for end in ("low", "high"))
+    low, high = (fresh.get(f"ci95.{AS.get(metric, metric)}.{end}") for end in ("low", "high"))
     if _is_number(low) and _is_number(high) and high > low:
-        return float(high - low)
-    return LEAST + SHARE * max(abs(was), abs(now))
+        return float(WIDTHS * (high - low))
+    return DEVIATIONS if metric in Z_VALUES else LEAST + SHARE * max(abs(was), abs(now))
 
 
 def _stage(committed: Stage | None, fresh: Stage | None) -> StageVerdict:
