@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint ui report bench clean
+.PHONY: help setup repro test lint ui report verify bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ ui: $(READY) ## the runs in the browser (mlflow ui)
 report: $(READY) ## run the stages up to the report and name the page
 	@$(IN_ENV) dvc repro report
 	@echo "reports/index.html"
+
+verify: $(READY) ## run a commit anew in a fresh clone and compare the bytes (make verify REV=main)
+	@$(IN_ENV) genbalance verify $(REV)
 
 bench: $(READY) ## speed, as ratios against references in the same run
 	@$(IN_ENV) dvc repro --quiet prepare

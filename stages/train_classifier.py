@@ -35,6 +35,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation.features import in_blocks
     from genbalance.files import whole_folder
     from genbalance.history import History
+    from genbalance.machine import machine
     from genbalance.models.classifier import Classifier
     from genbalance.progress import EpochMeter
     from genbalance.tables import save_csv
@@ -97,7 +98,11 @@ def main(params: Params, run: Run) -> None:
         confusion = pd.DataFrame({"actual": digits.test.labels, "predicted": predicted})
         save_csv(folder / "confusion.csv", confusion)
     run.artifact(OUT)
-    publish(run, "train_classifier", {"epochs": epoch, "val_accuracy": val_accuracy} | quality)
+    publish(
+        run,
+        "train_classifier",
+        {"epochs": epoch, "val_accuracy": val_accuracy} | quality | {"machine": machine(device)},
+    )
 
 
 if __name__ == "__main__":

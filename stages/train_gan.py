@@ -34,6 +34,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.divergence import until_diverged
     from genbalance.files import whole_folder
     from genbalance.history import History
+    from genbalance.machine import machine
     from genbalance.objectives import gan as objective
     from genbalance.progress import EpochMeter
     from genbalance.showcase.gan import Showcase
@@ -108,7 +109,7 @@ def main(params: Params, run: Run) -> None:
         f"{name}_parameters": sum(p.numel() for p in network.parameters())
         for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))
     }
-    publish(run, "train_gan", {"epochs": epoch} | sizes | row)
+    publish(run, "train_gan", {"epochs": epoch} | sizes | row | {"machine": machine(device)})
 
 
 if __name__ == "__main__":

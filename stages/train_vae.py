@@ -39,6 +39,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.divergence import until_diverged
     from genbalance.files import whole_folder
     from genbalance.history import History
+    from genbalance.machine import machine
     from genbalance.progress import EpochMeter
     from genbalance.showcase.vae import Showcase
     from genbalance.tables import save_csv
@@ -124,8 +125,8 @@ def main(params: Params, run: Run) -> None:
     weights.save(Path("models/vae.safetensors"), config, best.state)
     for path in (OUT / "curves.csv", OUT / "kl_per_latent.csv", *PICTURES.values()):
         run.artifact(path)
-    sizes = {"parameters": sum(p.numel() for p in model.parameters())}
-    publish(run, "train_vae", {"best_epoch": best.epoch} | best.numbers | sizes)
+    told = {"parameters": sum(p.numel() for p in model.parameters()), "machine": machine(device)}
+    publish(run, "train_vae", {"best_epoch": best.epoch} | best.numbers | told)
 
 
 if __name__ == "__main__":

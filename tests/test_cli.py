@@ -30,7 +30,9 @@ def repo(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["evaluate", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["evaluate", "--help"], ["verify", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     told = genbalance(*arguments)
     assert told.returncode == 0
@@ -44,7 +46,7 @@ def test_the_first_help_does_not_wait_for_pydantic() -> None:
 
 def test_help_lists_the_commands() -> None:
     told = genbalance("--help").stdout
-    assert all(f"\n  {command} " in told for command in ("check", "evaluate"))
+    assert all(f"\n  {command} " in told for command in ("check", "evaluate", "verify"))
 
 
 def test_check_shows_every_parameter(repo: Path) -> None:

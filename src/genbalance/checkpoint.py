@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from genbalance import states
 from genbalance.files import whole_file
+from genbalance.machine import machine
 from genbalance.tracking import Run
 from genbalance.workplace import CHECKPOINT, RUN, Workplace
 
@@ -140,8 +141,7 @@ def _restore(part: Part, state: Any) -> None:
 
 def _machine() -> str:
     """What decides the bytes beside code, data and params: half a training on each of two would be neither's."""
-    chip = torch.cuda.get_device_name() if torch.cuda.is_initialized() else torch.backends.cpu.get_cpu_capability()
-    return f"torch {torch.__version__}, {chip}"
+    return f"torch {torch.__version__}, {machine(torch.device('cuda' if torch.cuda.is_initialized() else 'cpu'))}"
 
 
 def _first_line(error: Exception) -> str:

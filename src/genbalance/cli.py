@@ -184,3 +184,27 @@ def sync() -> None:
         from genbalance.commands import lineage
 
         typer.echo(lineage.synchronised())
+
+
+@app.command()
+def verify(
+    revision: Annotated[str, typer.Argument(metavar="REV", help="The commit, branch, tag or experiment.")] = "HEAD",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the clone, and tell where it is.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the verdict here, with every metric that moved.")] = None,
+) -> None:
+    """Run a commit anew from nothing and say whether it gives the same bytes: a verdict for each stage.
+
+    The commit is cloned into a temporary folder and its whole pipeline runs there with an empty cache, in the present
+    environment; changes in the working tree have no part in it, and nothing here is changed. The exit code is 0 if all
+    outs are identical to what the commit's dvc.lock and metrics tell. On another kind of machine than the commit's own
+    the bytes differ; there it is 0 if all metrics are within a tolerance, which is told. Else it is 1.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.verify import verify
+
+        verification = verify(revision, keep)
+        typer.echo(verification)
+        if json:
+            verification.save(json)
+    if not verification.holds:
+        raise typer.Exit(1)

@@ -59,7 +59,7 @@ def read_run(name: str, commit: str) -> Run:
             numbers = json.loads(_show(name, commit, str(file)))
         except (ValueError, RecursionError):
             raise UserError(f"{name}: {file}: is not JSON") from None
-        metrics |= {f"{file.stem}.{key}": float(value) for key, value in _leaves(numbers) if _is_metric(key, value)}
+        metrics |= {f"{file.stem}.{key}": float(value) for key, value in leaves(numbers) if _is_metric(key, value)}
     if not metrics:
         raise UserError(f"{name}: has no numbers in metrics/*.json; was it run?")
     code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")
@@ -74,7 +74,7 @@ def read_settings(name: str, commit: str) -> tuple[int, dict[str, Any]]:
         UserError: there is none with a whole number as seed, or it cannot be read.
     """
     where = f"{name}: {PARAMS_FILE}"
-    values = dict(_leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), where)))
+    values = dict(leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), where)))
     seed = values.pop("seed", None)
     if not isinstance(seed, int):
         raise UserError(f"{where}: seed: found {ABSENT if seed is None else repr(seed)}; a whole number is needed")
@@ -113,6 +113,15 @@ def differing(*settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
 
 
+def leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings by dotted key."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    elif prefix:
+        yield prefix, values
+
+
 def _experiments() -> dict[str, str]:
     """Commits by the name of their experiment, the newest first."""
     listed = git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
@@ -138,15 +147,6 @@ def _show(name: str, commit: str, path: str) -> str:
         return git("show", f"{commit}:{path}")
     except UnicodeDecodeError:
         raise UserError(f"{name}: {path}: is not UTF-8 text") from None
-
-
-def _leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings by dotted key."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    elif prefix:
-        yield prefix, values
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,44 @@
+"""What of a machine decides the bytes of floating-point results."""
+
+import platform
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_info
+
+CPUINFO = Path("/proc/cpuinfo")
+VENDOR = ("vendor_id", "CPU implementer")  # as Linux calls it on x86 and on ARM
+HALF_PRECISION = ("avx512_bf16", "amx_bf16")
+
+
+def machine(device: torch.device) -> str:
+    """The kind of machine that computes, in a line: equal lines are to give equal bytes. No name of a host is in it.
+
+    GPU, if there is one; the CPU's vendor, the instructions that torch uses, the cache by whose size oneDNN cuts its
+    blocks; the kernels that OpenBLAS chose; threads; Python, by whose version requirements.txt chooses that of NumPy.
+    Ask after :func:`genbalance.compute.set_up`.
+    """
+    gpu = [f"cuda {torch.cuda.get_device_name(device)}"] if device.type == "cuda" else []
+    found = torch.cpu.get_capabilities()
+    level = [torch.backends.cpu.get_cpu_capability(), *(name for name in HALF_PRECISION if found.get(name))]
+    cache = [f"L2 {found['l2_cache_size'] // 1024} KiB"] if found.get("l2_cache_size") else []
+    blas = sorted({info["architecture"] for info in threadpool_info() if info.get("architecture")})
+    told = [
+        *gpu,
+        f"cpu {_vendor()} {' '.join(level)}",
+        *cache,
+        *(f"OpenBLAS {kernels}" for kernels in blas),
+        f"threads {torch.get_num_threads()}",
+        f"Python {'.'.join(platform.python_version_tuple()[:2])}",
+    ]
+    return ", ".join(told)
+
+
+def _vendor() -> str:
+    """The CPU's, such as AuthenticAMD; where the system does not tell, its architecture."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    told = (value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() in VENDOR)
+    return next(told, "") or platform.processor() or platform.machine()

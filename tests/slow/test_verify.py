@@ -1,0 +1,120 @@
+"""`genbalance verify` through real DVC: an honest commit, one whose number was edited, and one whose lock was."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def pipeline_tests() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("pipeline_tests", ROOT / "tests" / "test_pipeline.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> ModuleType:
+    return pipeline_tests()
+
+
+@pytest.fixture(scope="module")
+def honest(pipeline: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small repository that was reproduced and committed."""
+    repository = pipeline.fresh_repository(tmp_path_factory.mktemp("honest"))
+    pipeline.call(repository, "dvc", "repro")
+    commit(pipeline, repository, "reproduced")
+    pipeline.call(repository, "git", "tag", "honest")
+    return repository
+
+
+def commit(pipeline: ModuleType, repository: Path, message: str) -> None:
+    pipeline.call(repository, "git", "add", "-A")
+    pipeline.call(repository, "git", "commit", "-qm", message)
+
+
+def verify(pipeline: ModuleType, repository: Path, *arguments: str, **environment: str) -> tuple[int, str, dict]:
+    """Exit code, what is told, and the JSON."""
+    verdict = repository.parent / "verdict.json"
+    room = repository.parent / "room"
+    room.mkdir(exist_ok=True)
+    verdict.unlink(missing_ok=True)
+    own = {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(room)} | environment
+    done = subprocess.run(
+        [sys.executable, "-m", "genbalance", "verify", *arguments, "--json", str(verdict)],
+        cwd=repository,
+        env=pipeline.environment() | own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    print(done.stderr, done.stdout, sep="\n")
+    assert not [path for path in room.iterdir() if path.name.startswith("genbalance-verify-")]
+    return done.returncode, done.stdout, json.loads(verdict.read_text())
+
+
+@pytest.mark.slow
+def test_an_honest_commit_is_identical_in_every_stage(pipeline: ModuleType, honest: Path) -> None:
+    code, told, verdict = verify(pipeline, honest, "honest")
+    assert code == 0
+    assert "identical: all outs of its 7 stages have the same bytes" in told
+    assert {stage["verdict"] for stage in verdict["stages"].values()} == {"identical"}
+    assert sorted(verdict["stages"]) == sorted(pipeline.EVERY)
+    assert verdict["same_machine"] is True
+    assert not pipeline.call(honest, "git", "status", "--porcelain")
+    assert len(pipeline.runs(honest)[1]) == len(pipeline.EVERY)  # the clone's runs went to a store of its own
+
+
+@pytest.mark.slow
+def test_an_edited_number_and_an_edited_hash_are_found_out(pipeline: ModuleType, honest: Path) -> None:
+    metrics = honest / "metrics/evaluate_vae.json"
+    summary = json.loads(metrics.read_text())
+    better = summary | {"nelbo": summary["nelbo"] - 1}
+    metrics.write_text(metrics.read_text().replace(f'"nelbo": {summary["nelbo"]}', f'"nelbo": {better["nelbo"]}'))
+    lock = honest / "dvc.lock"
+    told = re.search(r"path: models/gan.safetensors\n +hash: md5\n +md5: (\w+)", lock.read_text())
+    lock.write_text(lock.read_text().replace(told[1], "f" * 32))
+    commit(pipeline, honest, "tampered")
+    code, text, verdict = verify(pipeline, honest)
+    assert code == 1
+    bad = {name for name, stage in verdict["stages"].items() if stage["verdict"] != "identical"}
+    assert bad == {"train_gan", "evaluate@vae"}
+    assert set(verdict["stages"]["train_gan"]["differing"]) == {"models/gan.safetensors"}
+    (moved,) = verdict["stages"]["evaluate@vae"]["moved"]
+    assert (moved["name"], moved["difference"]) == ("nelbo", pytest.approx(1))
+    assert "metrics/evaluate_vae.json: differs; git and dvc.lock contradict each other" in text
+    assert "nelbo: " in text
+
+
+@pytest.mark.slow
+def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(
+    pipeline: ModuleType, honest: Path
+) -> None:
+    code, told, verdict = verify(pipeline, honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
+    assert verdict["same_machine"] is False
+    assert "another kind than the commit's: what counts is the tolerance" in told
+    words = {name: stage["verdict"] for name, stage in verdict["stages"].items()}
+    assert words["prepare"] == "identical"
+    assert words["train_vae"] != "identical"
+    assert (code == 0) == (set(words.values()) <= {"identical", "within tolerance"})
+
+
+@pytest.mark.slow
+def test_a_users_environment_leads_no_run_elsewhere_and_changes_no_byte(pipeline: ModuleType, honest: Path) -> None:
+    elsewhere = honest.parent / "elsewhere"
+    own = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{elsewhere}.db",
+        "DVC_ROOT": str(honest),
+        "DVC_SITE_CACHE_DIR": str(elsewhere),
+    }
+    other = {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Kathmandu"}
+    code, _, _ = verify(pipeline, honest, "honest", **own, **other)
+    assert code == 0
+    assert not list(honest.parent.glob("elsewhere*"))
