@@ -4,6 +4,7 @@ All numbers are big-endian. Whether a file is gzipped is decided by its first by
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from genbalance.errors import UserError
 
 GZIP_MAGIC = b"\x1f\x8b"
+LARGEST = 2**32
+"""Bytes of an unpacked file: a gzip file can claim a thousand times its own size."""
+BLOCK = 2**20
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4"}
 NOT_TAKEN = {0x0D: "float32", 0x0E: "float64"}
 
@@ -24,20 +28,36 @@ def content(path: Path) -> bytes:
     """The bytes of a file, unpacked where they are gzipped.
 
     Raises:
-        UserError: the file cannot be read, or its gzip stream is truncated or corrupt.
+        UserError: the file cannot be read, its gzip stream is truncated or corrupt, or it is larger than LARGEST.
     """
     try:
+        if path.stat().st_size > LARGEST:
+            raise _too_large(path)
         found = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not found.startswith(GZIP_MAGIC):
         return found
     try:
-        return gzip.decompress(found)
+        return _unpacked(found, path)
     except EOFError:
         raise UserError(f"{path}: the gzip file ends after {len(found)} bytes, too early; copy it again") from None
     except (zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: found a corrupt gzip file ({error}); copy it again") from None
+
+
+def _unpacked(packed: bytes, path: Path) -> bytes:
+    content = bytearray()
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        while block := file.read(BLOCK):
+            content += block
+            if len(content) > LARGEST:
+                raise _too_large(path)
+    return bytes(content)
+
+
+def _too_large(path: Path) -> UserError:
+    return UserError(f"{path}: found more than {LARGEST:,} bytes; allowed: an unpacked file of at most that")
 
 
 def parse(found: bytes, path: Path, dims: int) -> NDArray[Any]:

@@ -4,6 +4,8 @@ Nothing here reads a pickle, and nothing guesses a range of values: what could b
 """
 
 import re
+import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -19,7 +21,13 @@ from genbalance.errors import UserError
 
 NAMES = ("images", "samples", "arr_0")  # of the array to take where a file holds several
 ARRAY, ARCHIVES = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")  # how NumPy's files start
+LARGEST = 2**32  # bytes of an unpacked array: an archive can claim a thousand times its own size
 FORMS = "a folder of PNG files, or a file .npy, .npz or .safetensors"
+BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, RuntimeError, MemoryError, ArithmeticError),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),  # NumPy reads a header as Python reads text
+)
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -33,18 +41,23 @@ def read(path: Path) -> NDArray[np.uint8]:
     Raises:
         UserError: anything else, in one line that names the file, what was found and what is allowed.
     """
+    try:
+        return as_images(_found(path), path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _found(path: Path) -> NDArray[Any]:
     if path.is_dir():
-        return as_images(_pictures(path), path)
-    if not path.exists():
-        raise UserError(f"{path}: is not there; allowed: {FORMS}")
+        return _pictures(path)
+    if not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path}: is {'no file' if path.exists() else 'not there'}; allowed: {FORMS}")
     match path.suffix.lower():
         case ".npy" | ".npz":
-            found = _numpy(path)
+            return _numpy(path)
         case ".safetensors":
-            found = _safetensors(path)
-        case _:
-            raise UserError(f"{path}: found a file of another kind; allowed: {FORMS}")
-    return as_images(found, path)
+            return _safetensors(path)
+    raise UserError(f"{path}: found a file of another kind; allowed: {FORMS}")
 
 
 def _pictures(folder: Path) -> NDArray[np.uint8]:
@@ -75,32 +88,38 @@ def _natural(file: Path) -> tuple[list[str | int], str]:
 
 def _picture(file: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(file, formats=["PNG"]) as image:
-            if image.mode.startswith("I"):  # 16 bits, which `convert` would clip
-                return (np.asarray(image) / 257).round().astype(np.uint8)
-            opaque = not image.has_transparency_data or image.convert("RGBA").getchannel("A").getextrema() == (255, 255)
-            grey = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, zlib.error) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=["PNG"]) as image:
+                if image.mode.startswith("I"):  # 16 bits, which `convert` would clip
+                    return (np.asarray(image) / 257).round().astype(np.uint8)
+                alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+                grey = np.asarray(image.convert("L"))
+    except (OSError, SyntaxError, ValueError, *BOMBS, zlib.error) as error:
         raise UserError(f"{file}: is not a whole PNG file ({type(error).__name__}); write it again") from None
-    if not opaque:
+    if alpha and alpha.getextrema() != (255, 255):
         raise UserError(f"{file}: found transparent pixels; allowed: opaque ones, say on black")
     return grey
 
 
 def _numpy(path: Path) -> NDArray[Any]:
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, np.errstate(over="raise"):  # of a shape beyond all numbers
             start = file.read(6)
             file.seek(0)
             if start.startswith(ARCHIVES):
                 with np.load(file, allow_pickle=False) as archive:
-                    found = archive[_chosen(path, archive.files)]
+                    name = _chosen(path, archive.files)
+                    size = max(i.file_size for i in archive.zip.infolist() if i.filename in (name, f"{name}.npy"))
+                    if size > LARGEST:
+                        raise UserError(f"{path}: unpacks to {size:,} bytes; allowed: {LARGEST:,}, or a file .npy")
+                    found = archive[name]
             elif start == ARRAY:
                 found = np.load(path, mmap_mode="r", allow_pickle=False)
             else:  # np.load would take it for a pickle
                 raise UserError(f"{path}: starts with the bytes {start.hex(' ') or '(none)'}, as no NumPy file does")
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0]
+    except UNREADABLE as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:150]
         raise UserError(f"{path}: cannot be read ({reason}); allowed: a whole file of numbers, no objects") from None
     if not isinstance(found, np.ndarray):  # any other file in the archive
         raise UserError(f"{path}: holds something that is no array; allowed: what np.savez writes")

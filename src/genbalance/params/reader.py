@@ -13,6 +13,9 @@ from genbalance.params.allowed import allowed
 from genbalance.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
+LONGEST = 120  # letters of a key, a value or the parser's words that are told
+SHORT = reprlib.Repr()
+SHORT.maxlevel = 2  # aliases of aliases: each level would be six times as long
 
 
 def read_yaml(path: Path) -> Any:
@@ -40,9 +43,10 @@ def parse_yaml(text: str, name: str) -> Any:
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{name}{line}: is not valid YAML: {error.problem}") from None
-    except (YAMLError, ValueError, RecursionError) as error:  # a control character, the 45th of May
-        raise UserError(f"{name}: is not valid YAML: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{name}{line}: is not valid YAML: {_in_a_line(str(error.problem))}") from None
+    except (YAMLError, ValueError, RecursionError, LookupError, OverflowError) as error:
+        # a control character, the 45th of May; ruamel.yaml looks a `!!bool maybe` up in a table of its own
+        raise UserError(f"{name}: is not valid YAML: {_in_a_line(str(error).splitlines()[0])}") from None
 
 
 def read_params(path: Path = PARAMS_FILE) -> Params:
@@ -53,7 +57,7 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
     """
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise UserError(f"{path}: found {reprlib.repr(values)}; allowed: {allowed(())}")
+        raise UserError(f"{path}: found {_in_a_line(SHORT.repr(values))}; allowed: {allowed(())}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
@@ -62,8 +66,8 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
 
 def _explain(problem: Any) -> str:
     where = problem["loc"]
-    key = ".".join(str(part) for part in where)
-    found = reprlib.repr(problem["input"])
+    key = ".".join(_in_a_line(str(part)) for part in where)
+    found = _in_a_line(SHORT.repr(problem["input"]))
     match problem["type"]:
         case "extra_forbidden" | "invalid_key":
             return f"{key}: found {found}, but there is no such key; allowed: {allowed(where[:-1])}"
@@ -73,3 +77,9 @@ def _explain(problem: Any) -> str:
             return f"{key + ': ' if key else ''}{problem['ctx']['error']}"
         case _:
             return f"{key}: found {found}; allowed: {allowed(where)}"
+
+
+def _in_a_line(text: str) -> str:
+    """What a file holds, fit for a line: no line break, no control character, no key of a thousand letters."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable if len(printable) <= LONGEST else f"{printable[:LONGEST]}…"
