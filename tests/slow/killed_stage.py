@@ -3,8 +3,8 @@
     python killed_stage.py STAGE KEY KIND MOMENT MOMENT …
 
 KIND ``step``: the n-th update of the networks. ``file``: the n-th time that the training opens, renames or removes
-something in the working directory, or makes a folder there. After each process a line: the signal that ended it, or 0; after the last moment one more
-process, which nobody kills. What is tracked goes nowhere.
+something in the working directory, or makes a folder there. After each process a line: the signal that ended it, or 0;
+after the last moment one more process, which nobody kills. What is tracked goes nowhere.
 """
 
 import os
@@ -12,6 +12,7 @@ import runpy
 import signal
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import mlxtend.data  # noqa: F401 (loaded once, for all processes)
 import pandas as pd  # noqa: F401
@@ -68,10 +69,10 @@ def watch_files(clock):
         yield from steps(*given)
 
     training.steps = watched
-    here = os.getcwd()
+    here = Path.cwd()
 
     def hook(event, given):
-        if clock.runs and event in FILES and os.path.abspath(str(given[0])).startswith(here):
+        if clock.runs and event in FILES and (here / str(given[0])).is_relative_to(here):
             clock.tick()
 
     sys.addaudithook(hook)
