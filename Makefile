@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint ui report verify bench clean
+.PHONY: help setup repro test slow lint ui report verify bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ repro: $(READY) ## run the six stages, those whose inputs changed (dvc repro)
 	@$(IN_ENV) dvc repro
 	@$(IN_ENV) genbalance sync
 
-test: $(READY) ## the tests (pytest)
-	@$(IN_ENV) pytest
+test: $(READY) ## the tests but the slow ones (pytest), on two processes
+	@$(IN_ENV) pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+slow: $(READY) ## the tests that take minutes each: kills, sweeps from an empty store
+	@$(IN_ENV) pytest -m slow -s
 
 lint: $(READY) ## ruff and mypy
 	@$(IN_ENV) ruff check
@@ -41,7 +44,7 @@ lint: $(READY) ## ruff and mypy
 	@$(IN_ENV) mypy
 
 ui: $(READY) ## the runs in the browser (mlflow ui)
-	@$(IN_ENV) mlflow ui
+	@$(IN_ENV) mlflow ui --host 127.0.0.1
 
 report: $(READY) ## run the stages up to the report and name the page
 	@$(IN_ENV) dvc repro report

@@ -10,17 +10,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # `make test`: two processes side by si
     # the stages that a test starts take two threads; those that wait are not to spin on the other process's core
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-FIRST = (
-    "test_pipeline.py",
-    "test_store.py",
-    "test_likelihood.py",
-    "test_stage.py",
-)  # what takes longest, so that nobody waits for it
+LONGEST = "test_pipeline.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: the two processes of `make test` then end at about the same time."""
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+    """The longest file first, so that the other process of `make test` does the rest meanwhile."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 @pytest.fixture

