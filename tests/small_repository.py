@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan", "evaluate@vae", "report"]
 SMALL = {
     r"limit: null": "limit: 400",
     r"epochs: \d+": "epochs: 2",
@@ -29,8 +30,9 @@ def environment() -> dict[str, str]:
     return kept | identity | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}
 
 
-def call(repository: Path, *command: str, succeeds: bool = True) -> str:
-    done = subprocess.run(command, cwd=repository, env=environment(), capture_output=True, text=True, check=False)
+def call(repository: Path, *command: str, succeeds: bool = True, **variables: str) -> str:
+    own = environment() | variables
+    done = subprocess.run(command, cwd=repository, env=own, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) is succeeds, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
@@ -50,3 +52,24 @@ def fresh_repository(place: Path) -> Path:
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "small"]):
         call(place, "git", *command)
     return place
+
+
+def runs(repository: Path, store: str = "mlflow.db") -> tuple[list[dict], list[dict]]:
+    """The parents and the children in a store of the repository's."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{repository / store}")
+    experiment = client.get_experiment_by_name("genbalance")
+    found = [
+        {
+            "id": run.info.run_id,
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "parent": run.data.tags.get("mlflow.parentRunId"),
+            "params": run.data.params,
+            "metrics": run.data.metrics,
+            "datasets": {given.dataset.name for given in run.inputs.dataset_inputs},
+        }
+        for run in client.search_runs([experiment.experiment_id])
+    ]
+    return [r for r in found if not r["parent"]], [r for r in found if r["parent"]]

@@ -10,10 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests"))
-from test_pipeline import call, environment, fresh_repository  # noqa: E402
+from small_repository import ROOT, call, environment, fresh_repository
 
 KILLS = 20
 EPOCHS, STEPS = 5, 9  # in batches of 32 of 288 images

@@ -1,56 +1,41 @@
 """`genbalance verify` through real DVC: an honest commit, one whose number was edited, and one whose lock was."""
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-def pipeline_tests() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("pipeline_tests", ROOT / "tests" / "test_pipeline.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from small_repository import EVERY, ROOT, call, environment, fresh_repository, runs
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> ModuleType:
-    return pipeline_tests()
-
-
-@pytest.fixture(scope="module")
-def honest(pipeline: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small repository that was reproduced and committed."""
-    repository = pipeline.fresh_repository(tmp_path_factory.mktemp("honest"))
-    pipeline.call(repository, "dvc", "repro")
-    commit(pipeline, repository, "reproduced")
-    pipeline.call(repository, "git", "tag", "honest")
+    repository = fresh_repository(tmp_path_factory.mktemp("honest"))
+    call(repository, "dvc", "repro")
+    commit(repository, "reproduced")
+    call(repository, "git", "tag", "honest")
     return repository
 
 
-def commit(pipeline: ModuleType, repository: Path, message: str) -> None:
-    pipeline.call(repository, "git", "add", "-A")
-    pipeline.call(repository, "git", "commit", "-qm", message)
+def commit(repository: Path, message: str) -> None:
+    call(repository, "git", "add", "-A")
+    call(repository, "git", "commit", "-qm", message)
 
 
-def verify(pipeline: ModuleType, repository: Path, *arguments: str, **environment: str) -> tuple[int, str, dict]:
+def verify(repository: Path, *arguments: str, **variables: str) -> tuple[int, str, dict]:
     """Exit code, what is told, and the JSON."""
     verdict = repository.parent / "verdict.json"
     room = repository.parent / "room"
     room.mkdir(exist_ok=True)
     verdict.unlink(missing_ok=True)
-    own = {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(room)} | environment
+    own = {"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(room)} | variables
     done = subprocess.run(
         [sys.executable, "-m", "genbalance", "verify", *arguments, "--json", str(verdict)],
         cwd=repository,
-        env=pipeline.environment() | own,
+        env=environment() | own,
         capture_output=True,
         text=True,
         check=False,
@@ -61,19 +46,19 @@ def verify(pipeline: ModuleType, repository: Path, *arguments: str, **environmen
 
 
 @pytest.mark.slow
-def test_an_honest_commit_is_identical_in_every_stage(pipeline: ModuleType, honest: Path) -> None:
-    code, told, verdict = verify(pipeline, honest, "honest")
+def test_an_honest_commit_is_identical_in_every_stage(honest: Path) -> None:
+    code, told, verdict = verify(honest, "honest")
     assert code == 0
     assert "identical: all outs of its 7 stages have the same bytes" in told
     assert {stage["verdict"] for stage in verdict["stages"].values()} == {"identical"}
-    assert sorted(verdict["stages"]) == sorted(pipeline.EVERY)
+    assert sorted(verdict["stages"]) == sorted(EVERY)
     assert verdict["same_machine"] is True
-    assert not pipeline.call(honest, "git", "status", "--porcelain")
-    assert len(pipeline.runs(honest)[1]) == len(pipeline.EVERY)  # the clone's runs went to a store of its own
+    assert not call(honest, "git", "status", "--porcelain")
+    assert len(runs(honest)[1]) == len(EVERY)  # the clone's runs went to a store of its own
 
 
 @pytest.mark.slow
-def test_an_edited_number_and_an_edited_hash_are_found_out(pipeline: ModuleType, honest: Path) -> None:
+def test_an_edited_number_and_an_edited_hash_are_found_out(honest: Path) -> None:
     metrics = honest / "metrics/evaluate_vae.json"
     summary = json.loads(metrics.read_text())
     better = summary | {"nelbo": summary["nelbo"] - 1}
@@ -81,8 +66,8 @@ def test_an_edited_number_and_an_edited_hash_are_found_out(pipeline: ModuleType,
     lock = honest / "dvc.lock"
     told = re.search(r"path: models/gan.safetensors\n +hash: md5\n +md5: (\w+)", lock.read_text())
     lock.write_text(lock.read_text().replace(told[1], "f" * 32))
-    commit(pipeline, honest, "tampered")
-    code, text, verdict = verify(pipeline, honest)
+    commit(honest, "tampered")
+    code, text, verdict = verify(honest)
     assert code == 1
     bad = {name for name, stage in verdict["stages"].items() if stage["verdict"] != "identical"}
     assert bad == {"train_gan", "evaluate@vae"}
@@ -94,10 +79,8 @@ def test_an_edited_number_and_an_edited_hash_are_found_out(pipeline: ModuleType,
 
 
 @pytest.mark.slow
-def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(
-    pipeline: ModuleType, honest: Path
-) -> None:
-    code, told, verdict = verify(pipeline, honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
+def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(honest: Path) -> None:
+    code, told, verdict = verify(honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
     assert verdict["same_machine"] is False
     assert "another kind than the commit's: what counts is the tolerance" in told
     words = {name: stage["verdict"] for name, stage in verdict["stages"].items()}
@@ -107,7 +90,7 @@ def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(
 
 
 @pytest.mark.slow
-def test_a_users_environment_leads_no_run_elsewhere_and_changes_no_byte(pipeline: ModuleType, honest: Path) -> None:
+def test_a_users_environment_leads_no_run_elsewhere_and_changes_no_byte(honest: Path) -> None:
     elsewhere = honest.parent / "elsewhere"
     own = {
         "MLFLOW_TRACKING_URI": f"sqlite:///{elsewhere}.db",
@@ -115,6 +98,6 @@ def test_a_users_environment_leads_no_run_elsewhere_and_changes_no_byte(pipeline
         "DVC_SITE_CACHE_DIR": str(elsewhere),
     }
     other = {"OMP_NUM_THREADS": "3", "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Kathmandu"}
-    code, _, _ = verify(pipeline, honest, "honest", **own, **other)
+    code, _, _ = verify(honest, "honest", **own, **other)
     assert code == 0
     assert not list(honest.parent.glob("elsewhere*"))

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ PROCESSES = 3
 SRC = Path(__file__).parents[2] / "src"
 STAGE = """
 import sys
+import textwrap
 from pathlib import Path
 from genbalance.params import read_params
 from genbalance.tracking import tracked
@@ -110,3 +112,36 @@ def test_a_relative_sqlite_address_means_the_root(empty_repo: Path, monkeypatch:
     assert store_uri() == f"sqlite:///{empty_repo}/other.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////elsewhere/other.db")
     assert store_uri() == "sqlite:////elsewhere/other.db"
+
+
+def test_a_store_of_a_newer_schema_is_told_in_one_line(repo: Path, params: Params) -> None:
+    with sqlite3.connect(repo / "mlflow.db") as store:
+        store.execute("UPDATE alembic_version SET version_num = 'fffffffffffe'")
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*schema") as told, tracked("a", params):
+        pass
+    assert "\n" not in str(told.value)
+    assert "move it away, or set MLFLOW_TRACKING_URI" in str(told.value)
+
+
+def test_a_full_disk_is_told_in_one_line_and_ends_the_stage(repo: Path) -> None:
+    """A limit on the size of files stands for the disk's: the store cannot grow."""
+    full = STAGE.replace("import sys\n", "import resource, signal, sys\n").replace(
+        "    for step in range(1, 21):\n",
+        "    size = Path('mlflow.db').stat().st_size\n"
+        "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))\n"
+        "    for step in range(1, 30001):\n",
+    )
+    guarded = f"try:\n{textwrap.indent(full, '    ')}\nexcept UserError as error:\n    sys.exit(str(error))"
+    code = f"from genbalance.errors import UserError\n{guarded}"
+    died = subprocess.run(
+        [sys.executable, "-c", code, "train_vae"],
+        env=os.environ | {"PYTHONPATH": str(SRC)},
+        capture_output=True,
+        text=True,
+    )
+    assert died.returncode == 1
+    assert died.stderr.count("\n") == 1, died.stderr
+    line = died.stderr
+    assert "mlflow.db cannot be used: " in line
+    assert "make its place writable or move it away" in line
