@@ -126,7 +126,8 @@ def test_metrics_by_step_are_complete_and_in_order(repo: Path, params: Params) -
     client = MlflowClient(tracking_uri=f"sqlite:///{repo / 'mlflow.db'}")
     losses = client.get_metric_history(run_id, "loss")
     assert [(m.step, m.value) for m in losses] == [(step, 1 / step) for step in range(1, 701)]
-    assert len(client.get_metric_history(run_id, "rate")) == 701
+    assert [m.step for m in client.get_metric_history(run_id, "rate")] == list(range(1, 701))
+    assert [(m.step, m.value) for m in client.get_metric_history(run_id, "kept_rate")] == [(0, 0.5)]
 
 
 def test_metrics_of_a_failed_stage_are_kept(repo: Path, params: Params) -> None:

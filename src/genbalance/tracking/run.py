@@ -76,13 +76,22 @@ class MlflowRun:
         self._line, self._known = line, known
         self._pending: list[Metric] = []
         self._step: int | None = None
+        self._curves = {name for name, steps in known.items() if any(steps)}
         self._flushed = time.monotonic()
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """See :class:`Run`. Sent in batches: a full one, or at a new step, or at the end."""
+        """See :class:`Run`. Sent in batches: a full one, or at a new step, or at the end.
+
+        What a curve's name is told of the whole run is the value of the weights that were kept: a metric of its own,
+        ``kept_<name>``, for the UI would draw it as the curve's step 0.
+        """
         if step != self._step and time.monotonic() - self._flushed >= INTERVAL:
             self.flush()
         self._step = step
+        if step is None:
+            values = {f"kept_{name}" if name in self._curves else name: value for name, value in values.items()}
+        else:
+            self._curves |= values.keys()
         self._pending += _metrics({n: v for n, v in values.items() if (step or 0) not in self._known.get(n, ())}, step)
         if len(self._pending) >= BATCH:
             self.flush()

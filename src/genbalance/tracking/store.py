@@ -24,6 +24,12 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is raised, and told by us in a line
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+EXPERIMENT = {
+    "mlflow.experimentKind": "custom_model_development",  # the UI then shows training runs, not traces
+    "mlflow.note.content": "What do the balancing coefficients do? λ (`lambda`) in a GAN, `beta` in a VAE. A row is a "
+    "run of the pipeline, below it are its stages. Choose rows and press Compare: `vae_rate` against `vae_distortion` "
+    "over `beta`, `gan_fd_test` over `lambda`.",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def open_store(uri: str, experiment: str, artifacts: Path | None = None) -> Stor
             return Store(uri, client, found.experiment_id)
         # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy
         place = None if uri.startswith(SERVERS) else (artifacts or root() / "mlartifacts").as_uri()
-        return Store(uri, client, client.create_experiment(experiment, artifact_location=place))
+        return Store(uri, client, client.create_experiment(experiment, artifact_location=place, tags=EXPERIMENT))
 
 
 def reach(experiment: str) -> Store:
