@@ -24,15 +24,28 @@ def imported(told: subprocess.CompletedProcess[str]) -> set[str]:
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
+COMMANDS = [
+    "check",
+    "evaluate",
+    "compare",
+    "sweep",
+    "runs",
+    "whence",
+    "sync",
+    "verify",
+    "generate",
+    "interpolate",
+    "traverse",
+]
+
+
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["check", "--help"], ["evaluate", "--help"], ["verify", "--help"], ["--version"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     told = genbalance(*arguments)
     assert told.returncode == 0
@@ -46,7 +59,7 @@ def test_the_first_help_does_not_wait_for_pydantic() -> None:
 
 def test_help_lists_the_commands() -> None:
     told = genbalance("--help").stdout
-    assert all(f"\n  {command} " in told for command in ("check", "evaluate", "verify"))
+    assert all(f"\n  {command} " in told for command in COMMANDS)
 
 
 def test_check_shows_every_parameter(repo: Path) -> None:
@@ -80,4 +93,23 @@ def test_evaluate_tells_a_mistake_in_a_line_before_torch_loads(repo: Path) -> No
     assert told.stdout == ""
     assert len(lines) == 1
     assert lines[0].startswith("data/prepared")
+    assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["generate", "--out", "out", "--digit", "7", "--digits", "7"], "--digit and --digits: found both"),
+        (["generate", "--out", "out", "--digit", "7"], "data/prepared"),
+        (["interpolate", "--from", "3", "--to", "8", "--out", "way.jpg"], "--out: found 'way.jpg'"),
+        (["traverse", "--digit", "3", "--out", "way.png"], "data/prepared"),
+    ],
+)
+def test_drawing_tells_a_mistake_in_a_line_before_torch_loads(repo: Path, arguments: list[str], found: str) -> None:
+    told = genbalance(*arguments, "--model", "vae", cwd=repo)
+    lines = [line for line in told.stderr.splitlines() if not line.startswith("import time:")]
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert len(lines) == 1
+    assert lines[0].startswith(found)
     assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(told)

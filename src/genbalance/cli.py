@@ -1,14 +1,13 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genbalance.errors import UserError
+from genbalance import cli_drawing
+from genbalance.mistakes import mistakes_in_a_line as _mistakes_in_a_line
 
 app = typer.Typer(
     name="genbalance",
@@ -18,15 +17,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: rich would take longer to load than all the rest
     pretty_exceptions_enable=False,
 )
-
-
-@contextmanager
-def _mistakes_in_a_line() -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(1) from None
 
 
 def _tell_version(wanted: bool) -> None:
@@ -93,6 +83,10 @@ def evaluate(
         evaluation = evaluate(file, data, judge, params)
         typer.echo(evaluation)
         evaluation.save(json, copies)
+
+
+for command in (cli_drawing.generate, cli_drawing.interpolate, cli_drawing.traverse):
+    app.command()(command)
 
 
 @app.command()

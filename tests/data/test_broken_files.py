@@ -121,7 +121,7 @@ class Silent:
 
 
 @contextmanager
-def untracked(name: str, params: Any) -> Iterator[Silent]:
+def untracked(name: str, params: Any, resumable: Any) -> Iterator[Silent]:
     yield Silent()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from small_repository import EVERY, ROOT, call, environment, fresh_repository, runs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,7 +47,6 @@ def verify(repository: Path, *arguments: str, **variables: str) -> tuple[int, st
     return done.returncode, done.stdout, json.loads(verdict.read_text())
 
 
-@pytest.mark.slow
 def test_an_honest_commit_is_identical_in_every_stage(honest: Path) -> None:
     code, told, verdict = verify(honest, "honest")
     assert code == 0
@@ -57,7 +58,6 @@ def test_an_honest_commit_is_identical_in_every_stage(honest: Path) -> None:
     assert len(runs(honest)[1]) == len(EVERY)  # the clone's runs went to a store of its own
 
 
-@pytest.mark.slow
 def test_an_edited_number_and_an_edited_hash_are_found_out(honest: Path) -> None:
     metrics = honest / "metrics/evaluate_vae.json"
     summary = json.loads(metrics.read_text())
@@ -78,7 +78,6 @@ def test_an_edited_number_and_an_edited_hash_are_found_out(honest: Path) -> None
     assert "nelbo: " in text
 
 
-@pytest.mark.slow
 def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(honest: Path) -> None:
     code, told, verdict = verify(honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
     assert verdict["same_machine"] is False
@@ -89,7 +88,6 @@ def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(
     assert (code == 0) == (set(words.values()) <= {"identical", "within tolerance"})
 
 
-@pytest.mark.slow
 def test_a_users_environment_leads_no_run_elsewhere_and_changes_no_byte(honest: Path) -> None:
     elsewhere = honest.parent / "elsewhere"
     own = {

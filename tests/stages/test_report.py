@@ -29,6 +29,9 @@ class Recorder:
     def artifact(self, path, folder=""):
         self.artifacts.append((path, folder, path.exists()))
 
+    def restored(self):
+        pass
+
     def headline(self, values):
         self.headlines.append(dict(values))
 

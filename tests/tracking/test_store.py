@@ -85,6 +85,7 @@ def test_a_server_that_is_away_is_told_in_one_line(
     assert url.partition("@")[2] in str(told.value)
     assert "secret" not in str(told.value)
     assert "\n" not in str(told.value)
+    assert not (empty_repo / ".spool").exists()  # no leave to go on without it
 
 
 def test_a_file_that_is_no_store_is_told_in_one_line(repo: Path, params: Params) -> None:

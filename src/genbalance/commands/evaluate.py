@@ -9,20 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genbalance.commands.evaluate_table import as_text
+from genbalance.commands.judge import in_pixels, load_judge
 from genbalance.data import prepared, sample_files
-from genbalance.data.pixels import standardized
 from genbalance.errors import UserError
 from genbalance.files import write_json
-from genbalance.params import Params, read_params
+from genbalance.params import read_params
 from genbalance.pictures import grid, save_png
 from genbalance.rng import stream_seed
 from genbalance.summary import rounded
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from genbalance.evaluation.judge import Judge
-    from genbalance.models.classifier import Classifier
 
 CAUTION = "Features are those of the project's classifier: no Inception-FID; compare at one n and with one judge alone."
 
@@ -74,13 +71,14 @@ def evaluate(samples: Path, data: Path, judge: Path, params_file: Path) -> Evalu
     images = sample_files.read(samples)
     if images.shape[1] != digits.height:
         raise UserError(
-            f"{samples}: found images of {_size(images.shape[1])} pixels, but the digits of {data} have "
-            f"{_size(digits.height)}; make them equal"
+            f"{samples}: found images of {in_pixels(images.shape[1])} pixels, but the digits of {data} have "
+            f"{in_pixels(digits.height)}; make them equal"
         )
-    reader = _judge(judge, data, digits, params)
 
+    from genbalance.compute import set_up
     from genbalance.evaluation.samples import Bench
 
+    reader = load_judge(judge, data, digits, set_up(params.compute, params.seed, "evaluate_file"))
     bench = Bench.of(digits, reader, params.evaluate, params.seed, most=len(images))
     drawn = _draw(images, bench.n, params.seed)
     measured = bench.measure(reader.read(drawn))
@@ -102,30 +100,8 @@ def _draw(images: Images, n: int, seed: int) -> Images:
     return images if len(images) == n else images[np.sort(rng.choice(len(images), n, replace=False))]
 
 
-def _judge(path: Path, data: Path, digits: prepared.Prepared, params: Params) -> "Judge":
-    from genbalance import weights
-    from genbalance.compute import set_up
-    from genbalance.evaluation.judge import Judge
-    from genbalance.models.classifier import Classifier
-
-    def build(size: int, classes: int, width: int) -> "Classifier":
-        if (size, classes) != (digits.height, digits.classes):
-            raise UserError(
-                f"{path}: was trained on {classes} classes of {_size(size)} pixels, but {data} has {digits.classes} of "
-                f"{_size(digits.height)}; allowed: the classifier of these digits"
-            )
-        return Classifier(size, classes, width)
-
-    device = set_up(params.compute, params.seed, "evaluate_file")
-    return Judge(weights.load(path, build, device), standardized(digits.mean, digits.std), device)
-
-
 def _written(path: Path, write: Callable[[], None]) -> None:
     try:
         write()
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _size(side: int) -> str:
-    return f"{side} × {side}"

@@ -10,12 +10,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
 
-from genbalance.errors import UserError
 from genbalance.params import Params, read_params
 from genbalance.tracking import Run, tracked
 
 SRC = Path(__file__).parents[2] / "src"
 EPOCHS = 40
+pytestmark = pytest.mark.slow
 DYING = """
 import os, signal
 from genbalance.params import read_params
@@ -63,7 +63,6 @@ def pictures(url: str, run: Entity) -> list[str]:
     return sorted(name.split("+timestamp")[0] for name in names if name.endswith(".png"))
 
 
-@pytest.mark.slow
 def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
     server, empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,7 +102,6 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
     print(f"\nserver killed and back: {len(parents + children)} runs, {points} points, {len(shown)} pictures")
 
 
-@pytest.mark.slow
 def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_once(
     server, spooling: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +135,6 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
         assert len(pictures(server.url, child)) == 2
 
 
-@pytest.mark.slow
 def test_a_delivery_that_breaks_off_is_finished_by_the_next(
     server, spooling: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,12 +165,3 @@ def test_a_delivery_that_breaks_off_is_finished_by_the_next(
         if child.info.run_name in ("prepare", "train_gan"):
             assert steps(server.url, child, "loss") == list(range(1, 11))
             assert pictures(server.url, child) == ["images/samples+step+10"]
-
-
-def test_without_leave_to_spool_a_stage_refuses_to_start_and_leaves_nothing(
-    empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: nobody listens
-    with pytest.raises(UserError, match="does not answer; start its server"), tracked("prepare", params):
-        pass
-    assert not (empty_repo / ".spool").exists()

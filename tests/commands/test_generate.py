@@ -1,0 +1,210 @@
+"""`genbalance generate` with tiny models that were never trained."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from genbalance import files
+from genbalance.cli import app
+from genbalance.generation.lettering import line
+from genbalance.pictures import grid
+from tests.commands.conftest import SIDE
+
+GAN = ["--model", "gan"]
+VAE = ["--model", "vae"]
+
+
+def genbalance(*arguments):
+    return CliRunner().invoke(app, ["generate", *map(str, arguments)])
+
+
+def generated(out, *arguments):
+    """The index and the images by file, of a run that ends well."""
+    told = genbalance(*arguments, "--out", out)
+    assert told.exit_code == 0, told.output
+    index = json.loads((out / "generated.json").read_text(encoding="utf-8"))
+    return index, {row["file"]: pixels(out / "images" / row["file"]) for row in index["images"]}
+
+
+def refused(*arguments):
+    told = genbalance(*arguments)
+    assert told.exit_code == 1, told.output
+    assert told.stdout == ""
+    assert told.stderr.count("\n") == 1, told.stderr
+    return told.stderr
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        assert picture.mode == "L"
+        return np.asarray(picture)
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def md5(path):
+    return hashlib.md5(Path(path).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("model", [GAN, VAE])
+def test_a_digit_is_drawn_as_often_as_asked_for(studio, tmp_path, model):
+    index, images = generated(tmp_path / "out", *model, "--digit", 1, "--count", 9)
+    assert [row["digit"] for row in index["images"]] == [row["read"] for row in index["images"]] == [1] * 9
+    assert list(images) == [f"{place:03d}_1.png" for place in range(1, 10)]
+    assert all(image.shape == (SIDE, SIDE) for image in images.values())
+    np.testing.assert_array_equal(pixels(tmp_path / "out/grid.png"), grid(np.stack(list(images.values())), 3))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"images", "grid.png", "generated.json"}
+    assert {path.name for path in (tmp_path / "out/images").iterdir()} == set(images)
+
+
+def test_the_index_says_what_made_the_images_and_how_they_were_chosen(studio, tmp_path):
+    index, _ = generated(tmp_path / "out", *VAE, "--digit", 2, "--count", 4, "--seed", 5)
+    assert index["seed"] == 5
+    assert index["model"] == {"kind": "vae", "file": "vae.safetensors", "md5": md5("models/vae.safetensors")}
+    assert index["judge"] == {"file": "classifier.safetensors", "md5": md5("models/classifier.safetensors")}
+    assert index["digits"]["md5"] == md5("data/prepared/digits.safetensors")
+    assert index["asked"] == {"digit": 2, "count": 4}
+    assert index["selection"]["raw"] is False
+    tally = index["candidates"]["2"]
+    assert tally["tried"] >= tally["read"] >= tally["confident"] >= tally["usable"] >= 4
+    for row in index["images"]:
+        assert row["score"] == pytest.approx(row["confidence"] * row["typicality"], rel=1e-5)
+        assert row["confidence"] >= index["selection"]["confidence"]
+        assert row["copying"] >= index["selection"]["near"]
+        assert row["nearest_training_digit"] % 3 == 2
+        assert row["candidate"] < tally["tried"]
+    scores = [row["score"] for row in index["images"]]
+    assert scores == sorted(scores, reverse=True)
+    assert str(studio) not in (tmp_path / "out/generated.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("wanted", [["--digit", 0, "--count", 5], ["--digits", "0-1"], ["--digit", 0, "--raw"]])
+@pytest.mark.parametrize("model", [GAN, VAE])
+def test_the_same_command_gives_the_same_bytes_and_another_seed_others(studio, tmp_path, model, wanted):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        generated(tmp_path / name, *model, *wanted, "--seed", seed)
+    a, b, c = (content(tmp_path / name) for name in "abc")
+    assert a == b
+    assert a.keys() == c.keys()
+    assert all(a[name] != c[name] for name in a)
+
+
+def test_without_a_seed_that_of_the_params_is_taken(studio, tmp_path):
+    generated(tmp_path / "a", *VAE, "--digit", 0, "--count", 2)
+    generated(tmp_path / "b", *VAE, "--digit", 0, "--count", 2, "--seed", 42)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_line_shows_its_digits_in_order_each_drawn_for_itself(studio, tmp_path):
+    index, images = generated(tmp_path / "out", *VAE, "--digits", "2011-02 0:1/2.")
+    assert [row["digit"] for row in index["images"]] == [2, 0, 1, 1, 0, 2, 0, 1, 2]
+    assert list(images)[:3] == ["001_2.png", "002_0.png", "003_1.png"]
+    assert len({image.tobytes() for image in images.values()}) == 9
+    assert index["asked"] == {"digits": "2011-02 0:1/2."}
+    np.testing.assert_array_equal(pixels(tmp_path / "out/line.png"), line("2011-02 0:1/2.", list(images.values())))
+    assert not (tmp_path / "out/grid.png").exists()
+
+
+def test_raw_digits_are_the_first_that_come(studio, tmp_path):
+    index, _ = generated(tmp_path / "out", *VAE, "--digit", 1, "--count", 20, "--raw")
+    numbers = [row["candidate"] for row in index["images"]]
+    assert numbers == sorted(numbers)
+    assert {row["read"] for row in index["images"]} == {1}
+    assert index["selection"]["raw"] is True
+
+
+@pytest.mark.parametrize("model", ["gan", "vae"])
+def test_a_model_of_classes_is_asked_for_the_digit(studio, tmp_path, model):
+    arguments = ["--model", model, "--weights", f"models/{model}_of_classes.safetensors", "--count", 6]
+    raw, _ = generated(tmp_path / "raw", *arguments, "--digit", 1, "--raw")
+    assert [row["candidate"] for row in raw["images"]] == list(range(6))
+    best, _ = generated(tmp_path / "best", *arguments, "--digit", raw["images"][0]["read"])
+    assert {row["read"] for row in best["images"]} == {raw["images"][0]["read"]}
+
+
+def test_the_bound_on_the_tries_is_told_and_nothing_is_written(studio, tmp_path):
+    told = refused(*VAE, "--digit", 1, "--count", 500, "--tries", 300, "--out", tmp_path / "out")
+    assert told.startswith("digit 1: of 300 tries with the vae, ")
+    assert "but 500 are wanted; allowed: a smaller count, more --tries, or --raw" in told
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ([], "--digit and --digits: found neither; allowed: one of them"),
+        (["--digit", 1, "--digits", "1"], "--digit and --digits: found both; allowed: one of them"),
+        (["--digits", "12", "--count", 2], "--count: found 2 with --digits"),
+        (["--digits", "2O26"], "--digits: found 'O' in '2O26'; allowed: digits, and between them - . : / and spaces"),
+        (["--digits", "1²"], "--digits: found '²'"),
+        (["--digits", "- -"], "--digits: found '- -'"),
+        (["--digits", ""], "--digits: found ''"),
+        (["--digit", 3], "--digit: found 3, but data/prepared has 3 classes; allowed: 0 … 2"),
+        (["--digit", -1], "--digit: found -1"),
+        (["--digits", "0123"], "--digits: found 3, but data/prepared has 3 classes"),
+        (["--digit", 1, "--data", "nowhere"], "nowhere"),
+        (["--digit", 1, "--params", "nowhere"], "nowhere: cannot be read"),
+        (["--digit", 1, "--judge", "nowhere"], "nowhere: is not there"),
+        (["--digit", 1, "--weights", "nowhere"], "nowhere: is not there"),
+        (["--digit", 1, "--weights", "models/vae.safetensors"], "models/vae.safetensors: is not a network of this"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line_and_nothing_is_written(studio, tmp_path, arguments, found):
+    assert found in refused(*GAN, *arguments, "--out", tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_of_its_own_is_written_anew_as_a_whole(studio, tmp_path):
+    out = tmp_path / "out"
+    generated(out, *VAE, "--digit", 0, "--count", 8)
+    generated(out, *VAE, "--digits", "1-1")
+    generated(tmp_path / "other", *VAE, "--digits", "1-1")
+    assert content(out) == content(tmp_path / "other")
+
+
+@pytest.mark.parametrize("place", ["notes.txt", "images/mine.png", "other/file"])
+def test_a_file_of_somebody_else_is_never_removed(studio, tmp_path, place):
+    out = tmp_path / "out"
+    generated(out, *VAE, "--digit", 0, "--count", 2)
+    (out / place).parent.mkdir(exist_ok=True)
+    (out / place).write_text("mine")
+    assert "this command did not write it" in refused(*VAE, "--digit", 0, "--out", out)
+    assert (out / place).read_text() == "mine"
+
+
+@pytest.mark.parametrize("index", [None, "{}", "no json", '{"images": [1]}', "[]"])
+def test_a_folder_of_something_else_is_refused(studio, tmp_path, index):
+    (tmp_path / "file.txt").write_text("mine")
+    if index is not None:
+        (tmp_path / "generated.json").write_text(index)
+    assert "not what this command wrote" in refused(*VAE, "--digit", 0, "--out", tmp_path)
+    assert (tmp_path / "file.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused_and_an_empty_folder_is_taken(studio, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert "not what this command wrote" in refused(*VAE, "--digit", 0, "--out", tmp_path / "file")
+    assert "out: cannot be written: " in refused(*VAE, "--digit", 0, "--out", tmp_path / "file/out")
+    (tmp_path / "empty").mkdir()
+    generated(tmp_path / "empty", *VAE, "--digit", 0, "--count", 1)
+
+
+def test_a_run_that_fails_leaves_what_was_there(studio, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    generated(out, *VAE, "--digit", 0, "--count", 2)
+    before = content(out)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.json, "dumps", full)
+    assert "No space left on device" in refused(*VAE, "--digit", 1, "--count", 2, "--out", out)
+    assert content(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

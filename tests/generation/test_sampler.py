@@ -1,0 +1,104 @@
+"""Either model as a source of digits."""
+
+import numpy as np
+import pytest
+import torch
+
+from genbalance.compute import generator, initialised
+from genbalance.generation.sampler import GanSampler, VaeSampler
+from genbalance.models.gan import Gan
+from genbalance.models.vae import Vae
+
+CPU = torch.device("cpu")
+SIDE, LATENTS = 8, 6
+COMMON = {"arch": "mlp", "size": SIDE, "latents": LATENTS}
+VAE = COMMON | {"likelihood": "bernoulli", "width": 32, "log_sigma_floor": -6.0}
+
+
+def gan(**config):
+    model = initialised(lambda: Gan(**COMMON, width=4, **config), 0, "gan", CPU).eval()
+    with torch.no_grad():
+        model.generator.net[-3].weight *= 30  # as if it had learned to use all levels
+    return GanSampler(model)
+
+
+def vae(**config):
+    return VaeSampler(initialised(lambda: Vae(**VAE, **config), 0, "vae", CPU).eval())
+
+
+SAMPLERS = {
+    "gan": gan(),
+    "gan of clusters": gan(conditions=5),
+    "gan of classes": gan(conditions=6, classes=3),
+    "vae": vae(),
+    "vae of classes": vae(classes=3),
+    "vae with a flow": vae(prior="flow"),
+}
+
+
+@pytest.fixture(params=SAMPLERS)
+def sampler(request):
+    return SAMPLERS[request.param]
+
+
+def draw(sampler, count=7, digit=1):
+    return sampler.draw(count, generator(0, "draws"), digit)
+
+
+def test_images_are_grey_and_of_the_models_size(sampler):
+    z, told = draw(sampler)
+    assert z.shape == (7, sampler.latents)
+    images = sampler.images(z, told)
+    assert images.shape == (7, SIDE, SIDE)
+    assert images.dtype == np.uint8
+
+
+def test_a_stream_gives_the_same_images_each_time(sampler):
+    np.testing.assert_array_equal(sampler.images(*draw(sampler)), sampler.images(*draw(sampler)))
+
+
+def test_a_way_between_two_images_starts_and_ends_with_them(sampler):
+    z, told = draw(sampler, count=40)
+    both = [0, 1] if told is None or sampler.classes else [0, int((told != told[0]).nonzero()[0])]
+    if sampler.classes:
+        told[1] = (told[0] + 1) % 3
+    ends = None if told is None else told[both]
+    assert ends is None or ends[0] != ends[1]
+    shares = torch.linspace(0, 1, 5)
+    way = sampler.between(torch.lerp(z[both[0]], z[both[1]], shares[:, None]), ends, shares)
+    images = sampler.images(z[both], ends)
+    assert len(way) == 5
+    for shown, expected in ((way[0], images[0]), (way[-1], images[1])):
+        np.testing.assert_allclose(shown.astype(int), expected.astype(int), atol=1)
+
+
+@pytest.mark.parametrize("name", ["gan of clusters", "gan of classes", "vae of classes"])
+def test_between_two_conditions_nothing_jumps(name):
+    sampler = SAMPLERS[name]
+    z, _ = draw(sampler, count=1)
+    shares = torch.linspace(0, 1, 200)
+    way = sampler.between(z.expand(200, -1), torch.tensor([0, 2]), shares).astype(int)
+    apart = np.abs(way[-1] - way[0]).max()
+    assert apart > 2
+    assert np.abs(np.diff(way, axis=0)).max() <= 1 + 0.05 * apart
+
+
+@pytest.mark.parametrize("name", ["gan of classes", "vae of classes"])
+def test_a_model_of_classes_is_asked_for_the_digit(name):
+    sampler = SAMPLERS[name]
+    z, told = draw(sampler, digit=2)
+    assert sampler.classes == 3
+    assert (sampler.images(z, told) != sampler.images(z, draw(sampler, digit=0)[1])).any() or name.startswith("gan")
+    if name.startswith("vae"):
+        assert told.tolist() == [2] * 7
+
+
+def test_a_gan_of_classes_draws_conditions_of_the_digit_alone():
+    sampler = gan(conditions=6, classes=3)
+    sampler.gan.conditions.shares.copy_(torch.eye(3).repeat_interleave(2, dim=1) / 2)
+    assert set(draw(sampler, count=50, digit=2)[1].tolist()) == {4, 5}
+
+
+def test_the_gans_noise_is_truncated():
+    z = [draw(gan(truncation=truncation))[0] for truncation in (1.0, 0.5)]
+    torch.testing.assert_close(z[1], z[0] / 2)
