@@ -129,6 +129,7 @@ def contents(folder: Path) -> dict[str, bytes | str]:
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else str(path.lstat().st_mode)
         for path in folder.rglob("*")
+        if ".checkpoints" not in path.parts  # the stage's lock
     }
 
 
