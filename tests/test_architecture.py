@@ -147,11 +147,6 @@ def test_a_stage_reads_the_params_that_it_declares(name: str, model: str) -> Non
     assert {key.removesuffix("_") for key in read} == set(PIPELINE[name]["params"])
 
 
-def test_every_test_in_the_slow_folder_is_marked() -> None:
-    for path in (ROOT / "tests" / "slow").glob("test_*.py"):
-        assert "pytestmark = pytest.mark.slow" in path.read_text().splitlines(), path
-
-
 def test_package_files_hold_docstrings_and_names_alone() -> None:
     for path in SRC.rglob("__init__.py"):
         for node in ast.parse(path.read_text()).body:
