@@ -36,15 +36,17 @@ def left(repository: Path, run: str) -> Left:
     return Counter(points), Counter(re.sub(r"[%+]timestamp.*(?=\.\w+$)", "", file) for file in files)
 
 
-def runs(repository: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """The parents' names by their ids, and the ids of each parent's children by their names; no name twice."""
+def runs(repository: Path) -> tuple[dict[str, str], dict[str, dict[str, str]], list[str]]:
+    """The parents' names by their ids; the ids of the children that ran, by parent and name, no name twice; and the
+    names of the children that stand for a stage restored from DVC's cache."""
     names = dict(store(repository, "SELECT run_uuid, name FROM runs"))
     parents = dict(store(repository, "SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'"))
+    restored = {run for (run,) in store(repository, "SELECT run_uuid FROM tags WHERE key = 'genbalance.restored'")}
     children: dict[str, dict[str, str]] = {run: {} for run in names if run not in parents}
-    for run, parent in parents.items():
-        assert names[run] not in children[parent]
-        children[parent][names[run]] = run
-    return {run: names[run] for run in children}, children
+    for run in parents.keys() - restored:
+        assert names[run] not in children[parents[run]]
+        children[parents[run]][names[run]] = run
+    return {run: names[run] for run in children}, children, sorted(names[run] for run in restored)
 
 
 def test_eight_queued_experiments_on_four_workers_leave_all_of_each_once(
@@ -55,6 +57,7 @@ def test_eight_queued_experiments_on_four_workers_leave_all_of_each_once(
     call(repository, "git", "add", "-A")
     call(repository, "git", "commit", "-qm", "reproduced")
     ((parent, members),) = runs(repository)[1].items()
+    others = sorted(members.keys() - STAGES)
     alone = {stage: left(repository, members[stage]) for stage in STAGES}  # what a stage leaves that nobody disturbs
     headline = set(left(repository, parent)[0])
     assert {step for key, step in alone["train_vae"][0] if key == "val_loss"} >= set(range(1, EPOCHS + 1))
@@ -66,8 +69,9 @@ def test_eight_queued_experiments_on_four_workers_leave_all_of_each_once(
     call(repository, "dvc", "exp", "run", "--run-all", "--jobs", str(WORKERS))
 
     assert len(re.findall("Success", call(repository, "dvc", "queue", "status"))) == len(BETAS)
-    parents, children = runs(repository)
-    assert sorted(parents.values()) == sorted(f"sweep-{number}" for number in range(1, len(BETAS) + 1))
+    parents, children, restored = runs(repository)
+    assert sorted(parents.values()) == sorted(f"sweep-{n} beta={beta}" for n, beta in enumerate(BETAS, start=1))
+    assert restored == others  # what no experiment had to run is told once, whoever came first
     assert {status for (status,) in store(repository, "SELECT status FROM runs")} == {"FINISHED"}
     betas = store(repository, "SELECT run_uuid, value FROM params WHERE key = 'beta'")
     assert sorted(float(beta) for run, beta in betas if run in parents) == [float(beta) for beta in BETAS]
@@ -84,6 +88,6 @@ def test_eight_queued_experiments_on_four_workers_leave_all_of_each_once(
     assert not store(repository, doubled)
     tell(
         f"{len(BETAS)} queued experiments on {WORKERS} workers from an empty store: {len(parents)} parents, "
-        f"{sum(map(len, children.values()))} children, all FINISHED, {points} points and {files} artifacts of "
-        "children, none missing, none twice"
+        f"{sum(map(len, children.values()))} children that ran with {points} points and {files} artifacts, "
+        f"{len(restored)} restored; all FINISHED, none missing, none twice"
     )
