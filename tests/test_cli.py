@@ -31,7 +31,16 @@ def repo(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["check", "--help"], ["evaluate", "--help"], ["verify", "--help"], ["--version"]]
+    "arguments",
+    [
+        ["--help"],
+        ["check", "--help"],
+        ["evaluate", "--help"],
+        ["register", "--help"],
+        ["export", "--help"],
+        ["verify", "--help"],
+        ["--version"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     told = genbalance(*arguments)
@@ -46,7 +55,7 @@ def test_the_first_help_does_not_wait_for_pydantic() -> None:
 
 def test_help_lists_the_commands() -> None:
     told = genbalance("--help").stdout
-    assert all(f"\n  {command} " in told for command in ("check", "evaluate", "verify"))
+    assert all(f"\n  {command} " in told for command in ("check", "evaluate", "verify", "register", "export"))
 
 
 def test_check_shows_every_parameter(repo: Path) -> None:
