@@ -36,6 +36,8 @@ COMMANDS = [
     "generate",
     "interpolate",
     "traverse",
+    "register",
+    "export",
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from genbalance import cli_drawing
+from genbalance.cli_drawing import Model
 from genbalance.mistakes import mistakes_in_a_line as _mistakes_in_a_line
 
 app = typer.Typer(
@@ -202,3 +203,41 @@ def verify(
             verification.save(json)
     if not verification.holds:
         raise typer.Exit(1)
+
+
+@app.command()
+def register(
+    model: Annotated[Model | None, typer.Option(help="Only this one.  [default: both]", show_default=False)] = None,
+) -> None:
+    """Register the trained models in MLflow, ready to be served.
+
+    Run it at the root after `dvc repro`. It makes a version of genbalance-gan and of genbalance-vae, with the model's
+    card as its description, unless a version has the same weights. The alias `champion` moves to it if it beats the
+    present champion: the GAN's fd_test, the VAE's nelbo, if both were measured on the same digits.
+
+    Then `mlflow models serve -m models:/genbalance-gan@champion --env-manager local` answers with digits.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.register import register_models
+
+        typer.echo(register_models([model.value] if model else [each.value for each in Model]))
+
+
+@app.command()
+def export(
+    model: Annotated[Model, typer.Option(help="Whose generator or decoder.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .onnx.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="Its weights.  [default: models/MODEL.safetensors]", show_default=False)
+    ] = None,
+) -> None:
+    """Write the GAN's generator or the VAE's decoder as an ONNX file, for other programs and languages.
+
+    It draws a batch of any size, pixels in [0, 1]: the GAN's out of `latents` (and `conditions`), the VAE's out of
+    `noise` (and `labels`), its prior included. What the inputs are to be drawn from stands in the file, as JSON under
+    the metadata key `genbalance`.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.export import export
+
+        typer.echo(export(model.value, weights or Path("models") / f"{model.value}.safetensors", out))

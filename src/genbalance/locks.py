@@ -1,7 +1,8 @@
-"""dvc.lock as git keeps it: what each stage was given and what it left, by commit."""
+"""dvc.lock, here and as git keeps it: what each stage was given and what it left, by commit."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from genbalance.errors import UserError
@@ -34,6 +35,18 @@ def lock_of(commit: str, name: str) -> Stages:
         UserError: there is none.
     """
     return parse_lock(git("show", f"{commit}:{LOCK}"), f"{name}: {LOCK}")
+
+
+def lock_here() -> Stages:
+    """The entries of the working directory's dvc.lock.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return parse_lock(Path(LOCK).read_text(encoding="utf-8"), LOCK)
+    except OSError as error:
+        raise UserError(f"{LOCK}: cannot be read: {error.strerror}; run `dvc repro` at the repository's root") from None
 
 
 def every_lock() -> Iterator[tuple[list[str], Stages]]:

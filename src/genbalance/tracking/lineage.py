@@ -24,6 +24,11 @@ class Lineage:
     key: str
     _stage: "PipelineStage | None"
 
+    def deps(self) -> dict[str, str]:
+        """The MD5 of each dep as it lay there when this was made, by its path; none of what was not there."""
+        deps = self._stage.deps if self._stage else []
+        return {dep.def_path: dep.hash_info.value for dep in deps if dep.hash_info}
+
     def outs(self) -> dict[str, str]:
         """The MD5 of each out as it lies there now, by its path, metrics and plots among them; none of what is not
         there."""

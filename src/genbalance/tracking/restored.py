@@ -9,7 +9,7 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.files import read_json
-from genbalance.locks import LOCK, Stages, lock_of, parse_lock
+from genbalance.locks import Stages, lock_here, lock_of
 from genbalance.params import PARAMS_FILE, Params, flatten
 from genbalance.summary import numbers
 from genbalance.tracking.code import code_version
@@ -33,7 +33,7 @@ def sync(params: Params) -> list[str]:
     Raises:
         UserError: there is no dvc.lock, or the store cannot be reached or used.
     """
-    stages = _here()
+    stages = lock_here()
     store = reach(params.tracking.experiment)
     with store_lock(store_uri()):
         deliver(store_uri(), last=True)
@@ -57,7 +57,7 @@ def log_restored(store: Store, parent_id: str, stage: str) -> None:
         stage: the one that is running, whose entry in dvc.lock is still that of its last run.
     """
     try:
-        stages = _here()
+        stages = lock_here()
     except UserError:  # a stage that was started by hand, before there was a pipeline
         return
     baseline: Stages = {}
@@ -73,13 +73,6 @@ def log_restored(store: Store, parent_id: str, stage: str) -> None:
         made = runs_behind(store, entry)
         if not made or (baseline and hashes(baseline.get(name, {}).get("outs", ())) != hashes(entry["outs"])):
             _log(store, parent_id, name, entry, made[0].run_id if made else "")
-
-
-def _here() -> Stages:
-    try:
-        return parse_lock(Path(LOCK).read_text(encoding="utf-8"), LOCK)
-    except OSError as error:
-        raise UserError(f"{LOCK}: cannot be read: {error.strerror}; run `dvc repro` at the repository's root") from None
 
 
 def _stage(name: str) -> str:

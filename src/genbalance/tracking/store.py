@@ -21,6 +21,7 @@ BATCH = 1000  # metrics that MLflow takes in one call
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is raised, and told by us in a line
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }

@@ -1,0 +1,137 @@
+"""Draws what is wished for: a model, and the judge that reads what it has drawn."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genbalance import weights
+from genbalance.compute import generator
+from genbalance.data.pixels import SIGNED, UNIT, standardized
+from genbalance.errors import UserError
+from genbalance.evaluation.features import in_blocks
+from genbalance.evaluation.judge import Images, Judge
+from genbalance.models.classifier import Classifier
+from genbalance.models.gan import Gan
+from genbalance.models.vae import Vae
+from genbalance.serving.wishes import Drawn, Wish
+
+CPU = torch.device("cpu")  # the networks are small, and the same request has the same answer everywhere
+BLOCK = 64  # candidates at a time: of a fixed size, so that a longer answer begins with the shorter one
+TRIES = 500  # candidates for each digit wanted, at most
+CONFIDENCE = 0.9  # least probability that the judge gives the digit asked for
+
+Draw = Callable[[int, torch.Generator, Tensor | None], Images]
+"""Images of as many classes as there are labels [count], or of any where a model takes none."""
+
+
+@dataclass(frozen=True)
+class Artist:
+    """A model as what it draws, how many classes it can be asked for (0: none), and its judge."""
+
+    draw: Draw
+    asked: int
+    judge: Judge
+    classes: int
+
+    @classmethod
+    def load(cls, model: str, weights_file: Path, judge_file: Path, mean: float, std: float) -> "Artist":
+        """Out of the files of a model, gan or vae, and of its judge, which was trained on pixels of this mean and
+        standard deviation.
+
+        Raises:
+            UserError: a file is not what it should be.
+        """
+        classifier = weights.load(judge_file, Classifier, CPU)
+        judge = Judge(classifier, standardized(mean, std), CPU)
+        if model == "gan":
+            gan = weights.load(weights_file, Gan, CPU)
+            return cls(_gan(gan), gan.classes, judge, classifier.head.out_features)
+        vae = weights.load(weights_file, Vae, CPU)
+        return cls(_vae(vae), vae.classes, judge, classifier.head.out_features)
+
+    def fulfil(self, wish: Wish) -> Drawn:
+        """As many digits as are wished for. Those of any class are drawn as they come; of a class, those that the
+        judge reads as it.
+
+        Raises:
+            UserError: too few were read so.
+        """
+        candidates = self._candidates(wish)
+        if wish.digit is None:
+            return _first(candidates, wish.count)
+        return accepted(candidates, wish.digit, wish.count)
+
+    def _candidates(self, wish: Wish) -> Iterator[Drawn]:
+        """Without an end."""
+        noise = generator(wish.seed, f"serve/{wish.digit}")
+        while True:
+            images = self.draw(BLOCK, noise, self._labels(wish.digit, noise))
+            probabilities = self.judge.read(images).probabilities
+            yield Drawn(images, probabilities.argmax(axis=1), probabilities.max(axis=1))
+
+    def _labels(self, digit: int | None, noise: torch.Generator) -> Tensor | None:
+        if not self.asked:
+            return None
+        if digit is None:
+            return torch.randint(self.asked, (BLOCK,), generator=noise)
+        return torch.full((BLOCK,), digit)
+
+
+def accepted(candidates: Iterator[Drawn], digit: int, count: int) -> Drawn:
+    """The first ``count`` candidates that are read as ``digit`` with confidence: rejection, of a model that can be
+    asked for a digit as of one that cannot.
+
+    Raises:
+        UserError: of `TRIES` candidates for each one wanted, fewer were.
+    """
+    parts: list[Drawn] = []
+    tried = found = 0
+    while found < count:
+        if tried >= TRIES * count:
+            raise UserError(
+                f"digit: found {digit}, which only {found} of {tried:,} candidates were read as with a probability of "
+                f"{CONFIDENCE} or more, but {count} are wanted; ask for fewer, or for another digit"
+            )
+        block = next(candidates)
+        kept = np.flatnonzero((block.read == digit) & (block.confidence >= CONFIDENCE))
+        parts.append(_rows(block, kept))
+        tried, found = tried + len(block.read), found + len(kept)
+    return _first(iter(parts), count)
+
+
+def _first(blocks: Iterator[Drawn], count: int) -> Drawn:
+    parts: list[Drawn] = []
+    while sum(len(part.read) for part in parts) < count:
+        parts.append(next(blocks))
+    joined = Drawn(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.read for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+    )
+    return _rows(joined, np.arange(count))
+
+
+def _rows(drawn: Drawn, which: Any) -> Drawn:
+    return Drawn(drawn.images[which], drawn.read[which], drawn.confidence[which])
+
+
+def _gan(gan: Gan) -> Draw:
+    def draw(count: int, noise: torch.Generator, labels: Tensor | None) -> Images:
+        z = gan.draw_latents(count, noise)
+        drawn = in_blocks(gan.generator, z, gan.draw_conditions(count, noise, labels))
+        return np.asarray(SIGNED.to_uint8(drawn)[:, 0])
+
+    return draw
+
+
+def _vae(vae: Vae) -> Draw:
+    def draw(count: int, noise: torch.Generator, labels: Tensor | None) -> Images:
+        drawn = in_blocks(vae.sample, torch.randn(count, vae.latents, generator=noise), labels)
+        return np.asarray(UNIT.to_uint8(drawn)[:, 0])
+
+    return draw

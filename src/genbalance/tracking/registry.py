@@ -1,0 +1,163 @@
+"""Models in MLflow's registry: a version for each file of weights, and the alias of the best one."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import genbalance
+from genbalance.tracking.store import Store, store_lock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+ALIAS = "champion"
+WEIGHTS = "genbalance.weights.md5"
+METRIC = "genbalance.metric."
+BENCH = "genbalance.measured.on."
+# what the package needs to serve; pinned as installed, since MLflow's own guess takes it many seconds
+NEEDED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "ruamel.yaml", "safetensors", "threadpoolctl", "torch")
+EXAMPLE = {"digit": 7, "seed": 1, "count": 2}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model that may become a version.
+
+    Attributes:
+        name: of the registered model.
+        weights: its file.
+        md5: of that.
+        judge: the file of the classifier that reads what it draws.
+        config: what :class:`genbalance.tracking.served.ServedDigits` is to know beside the files.
+        metric: the name of the headline metric, of which less is better.
+        value: that metric.
+        bench: what it was measured on; metrics are compared where all of it is equal.
+        run_id: of the training, "" where none is known.
+        tags: further ones of the version.
+        card: its description, Markdown.
+    """
+
+    name: str
+    weights: Path
+    md5: str
+    judge: Path
+    config: Mapping[str, Any]
+    metric: str
+    value: float
+    bench: Mapping[str, str]
+    run_id: str
+    tags: Mapping[str, str]
+    card: str
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        """Of the version."""
+        told = {WEIGHTS: self.md5, METRIC + self.metric: repr(self.value)}
+        return dict(self.tags) | told | {BENCH + key: value for key, value in self.bench.items()}
+
+
+def register(store: Store, candidate: Candidate) -> str:
+    """Makes a version of the candidate, unless one has these weights, and gives it the alias if it is the best.
+
+    Returns:
+        What was done, a line.
+
+    Raises:
+        UserError: the store cannot be used.
+    """
+    with store_lock(store.uri), store.contact() as client:
+        if not client.search_registered_models(f"name = '{candidate.name}'"):
+            client.create_registered_model(
+                candidate.name, description="Draws digits on request. What a version is stands in its description."
+            )
+        versions = client.search_model_versions(f"name = '{candidate.name}'")
+        same = [found for found in versions if found.tags.get(WEIGHTS) == candidate.md5]
+        entry = same[0] if same else _create(client, store.experiment_id, candidate)
+        news = "has these weights already" if same else "is new"
+        champion = _champion(client, candidate.name)
+        if champion and champion.version == entry.version:
+            return f"{candidate.name}: version {entry.version} {news} and is the {ALIAS}"
+        better, why = verdict(candidate, champion.tags if champion else None)
+        if better:
+            client.set_registered_model_alias(candidate.name, ALIAS, entry.version)
+    stays = f"it becomes the {ALIAS}" if better else f"version {champion.version if champion else ''} stays the {ALIAS}"
+    return f"{candidate.name}: version {entry.version} {news}; {stays}: {why}"
+
+
+def verdict(candidate: Candidate, champion: Mapping[str, str] | None) -> tuple[bool, str]:
+    """Whether the candidate is to take the place of the champion with these tags, and why."""
+    if champion is None:
+        return True, "there was none"
+    metric = candidate.metric
+    told = champion.get(METRIC + metric)
+    if told is None:
+        return False, f"it does not tell its {metric}"
+    theirs = {key.removeprefix(BENCH): value for key, value in champion.items() if key.startswith(BENCH)}
+    other = sorted(key for key in theirs | dict(candidate.bench) if theirs.get(key) != candidate.bench.get(key))
+    if other:
+        return False, f"its {metric} {told} was measured on other {' and '.join(other)}, so the two do not compare"
+    if candidate.value < float(told):
+        return True, f"{metric} {candidate.value} beats {told}"
+    return False, f"{metric} {candidate.value} does not beat {told}"
+
+
+def _champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
+    model = client.get_registered_model(name)
+    return client.get_model_version_by_alias(name, ALIAS) if ALIAS in model.aliases else None
+
+
+def _create(client: "MlflowClient", experiment_id: str, candidate: Candidate) -> "ModelVersion":
+    """Through the client alone: MLflow's functions of the same purpose act on a store that the process has set."""
+    from mlflow.entities import LoggedModelStatus
+
+    run_id = candidate.run_id or None
+    logged = client.create_logged_model(experiment_id, candidate.name, run_id, candidate.all_tags)
+    status = LoggedModelStatus.FAILED
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _save(candidate, Path(folder) / "model", logged.model_id)
+            client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        status = LoggedModelStatus.READY
+    finally:
+        client.finalize_logged_model(logged.model_id, status)
+    return client.create_model_version(
+        candidate.name,
+        logged.artifact_location,
+        run_id,
+        candidate.all_tags,
+        description=candidate.card,
+        model_id=logged.model_id,
+    )
+
+
+def _save(candidate: Candidate, path: Path, model_id: str) -> None:
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
+
+    # MLflow turns whole numbers away that stand in a column with a null
+    whole_or_null = AnyType()  # type: ignore[no-untyped-call]
+    wish = [
+        ColSpec(whole_or_null, "digit", required=False),
+        ColSpec(DataType.long, "seed"),
+        ColSpec(whole_or_null, "count", required=False),
+    ]
+    image = {"row": DataType.long, "read": DataType.long, "confidence": DataType.double, "png": DataType.string}
+    package = Path(genbalance.__file__).parent
+    save_model(
+        path=str(path),
+        mlflow_model=Model(model_uuid=model_id, model_id=model_id, run_id=candidate.run_id or None),
+        python_model=str(package / "tracking" / "served.py"),
+        artifacts={"weights": str(candidate.weights), "judge": str(candidate.judge)},
+        code_paths=[str(package)],
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in NEEDED],
+        signature=ModelSignature(Schema([*wish]), Schema([ColSpec(kind, name) for name, kind in image.items()])),
+        input_example=pd.DataFrame([EXAMPLE]),
+        model_config=dict(candidate.config),
+    )

@@ -1,0 +1,143 @@
+"""A trained model, registered and served by a real `mlflow models serve`, is asked for digits over HTTP."""
+
+import base64
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genbalance import weights
+from genbalance.data import prepared
+from genbalance.data.pixels import standardized
+from genbalance.evaluation.judge import Judge
+from genbalance.models.classifier import Classifier
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+from test_pipeline import call, environment, fresh_repository  # noqa: E402
+
+EACH = 30  # digits asked for, of each class
+PARAMS = {"limit": "null", "threads": "1"}
+EPOCHS = {"classifier": 4, "gan": 6}  # fewer, and the generator's moving average still lies near where it began
+pytestmark = pytest.mark.slow
+
+Post = Callable[[list[dict]], tuple[int, dict]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a judge and a GAN that learned a little from the bundled digits, and its evaluation; and
+    another classifier, reader.safetensors, of another seed, which the judge knows nothing of."""
+    repository = fresh_repository(tmp_path_factory.mktemp("serving"))
+    path = repository / "params.yaml"
+    text = path.read_text()
+    for key, value in PARAMS.items():
+        text, count = re.subn(rf"(?m)^(  {key}: )\S+", rf"\g<1>{value}", text)
+        assert count == 1, key
+    for section, epochs in EPOCHS.items():
+        text, count = re.subn(rf"(?ms)^({section}:\n(?:  .*?\n)*?  epochs: )\d+", rf"\g<1>{epochs}", text)
+        assert count == 1, section
+    path.write_text(re.sub(r"(?m)^seed: \d+", "seed: 1", text))
+    call(repository, "dvc", "repro", "-q", "train_classifier")
+    (repository / "models/classifier.safetensors").rename(repository / "reader.safetensors")
+    path.write_text(text)
+    call(repository, "dvc", "repro", "-q", "evaluate@gan")
+    return repository
+
+
+@pytest.fixture(scope="module")
+def post(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """Asks the served champion: the status, and what the answer says."""
+    call(trained, "env", "PYTHONPATH=src", "python", "-m", "genbalance", "register", "--model", "gan")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["mlflow", "models", "serve", "-m", "models:/genbalance-gan@champion", "--env-manager", "local"]
+    env = environment() | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    log = tmp_path_factory.mktemp("served") / "log"
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=trained, env=env, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait(server, f"{address}/ping", log)
+
+        def ask(wishes: list[dict]) -> tuple[int, dict]:
+            body = json.dumps({"dataframe_records": wishes}).encode()
+            request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+            try:
+                with urllib.request.urlopen(request, timeout=100) as response:
+                    return response.status, json.load(response)
+            except urllib.error.HTTPError as refusal:
+                return refusal.code, json.load(refusal)
+
+        yield ask
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def wait(server: subprocess.Popen, address: str, log: Path) -> None:
+    for _ in range(600):
+        try:
+            server.wait(timeout=0.2)  # ends at once only if the server has died
+            pytest.fail(log.read_text())
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            continue
+    pytest.fail(log.read_text())
+
+
+def pixels(prediction: dict) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(base64.b64decode(prediction["png"]))))
+
+
+def test_digits_asked_for_over_http_are_read_right_by_another_classifier(
+    trained: Path, post: Post, tell: Callable[[str], None]
+) -> None:
+    status, body = post([{"digit": digit, "seed": 1, "count": EACH} for digit in range(10)])
+    assert status == 200, body
+    answers = body["predictions"]
+    assert [answer["row"] for answer in answers] == np.arange(10).repeat(EACH).tolist()
+    assert all(answer["read"] == answer["row"] for answer in answers)
+    images = np.stack([pixels(answer) for answer in answers])
+    assert images.shape == (10 * EACH, 28, 28)
+    assert len(np.unique(images, axis=0)) == 10 * EACH
+
+    digits, cpu = prepared.load(trained / "data/prepared"), torch.device("cpu")
+    network = weights.load(trained / "reader.safetensors", Classifier, cpu)
+    reading = Judge(network, standardized(digits.mean, digits.std), cpu).read(images)
+    right = (reading.probabilities.argmax(axis=1) == np.arange(10).repeat(EACH)).mean()
+    tell(f"another classifier reads {right:.1%} of {10 * EACH} served digits as what was asked for")
+    assert right >= 0.98
+
+
+def test_the_same_request_has_the_same_answer_and_another_seed_another(post: Post) -> None:
+    first, again, other = (post([{"digit": 4, "seed": seed}, {"digit": None, "seed": seed}]) for seed in (1, 1, 2))
+    assert first == again
+    assert first[1] != other[1]
+
+
+def test_a_request_for_what_there_is_not_is_refused_and_says_why(post: Post) -> None:
+    status, body = post([{"digit": 10, "seed": 1}])
+    assert status == 400
+    assert "digit: found 10; allowed: whole numbers from -1 to 9" in body["message"]
