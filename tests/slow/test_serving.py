@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,16 +17,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_repository import call, environment, fresh_repository
 
 from genbalance import weights
 from genbalance.data import prepared
 from genbalance.data.pixels import standardized
 from genbalance.evaluation.judge import Judge
 from genbalance.models.classifier import Classifier
-
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests"))
-from test_pipeline import call, environment, fresh_repository  # noqa: E402
 
 EACH = 30  # digits asked for, of each class
 PARAMS = {"limit": "null", "threads": "1"}
