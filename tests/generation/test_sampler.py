@@ -45,6 +45,24 @@ def draw(sampler, count=7, digit=1):
     return sampler.draw(count, generator(0, "draws"), digit)
 
 
+@pytest.mark.parametrize(("digit", "asked"), [(0, {0}), (2, {2}), (None, {0, 1, 2})])
+def test_a_model_of_classes_is_asked_for_the_digit_or_for_each_and_others_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, digit: int | None, asked: set[int]
+) -> None:
+    told = []
+    draw_conditions = Gan.draw_conditions
+
+    def listened(model: Gan, count: int, noise: torch.Generator, labels: torch.Tensor | None) -> torch.Tensor | None:
+        told.append(labels)
+        return draw_conditions(model, count, noise, labels)
+
+    monkeypatch.setattr(Gan, "draw_conditions", listened)
+    for name in SAMPLERS:
+        conditions = draw(SAMPLERS[name], 60, digit)[1]
+        labels = conditions if name.startswith("vae") else told.pop()
+        assert (None if labels is None else set(labels.tolist())) == (asked if name.endswith("of classes") else None)
+
+
 def test_images_are_grey_and_of_the_models_size(sampler):
     z, told = draw(sampler)
     assert z.shape == (7, sampler.latents)

@@ -34,8 +34,9 @@ class Sampler(Protocol):
     def latents(self) -> int:
         """L."""
 
-    def draw(self, count: int, noise: torch.Generator, digit: int) -> tuple[Tensor, Told]:
-        """Noise for ``count`` images, and what the model is told: ``digit``, where it can be asked for one."""
+    def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Told]:
+        """Noise for ``count`` images, and what the model is told: ``digit``, or any one for None, where it can be asked
+        for one."""
 
     def images(self, z: Tensor, told: Told) -> Images:
         """What the model draws."""
@@ -61,10 +62,10 @@ class GanSampler:
         """L."""
         return self.gan.latents
 
-    def draw(self, count: int, noise: torch.Generator, digit: int) -> tuple[Tensor, Told]:
+    def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Told]:
         """z of the truncated prior, and conditions."""
         z = self.gan.draw_latents(count, noise)
-        return z, self.gan.draw_conditions(count, noise, _labels(self.classes, digit, count, noise.device))
+        return z, self.gan.draw_conditions(count, noise, _labels(self.classes, digit, count, noise))
 
     def images(self, z: Tensor, told: Told) -> Images:
         """What the generator draws."""
@@ -95,10 +96,10 @@ class VaeSampler:
         """L."""
         return self.vae.latents
 
-    def draw(self, count: int, noise: torch.Generator, digit: int) -> tuple[Tensor, Told]:
+    def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Told]:
         """Standard normal noise, and labels."""
         z = torch.randn(count, self.latents, generator=noise, device=noise.device)
-        return z, _labels(self.classes, digit, count, noise.device)
+        return z, _labels(self.classes, digit, count, noise)
 
     def images(self, z: Tensor, told: Told) -> Images:
         """What the decoder draws."""
@@ -114,8 +115,12 @@ class VaeSampler:
         return VaeSampler(mixing).images(z, torch.arange(len(z), device=z.device))
 
 
-def _labels(classes: int, digit: int, count: int, device: torch.device) -> Told:
-    return torch.full((count,), digit, device=device) if classes else None
+def _labels(classes: int, digit: int | None, count: int, noise: torch.Generator) -> Told:
+    if not classes:
+        return None
+    if digit is None:
+        return torch.randint(classes, (count,), generator=noise, device=noise.device)
+    return torch.full((count,), digit, device=noise.device)
 
 
 def _pixels(pixels: Pixels, drawn: Tensor) -> Images:

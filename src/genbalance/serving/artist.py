@@ -1,20 +1,19 @@
 """Draws what is wished for: a model, and the judge that reads what it has drawn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from genbalance import weights
 from genbalance.compute import generator
-from genbalance.data.pixels import SIGNED, UNIT, standardized
+from genbalance.data.pixels import standardized
 from genbalance.errors import UserError
-from genbalance.evaluation.features import in_blocks
-from genbalance.evaluation.judge import Images, Judge
+from genbalance.evaluation.judge import Judge
+from genbalance.generation.sampler import GanSampler, Sampler, VaeSampler
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
@@ -25,16 +24,12 @@ BLOCK = 64  # candidates at a time: of a fixed size, so that a longer answer beg
 TRIES = 500  # candidates for each digit wanted, at most
 CONFIDENCE = 0.9  # least probability that the judge gives the digit asked for
 
-Draw = Callable[[int, torch.Generator, Tensor | None], Images]
-"""Images of as many classes as there are labels [count], or of any where a model takes none."""
-
 
 @dataclass(frozen=True)
 class Artist:
-    """A model as what it draws, how many classes it can be asked for (0: none), and its judge."""
+    """A model, its judge, and how many classes that one knows."""
 
-    draw: Draw
-    asked: int
+    sampler: Sampler
     judge: Judge
     classes: int
 
@@ -48,11 +43,12 @@ class Artist:
         """
         classifier = weights.load(judge_file, Classifier, CPU)
         judge = Judge(classifier, standardized(mean, std), CPU)
+        sampler: Sampler
         if model == "gan":
-            gan = weights.load(weights_file, Gan, CPU)
-            return cls(_gan(gan), gan.classes, judge, classifier.head.out_features)
-        vae = weights.load(weights_file, Vae, CPU)
-        return cls(_vae(vae), vae.classes, judge, classifier.head.out_features)
+            sampler = GanSampler(weights.load(weights_file, Gan, CPU))
+        else:
+            sampler = VaeSampler(weights.load(weights_file, Vae, CPU))
+        return cls(sampler, judge, classifier.head.out_features)
 
     def fulfil(self, wish: Wish) -> Drawn:
         """As many digits as are wished for. Those of any class are drawn as they come; of a class, those that the
@@ -70,16 +66,9 @@ class Artist:
         """Without an end."""
         noise = generator(wish.seed, f"serve/{wish.digit}")
         while True:
-            images = self.draw(BLOCK, noise, self._labels(wish.digit, noise))
+            images = self.sampler.images(*self.sampler.draw(BLOCK, noise, wish.digit))
             probabilities = self.judge.read(images).probabilities
             yield Drawn(images, probabilities.argmax(axis=1), probabilities.max(axis=1))
-
-    def _labels(self, digit: int | None, noise: torch.Generator) -> Tensor | None:
-        if not self.asked:
-            return None
-        if digit is None:
-            return torch.randint(self.asked, (BLOCK,), generator=noise)
-        return torch.full((BLOCK,), digit)
 
 
 def accepted(candidates: Iterator[Drawn], digit: int, count: int) -> Drawn:
@@ -118,20 +107,3 @@ def _first(blocks: Iterator[Drawn], count: int) -> Drawn:
 
 def _rows(drawn: Drawn, which: Any) -> Drawn:
     return Drawn(drawn.images[which], drawn.read[which], drawn.confidence[which])
-
-
-def _gan(gan: Gan) -> Draw:
-    def draw(count: int, noise: torch.Generator, labels: Tensor | None) -> Images:
-        z = gan.draw_latents(count, noise)
-        drawn = in_blocks(gan.generator, z, gan.draw_conditions(count, noise, labels))
-        return np.asarray(SIGNED.to_uint8(drawn)[:, 0])
-
-    return draw
-
-
-def _vae(vae: Vae) -> Draw:
-    def draw(count: int, noise: torch.Generator, labels: Tensor | None) -> Images:
-        drawn = in_blocks(vae.sample, torch.randn(count, vae.latents, generator=noise), labels)
-        return np.asarray(UNIT.to_uint8(drawn)[:, 0])
-
-    return draw
