@@ -17,16 +17,6 @@ from genbalance.params import Params, read_params
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
-@pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with tables and nothing in them: making those takes MLflow seconds, a copy takes none."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def empty_repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed repository, the working directory of the test; no store yet."""

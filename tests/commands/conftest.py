@@ -157,14 +157,20 @@ def unlearned(tmp_path_factory):
 
 
 @pytest.fixture
-def studio(unlearned, monkeypatch):
-    """The working directory; what set_up changes for the whole process is put back afterwards."""
-    monkeypatch.chdir(unlearned)
+def settings(monkeypatch):
+    """What set_up changes for the whole process is put back after the test."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     state = torch.get_rng_state()
-    with threadpool_limits(1):
-        yield unlearned
+    with threadpool_limits(1):  # two threads on small matrices take many times as long beside another program
+        yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
     torch.set_rng_state(state)
+
+
+@pytest.fixture
+def studio(unlearned, settings, monkeypatch):
+    """The working directory."""
+    monkeypatch.chdir(unlearned)
+    return unlearned

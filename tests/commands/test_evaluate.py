@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from genbalance import weights
@@ -61,17 +60,10 @@ def original(tmp_path_factory):
 
 
 @pytest.fixture
-def here(original, monkeypatch):
-    """What set_up changes for the whole process is put back afterwards."""
+def here(original, settings, monkeypatch):
+    """The working directory."""
     monkeypatch.chdir(original)
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    state = torch.get_rng_state()
-    with threadpool_limits(1):  # two threads on small matrices take many times as long beside another program
-        yield original
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
-    torch.set_rng_state(state)
+    return original
 
 
 def genbalance(*arguments):

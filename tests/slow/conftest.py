@@ -1,5 +1,5 @@
 """A repository with an MLflow store of its own, and a server."""
 
-from stores import empty_repo, params, server, tables
+from stores import empty_repo, params, server
 
-__all__ = ["empty_repo", "params", "server", "tables"]
+__all__ = ["empty_repo", "params", "server"]

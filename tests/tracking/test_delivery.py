@@ -23,7 +23,7 @@ def wait(repo: Path, params: Params, tables: Path, monkeypatch: pytest.MonkeyPat
 
     def run_stage(stage: str) -> str:
         store = open_store(spool_uri(store_uri()), "genbalance", folder / "artifacts")
-        line, run = session._open(store, stage, params, session.lineage(stage), "")
+        line, run = session._open(store, stage, params, session.code_version(), session.lineage(stage), "")
         for epoch in (1, 2, 3):
             run.log({"loss": 1 / epoch}, step=epoch)
             run.image("samples", np.zeros((8, 8), np.uint8), step=epoch)

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from genbalance.errors import UserError
 from genbalance.params import Params
-from genbalance.tracking.code import code_version
+from genbalance.tracking.code import CodeVersion, code_version
 from genbalance.tracking.contact import OutageError
 from genbalance.tracking.delivery import deliver
 from genbalance.tracking.line import Line
@@ -61,22 +61,24 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
 
 def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Line, MlflowRun]:
     uri, experiment = store_uri(), params.tracking.experiment
+    code = code_version()  # git's work, and none of the lock's
     try:
         with store_lock(uri):
             store = open_store(uri, experiment)
             _deliver(uri, last=False)
             close_abandoned(store, resumed)
-            return _open(store, stage, params, ends, resumed)
+            return _open(store, stage, params, code, ends, resumed)
     except OutageError:
         if params.tracking.on_outage == "refuse":
             raise
     with store_lock(spool_uri(uri)):
-        return _open(open_spool(uri, experiment, stage), stage, params, ends, resumed)
+        return _open(open_spool(uri, experiment, stage), stage, params, code, ends, resumed)
 
 
-def _open(store: Store, stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Line, MlflowRun]:
+def _open(
+    store: Store, stage: str, params: Params, code: CodeVersion, ends: Lineage, resumed: str
+) -> tuple[Line, MlflowRun]:
     """The stage's run below its parent: a new one, or the one that is resumed."""
-    code = code_version()
     tags = code_tags(code)
     parent = parent_of(store, stage, code, params, tags)
     found = find_run(store, resumed)
