@@ -10,6 +10,7 @@ from genbalance.params.reader import parse_yaml
 from genbalance.repository import git
 
 LOCK = "dvc.lock"
+MALFORMED = "is not what DVC writes; run `dvc repro` and commit it"
 HIDDEN = ("refs/exps/exec/", "refs/exps/stash", "refs/exps/celery/", "refs/exps/apply/", "refs/stash")  # DVC's own
 
 Stages = Mapping[str, Mapping[str, Any]]  # the entry of each stage by its name, such as evaluate@gan
@@ -24,7 +25,7 @@ def parse_lock(text: str, name: str) -> Stages:
     values = parse_yaml(text, name)
     stages = values.get("stages") if isinstance(values, dict) else None
     if not isinstance(stages, dict):
-        raise UserError(f"{name}: is no dvc.lock with stages; was the pipeline run?")
+        raise UserError(f"{name}: {MALFORMED}")
     return stages
 
 

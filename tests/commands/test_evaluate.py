@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from genbalance import weights
 from genbalance.cli import app
-from genbalance.commands.evaluate_table import aligned
+from genbalance.commands.columns import aligned
 from genbalance.compute import initialised
 from genbalance.data import prepared
 from genbalance.models.classifier import Classifier

@@ -1,8 +1,9 @@
 """What was measured of a file as plain text, in the words of the report's page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from genbalance.commands.columns import aligned
 from genbalance.reporting.measures import GROUPS, HALF, HIGHER, LOWER, REAL, ZERO, Measure, Source
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import number, percent, span
@@ -29,19 +30,6 @@ def as_text(metrics: Mapping[str, Any], classes: "pd.DataFrame") -> str:
             rows += [(), (title,), *lines]
     by_class = ([number(value) for value in row] for row in zip(*columns.values(), strict=True))
     return f"{aligned(rows)}\n\n{aligned([list(columns), *by_class])}"
-
-
-def aligned(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as lines, the first column to the left, the others to the right; shorter rows are headings."""
-    rows = list(rows)
-    columns = max(map(len, rows))
-    widths = [max(len(row[column]) for row in rows if len(row) == columns) for column in range(columns)]
-    lines = []
-    for row in rows:
-        first, *others = row if len(row) == columns else ("".join(row),)
-        cells = [f"{first:{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=False))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def _row(results: Results, measure: Measure) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """From a commit to its runs in MLflow, and from a run to the commits that hold what it left."""
 
-from collections.abc import Sequence
-
+from genbalance.commands.columns import aligned
 from genbalance.errors import UserError
 from genbalance.experiments import find_commits
 from genbalance.locks import every_lock, lock_of, names_of
@@ -26,7 +25,7 @@ def runs(revision: str) -> str:
         raise UserError(f"{revision}: stands for {len(commits)} commits; allowed: one")
     lock = lock_of(next(iter(commits)), revision)
     store = reach(read_params().tracking.experiment)
-    rows = [("stage", "run", "pipeline run", "started (UTC)", "status", "")]
+    rows: list[tuple[str, ...]] = [("stage", "run", "pipeline run", "started (UTC)", "status", "")]
     for stage, entry in lock.items():
         found = runs_behind(store, entry)
         for run in found:
@@ -34,8 +33,8 @@ def runs(revision: str) -> str:
             started = f"{run.started:%Y-%m-%d %H:%M:%S}"
             rows.append((stage, run.run_id, run.pipeline, started, run.status, ", ".join(remarks)))
         if not found:
-            rows.append((stage, NONE, "", "", "", ""))
-    return table(rows)
+            rows.append((f"{stage}: {NONE}",))
+    return aligned(rows, texts=True)
 
 
 def whence(run_id: str) -> str:
@@ -59,7 +58,7 @@ def whence(run_id: str) -> str:
     rows = [("commit", "date", "names", "subject")]
     for commit, date, subject in (line.split("\t", 2) for line in told):
         rows.append((commit[:12], date, ", ".join(named[commit]), subject))
-    return table(rows)
+    return aligned(rows, texts=True)
 
 
 def synchronised() -> str:
@@ -70,11 +69,3 @@ def synchronised() -> str:
     """
     logged = sync(read_params())
     return f"logged as restored: {', '.join(logged)}" if logged else "every stage has its run"
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as they need to be. The last one is free, and so is the text of a row that has one cell alone."""
-    widths = [max(len(row[i]) for row in rows if any(row[2:])) for i in range(len(rows[0]))]
-    widths[0] = max(len(row[0]) for row in rows)
-    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines)

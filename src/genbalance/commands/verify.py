@@ -7,11 +7,12 @@ from typing import Any
 
 from genbalance.commands import verify_text
 from genbalance.commands.verify_clone import clone, lend, reproduce
-from genbalance.commands.verify_state import LOCK, forget, other_packages, read_state
+from genbalance.commands.verify_state import forget, other_packages, read_state
 from genbalance.commands.verify_verdict import Verdict, compare
 from genbalance.errors import UserError
 from genbalance.experiments import find_commits
 from genbalance.files import write_json
+from genbalance.locks import LOCK
 from genbalance.params import PARAMS_FILE, read_yaml
 from genbalance.repository import git, root
 

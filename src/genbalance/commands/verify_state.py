@@ -12,9 +12,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from genbalance.errors import UserError
 from genbalance.experiments import leaves
-from genbalance.params import read_yaml
+from genbalance.locks import LOCK, MALFORMED, parse_lock
 
-LOCK = "dvc.lock"
 METRICS = "metrics"
 MACHINE = "machine"
 
@@ -47,11 +46,11 @@ def read_state(folder: Path) -> dict[str, Stage]:
     if not path.is_file():
         return {}
     try:
-        entries = dict(read_yaml(path)["stages"])
+        entries = parse_lock(path.read_text(encoding="utf-8"), LOCK)
         made = {out["path"] for entry in entries.values() for out in entry.get("outs", ())}
         return {name: _stage(folder, entry, made) for name, entry in entries.items()}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UserError(f"{LOCK}: is not what DVC writes; run `dvc repro` and commit it") from None
+        raise UserError(f"{LOCK}: {MALFORMED}") from None
 
 
 def forget(folder: Path, stages: Mapping[str, Stage]) -> None:
