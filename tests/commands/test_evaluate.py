@@ -5,16 +5,16 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import typed
 from PIL import Image
-from typer.testing import CliRunner
 
 from genbalance import weights
-from genbalance.cli import app
 from genbalance.commands.columns import aligned
 from genbalance.compute import initialised
 from genbalance.data import prepared
@@ -66,17 +66,7 @@ def here(original, settings, monkeypatch):
     return original
 
 
-def genbalance(*arguments):
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
-
-
-def refused(*arguments):
-    told = genbalance(*arguments)
-    assert told.exit_code == 1
-    assert told.stdout == ""
-    assert told.stderr.count("\n") == 1, told.stderr
-    assert isinstance(told.exception, SystemExit)
-    return told.stderr
+genbalance, refused = (partial(call, "evaluate") for call in (typed.genbalance, typed.refused))
 
 
 @pytest.fixture(scope="module")

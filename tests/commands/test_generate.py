@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
+from typed import genbalance, refused
 
 from genbalance import files
-from genbalance.cli import app
 from genbalance.generation.lettering import line
 from genbalance.pictures import grid
 from tests.commands.conftest import SIDE
@@ -19,24 +18,12 @@ GAN = ["--model", "gan"]
 VAE = ["--model", "vae"]
 
 
-def genbalance(*arguments):
-    return CliRunner().invoke(app, ["generate", *map(str, arguments)])
-
-
 def generated(out, *arguments):
     """The index and the images by file, of a run that ends well."""
-    told = genbalance(*arguments, "--out", out)
+    told = genbalance("generate", *arguments, "--out", out)
     assert told.exit_code == 0, told.output
     index = json.loads((out / "generated.json").read_text(encoding="utf-8"))
     return index, {row["file"]: pixels(out / "images" / row["file"]) for row in index["images"]}
-
-
-def refused(*arguments):
-    told = genbalance(*arguments)
-    assert told.exit_code == 1, told.output
-    assert told.stdout == ""
-    assert told.stderr.count("\n") == 1, told.stderr
-    return told.stderr
 
 
 def pixels(path):
@@ -130,7 +117,7 @@ def test_a_model_of_classes_is_asked_for_the_digit(studio, tmp_path, model):
 
 
 def test_the_bound_on_the_tries_is_told_and_nothing_is_written(studio, tmp_path):
-    told = refused(*VAE, "--digit", 1, "--count", 500, "--tries", 300, "--out", tmp_path / "out")
+    told = refused("generate", *VAE, "--digit", 1, "--count", 500, "--tries", 300, "--out", tmp_path / "out")
     assert told.startswith("digit 1: of 300 tries with the vae, ")
     assert "but 500 are wanted; allowed: a smaller count, more --tries, or --raw" in told
     assert not any(tmp_path.iterdir())
@@ -157,7 +144,7 @@ def test_the_bound_on_the_tries_is_told_and_nothing_is_written(studio, tmp_path)
     ],
 )
 def test_a_mistake_is_told_in_a_line_and_nothing_is_written(studio, tmp_path, arguments, found):
-    assert found in refused(*GAN, *arguments, "--out", tmp_path / "out")
+    assert found in refused("generate", *GAN, *arguments, "--out", tmp_path / "out")
     assert not any(tmp_path.iterdir())
 
 
@@ -175,7 +162,7 @@ def test_a_file_of_somebody_else_is_never_removed(studio, tmp_path, place):
     generated(out, *VAE, "--digit", 0, "--count", 2)
     (out / place).parent.mkdir(exist_ok=True)
     (out / place).write_text("mine")
-    assert "this command did not write it" in refused(*VAE, "--digit", 0, "--out", out)
+    assert "this command did not write it" in refused("generate", *VAE, "--digit", 0, "--out", out)
     assert (out / place).read_text() == "mine"
 
 
@@ -184,14 +171,14 @@ def test_a_folder_of_something_else_is_refused(studio, tmp_path, index):
     (tmp_path / "file.txt").write_text("mine")
     if index is not None:
         (tmp_path / "generated.json").write_text(index)
-    assert "not what this command wrote" in refused(*VAE, "--digit", 0, "--out", tmp_path)
+    assert "not what this command wrote" in refused("generate", *VAE, "--digit", 0, "--out", tmp_path)
     assert (tmp_path / "file.txt").read_text() == "mine"
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_and_an_empty_folder_is_taken(studio, tmp_path):
     (tmp_path / "file").write_text("mine")
-    assert "not what this command wrote" in refused(*VAE, "--digit", 0, "--out", tmp_path / "file")
-    assert "out: cannot be written: " in refused(*VAE, "--digit", 0, "--out", tmp_path / "file/out")
+    assert "not what this command wrote" in refused("generate", *VAE, "--digit", 0, "--out", tmp_path / "file")
+    assert "out: cannot be written: " in refused("generate", *VAE, "--digit", 0, "--out", tmp_path / "file/out")
     (tmp_path / "empty").mkdir()
     generated(tmp_path / "empty", *VAE, "--digit", 0, "--count", 1)
 
@@ -205,6 +192,6 @@ def test_a_run_that_fails_leaves_what_was_there(studio, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.json, "dumps", full)
-    assert "No space left on device" in refused(*VAE, "--digit", 1, "--count", 2, "--out", out)
+    assert "No space left on device" in refused("generate", *VAE, "--digit", 1, "--count", 2, "--out", out)
     assert content(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
+from typed import genbalance, refused
 
-from genbalance.cli import app
 from genbalance.pictures import TILE
 
 MODELS = [["--model", "gan"], ["--model", "vae"]]
@@ -14,22 +13,10 @@ STEP = TILE + 1
 COMMANDS = {"interpolate": ["--from", 0, "--to", 1], "traverse": ["--digit", 1]}
 
 
-def genbalance(*arguments):
-    return CliRunner().invoke(app, list(map(str, arguments)))
-
-
 def drawn(*arguments):
     told = genbalance(*arguments)
     assert told.exit_code == 0, told.output
     return told.stdout
-
-
-def refused(*arguments):
-    told = genbalance(*arguments)
-    assert told.exit_code == 1, told.output
-    assert told.stdout == ""
-    assert told.stderr.count("\n") == 1, told.stderr
-    return told.stderr
 
 
 def tiles(path):

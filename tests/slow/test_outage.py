@@ -106,7 +106,7 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
     server, spooling: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    before = [run.info.run_id for group in runs(server.url) for run in group]
+    before = runs(server.url)
     server.kill()
     for stage in ("prepare", "train_vae"):
         with tracked(stage, spooling) as run:
@@ -123,7 +123,7 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
     assert "4 waiting runs delivered" in capsys.readouterr().err
     assert not list((empty_repo / ".spool").iterdir())
 
-    parents, children = ([run for run in group if run.info.run_id not in before] for group in runs(server.url))
+    parents, children = (now[len(then) :] for then, now in zip(before, runs(server.url), strict=True))
     assert [child.info.run_name for child in children][:3] == ["prepare", "train_vae", "evaluate_vae"]
     assert sorted(child.info.status for child in children) == ["FAILED", "FINISHED", "FINISHED", "FINISHED", "KILLED"]
     # train_vae had finished when it was started again: that is another pipeline run, which the report belongs to
@@ -139,7 +139,7 @@ def test_a_delivery_that_breaks_off_is_finished_by_the_next(
     server, spooling: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    before = [run.info.run_id for group in runs(server.url) for run in group]
+    before = runs(server.url)
     server.kill()
     for stage in ("prepare", "train_gan"):
         with tracked(stage, spooling) as run:
@@ -158,7 +158,7 @@ def test_a_delivery_that_breaks_off_is_finished_by_the_next(
     server.start()
     with tracked("report", spooling):
         pass
-    parents, children = ([run for run in group if run.info.run_id not in before] for group in runs(server.url))
+    parents, children = (now[len(then) :] for then, now in zip(before, runs(server.url), strict=True))
     assert sorted(child.info.run_name for child in children) == ["prepare", "report", "train_gan", "train_vae"]
     assert len(parents) == 1
     for child in children:
