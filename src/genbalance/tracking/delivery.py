@@ -13,8 +13,9 @@ from genbalance.tracking.contact import without_password
 from genbalance.tracking.pipeline import KEY, settle
 from genbalance.tracking.processes import TAG, is_dead
 from genbalance.tracking.resume import find_run, known_steps
-from genbalance.tracking.spool import ORIGIN, PARENT, STAGE, TARGET, has_spool, spool_folder, spool_uri
+from genbalance.tracking.spool import ORIGIN, TARGET, has_spool, spool_folder, spool_uri
 from genbalance.tracking.store import BATCH, Store, open_store, store_lock
+from genbalance.tracking.tags import PARENT, STAGE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

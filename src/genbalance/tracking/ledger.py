@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from genbalance.errors import UserError
 from genbalance.tracking.lineage import KEY, OUT, hashes, key_of
-from genbalance.tracking.spool import PARENT
 from genbalance.tracking.store import Store
+from genbalance.tracking.tags import PARENT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -13,8 +13,8 @@ from genbalance.params.reader import parse_yaml
 from genbalance.repository import git
 from genbalance.tracking.code import CodeVersion
 from genbalance.tracking.processes import TAG, is_dead
-from genbalance.tracking.spool import PARENT, STAGE
 from genbalance.tracking.store import Store
+from genbalance.tracking.tags import PARENT, STAGE
 
 KEY = "genbalance.pipeline"
 NAMED = 4  # params in the name of a run, at most

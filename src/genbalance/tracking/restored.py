@@ -18,8 +18,8 @@ from genbalance.tracking.ledger import RESTORED, runs_behind
 from genbalance.tracking.lineage import KEY, OUT, hashes, key_of
 from genbalance.tracking.pipeline import parent_of, settle
 from genbalance.tracking.provenance import code_tags
-from genbalance.tracking.spool import PARENT, STAGE
 from genbalance.tracking.store import Store, reach, store_lock, store_uri
+from genbalance.tracking.tags import PARENT, STAGE
 
 FROM = "genbalance.restored.from"  # the run that made what was restored, where it is known
 

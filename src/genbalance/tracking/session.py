@@ -17,8 +17,9 @@ from genbalance.tracking.processes import TAG, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
-from genbalance.tracking.spool import PARENT, STAGE, TARGET, open_spool, spool_uri
+from genbalance.tracking.spool import TARGET, open_spool, spool_uri
 from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock, store_uri
+from genbalance.tracking.tags import PARENT, STAGE
 
 
 def _none(_key: str) -> str:

@@ -8,11 +8,10 @@ from genbalance.repository import root
 from genbalance.tracking.contact import SERVERS, without_password
 from genbalance.tracking.processes import TAG, this_process
 from genbalance.tracking.store import SQLITE, Store, open_store
+from genbalance.tracking.tags import PARENT, STAGE
 
 TARGET = "genbalance.spool.target"  # the server's run that a waiting one continues
 ORIGIN = "genbalance.spool.origin"  # the waiting run that a server's was made for
-STAGE = "genbalance.stage"
-PARENT = "mlflow.parentRunId"
 
 
 def spool_folder(server: str) -> Path:

@@ -1,0 +1,4 @@
+"""Tags by which a stage's run finds its pipeline's."""
+
+STAGE = "genbalance.stage"  # of a stage's run: which one
+PARENT = "mlflow.parentRunId"  # of a stage's run: the pipeline's; the UI folds them below it
