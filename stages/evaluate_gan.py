@@ -11,16 +11,14 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_gan")
-SHOWN = 12
 TOLD = ("n", "fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "mse")
 
 
 def main(params: Params, run: Run) -> None:
     """Measures as many samples as there are real images to hold them against, then inverts the generator."""
-    import numpy as np
     import torch
 
-    from genbalance import pictures, weights
+    from genbalance import weights
     from genbalance.compute import generator, set_up, upload
     from genbalance.data import prepared
     from genbalance.data.pixels import SIGNED, UNIT, standardized
@@ -30,11 +28,13 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation.inversion import invert, nearest_rows
     from genbalance.evaluation.judge import Judge
     from genbalance.evaluation.samples import Bench
+    from genbalance.exhibits import exhibit
     from genbalance.files import whole_folder
+    from genbalance.generation.gan_sampler import GanSampler
+    from genbalance.generation.tour import tour
     from genbalance.models.classifier import Classifier
     from genbalance.models.gan import Gan
     from genbalance.rng import stream_seed
-    from genbalance.tables import save_csv
 
     knobs = params.evaluate
     device = set_up(params.compute, params.seed, "evaluate_gan")
@@ -79,14 +79,9 @@ def main(params: Params, run: Run) -> None:
     metrics |= {f"d_auc_{name}": discrimination.ranked(on_real, on_drawn) for name, on_real in logits.items()}
     metrics["reconstructed"] = len(originals)
     metrics["ci95"] |= certainty | {f"d_accuracy_{n}": bench.bootstrap.mean(v) for n, v in accurate.items()}
-    copies = measured.copies
     with whole_folder(OUT) as folder:
-        save_csv(folder / "classes.csv", measured.classes)
-        shown = (samples[copies.generated], digits.train.images[copies.train], digits.test.images[copies.test])
-        pictures.save_png(folder / "nearest.png", pictures.grid(np.concatenate(shown), len(copies.generated)))
-        pictures.save_png(
-            folder / "reconstructions.png", pictures.grid(np.concatenate([originals[:SHOWN], rebuilt[:SHOWN]]), SHOWN)
-        )
+        exhibit(folder, measured, samples, digits, rebuilt)
+        tour(GanSampler(model), z, told, read.probabilities).save(folder)
     run.artifact(OUT)
     publish(run, "evaluate_gan", metrics, TOLD)
 

@@ -13,17 +13,18 @@ DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_vae")
 PROBED = 10_000  # training images whose codes the linear probe learns from, at most
 CODES = 5_000  # test images whose codes are held against the prior, at most
-SHOWN = 12
+MAPPED = 2_000  # test images whose codes are shown, at most
 TOLD = ("n", "fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "nelbo", "nll")
 
 
 def main(params: Params, run: Run) -> None:
     """Measures as many samples as there are real images to hold them against, then every test image."""
     import numpy as np
+    import pandas as pd
     import torch
     from numpy.typing import NDArray
 
-    from genbalance import pictures, weights
+    from genbalance import weights
     from genbalance.autoencoding import account
     from genbalance.compute import generator, set_up, upload
     from genbalance.data import prepared
@@ -31,6 +32,7 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation import reconstruction
     from genbalance.evaluation.aggregate import prior_discrepancy
     from genbalance.evaluation.classes import as_asked, draw_labels
+    from genbalance.evaluation.discriminants import discriminant_map
     from genbalance.evaluation.distances import frechet_distance
     from genbalance.evaluation.features import in_blocks
     from genbalance.evaluation.judge import Judge
@@ -38,7 +40,10 @@ def main(params: Params, run: Run) -> None:
     from genbalance.evaluation.likelihood import importance_weighted_bound
     from genbalance.evaluation.probe import linear_probe
     from genbalance.evaluation.samples import Bench
+    from genbalance.exhibits import exhibit
     from genbalance.files import whole_folder
+    from genbalance.generation.tour import tour
+    from genbalance.generation.vae_sampler import VaeSampler
     from genbalance.models.classifier import Classifier
     from genbalance.models.vae import Vae
     from genbalance.objectives.vae import binarize, reparameterize
@@ -61,7 +66,8 @@ def main(params: Params, run: Run) -> None:
         """Labels as a conditional model takes them; none for the others."""
         return torch.from_numpy(labels).to(device) if model.classes else None
 
-    samples = UNIT.to_uint8(in_blocks(model.sample, z, told(wanted)))[:, 0].numpy()
+    sampler = VaeSampler(model)
+    samples = sampler.images(z, told(wanted))
     read = judge.read(samples)
     measured = bench.measure(read)
 
@@ -114,14 +120,12 @@ def main(params: Params, run: Run) -> None:
         "reconstructed": len(test),
     }
     metrics["ci95"] |= certainty | {name: bench.bootstrap.mean(values) for name, values in per_image.items()}
-    copies = measured.copies
+    x, y = discriminant_map(train_codes, labels, valued.means[:MAPPED]).T
+    mapped = pd.DataFrame({"x": x, "y": y, "class": digits.test.labels[:MAPPED]})
     with whole_folder(OUT) as folder:
-        save_csv(folder / "classes.csv", measured.classes)
-        shown = (samples[copies.generated], digits.train.images[copies.train], test[copies.test])
-        pictures.save_png(folder / "nearest.png", pictures.grid(np.concatenate(shown), len(copies.generated)))
-        pictures.save_png(
-            folder / "reconstructions.png", pictures.grid(np.concatenate([test[:SHOWN], rebuilt[:SHOWN]]), SHOWN)
-        )
+        exhibit(folder, measured, samples, digits, rebuilt)
+        tour(sampler, z, told(wanted), read.probabilities).save(folder)
+        save_csv(folder / "codes.csv", mapped)
     run.artifact(OUT)
     publish(run, "evaluate_vae", metrics, TOLD)
 

@@ -10,6 +10,7 @@ from genbalance.stage import execute
 from genbalance.tracking import Run
 
 OUT = Path("reports")
+DEFAULTS = Path("src/genbalance/reporting/defaults.yaml")
 PIPELINE = Path("docs/pipeline.yaml")  # a link to dvc.yaml, which DVC refuses as a dependency
 
 
@@ -22,10 +23,13 @@ def main(params: Params, run: Run) -> None:
 
     results = read_results(Path())
     numbers = headline(results)
-    drawn = figures(results)
-    told = {name: value for name, value in params.flat().items() if not name.startswith(INERT)}
-    told["data.path"] = Path(params.data.path).name  # where somebody's own files lie is nobody's business
-    html = page(results, told, read_yaml(PIPELINE), drawn)
+    told, defaults = (
+        {name: value for name, value in values.items() if not name.startswith(INERT)}
+        | {"data.path": Path(values["data.path"]).name}  # where somebody's own files lie is nobody's business
+        for values in (params.flat(), read_yaml(DEFAULTS))
+    )
+    drawn = figures(results, told)
+    html = page(results, told, defaults, read_yaml(PIPELINE), drawn)
     with whole_folder(OUT) as folder:
         (folder / "figures").mkdir()
         for name, image in drawn.items():

@@ -14,7 +14,7 @@ from genbalance.cli import app
 from genbalance.commands import compare_files, compare_page
 from genbalance.commands.compare import compare_groups
 from genbalance.commands.groups import find_groups
-from genbalance.reporting.sweeps import COLUMNS
+from genbalance.reporting.sweep import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 EVIL = "<script>alert(1)</script>"
@@ -107,7 +107,7 @@ def test_what_is_no_table_is_no_curve(monkeypatch):
 
 
 def test_where_one_parameter_varies_its_sweep_is_drawn():
-    assert material("b*").sweep.name == "rate_distortion"
+    assert material("b*").sweep.name == "beta_sweep"
     assert material("b1-1", f"{EVIL}").sweep is None
 
 
@@ -133,7 +133,7 @@ def test_page_table_and_figures_go_to_mlflow(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert kept.pop("asked") == ("genbalance", "compare beta=1 | beta=2 | beta=4", "comparison")
     assert "In MLflow: compare beta=1" in result.stdout
-    assert kept.keys() == {"comparison.html", "comparison.json", "table.csv", "rate_distortion.png"}
+    assert kept.keys() == {"comparison.html", "comparison.json", "table.csv", "beta_sweep.png"}
     (tmp_path / "table.csv").write_bytes(kept["table.csv"])
     table = pd.read_csv(tmp_path / "table.csv", index_col=["metric", "group"])
     assert table.loc[("evaluate_vae.rate", "beta=4"), "difference"] == pytest.approx(-3)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from genbalance.compute import generator, initialised
-from genbalance.generation.sampler import GanSampler, VaeSampler
+from genbalance.generation.gan_sampler import GanSampler
+from genbalance.generation.vae_sampler import VaeSampler
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
 

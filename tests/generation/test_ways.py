@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from genbalance.generation.ways import slerp, traversal
+from genbalance.generation.ways import interpolation, slerp, traversal, traversals
 
 SHARES = torch.linspace(0, 1, 9)
 
@@ -62,3 +62,38 @@ def test_a_traversal_changes_one_latent_alone():
     way = traversal(start, 2, values)
     assert torch.equal(way[:, 2], values)
     assert torch.equal(way[:, [0, 1, 3, 4]], start[[0, 1, 3, 4]].expand(4, 4))
+
+
+class Paper:
+    """A model that paints its first two latents as levels of grey, and what it is told as a third one."""
+
+    classes, latents = 3, 5
+
+    def images(self, z, told):
+        third = torch.zeros(len(z)) if told is None else told.float()
+        levels = torch.stack([100 + 20 * z[:, 0], 100 + 5 * z[:, 1], third], dim=1)
+        return levels.round().to(torch.uint8).numpy()[:, :, None].repeat(2, axis=2)
+
+    def between(self, z, ends, shares):
+        return self.images(z, None if ends is None else torch.lerp(ends[0].float(), ends[1].float(), shares))
+
+
+@pytest.mark.parametrize("told", [None, torch.tensor([10, 90])])
+def test_an_interpolation_begins_and_ends_with_the_images_of_its_ends(told):
+    pair = ends(latents=5)
+    way = interpolation(Paper(), pair, told, 9)
+    assert way.shape == (9, 3, 2)
+    assert (way[[0, -1]] == Paper().images(pair, told)).all()
+    if told is not None:
+        assert way[:, 2, 0].tolist() == [10, 20, 30, 40, 50, 60, 70, 80, 90]
+
+
+@pytest.mark.parametrize("told", [None, torch.tensor([7])])
+def test_the_latents_that_change_the_picture_most_come_first(told):
+    start, values = torch.zeros(5), torch.tensor([-3.0, 0.0, 3.0])
+    ways = traversals(Paper(), start, told, values, [4, 1, 0])
+    assert [*ways] == [0, 1, 4]
+    assert ways[0][:, 0, 0].tolist() == [40, 100, 160]
+    assert ways[1][:, 1, 0].tolist() == [85, 100, 115]
+    assert (ways[4] == ways[4][0]).all()
+    assert (ways[0][:, 2] == (0 if told is None else 7)).all()

@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genbalance.params import read_params
+from genbalance.reporting.page import figures
+from genbalance.reporting.results import read_results
+from genbalance.reporting.sweep import COLUMNS, Sweep, as_json, model
+
 REPOSITORY = Path(__file__).parents[2]
 
 DVC_YAML = """\
@@ -131,18 +136,29 @@ def write(root, classes=10, side=8, epochs=3):
     curves("train_vae", *(f"{s}_{t}" for s in ("train", "val") for t in ("loss", "distortion", "rate")), "active_units")
     table("train_classifier/confusion", ("actual", "predicted"), rng.integers(0, classes, (5 * classes, 2)).tolist())
     table("train_vae/kl_per_latent", ("latent", "kl"), [(latent, rng.uniform()) for latent in range(6)])
-    for model in ("gan", "vae"):
-        picture(f"metrics/train_{model}_samples")
+    for kind in ("gan", "vae"):
+        picture(f"metrics/train_{kind}_samples")
         for epoch in range(1, epochs + 1):
-            picture(f"artifacts/train_{model}/samples/epoch_{epoch:04d}")
+            picture(f"artifacts/train_{kind}/samples/epoch_{epoch:04d}")
         table(
-            f"evaluate_{model}/classes",
+            f"evaluate_{kind}/classes",
             ("class", "generated", "real", "n", "fd", "fd_floor", "confidence"),
             [(c, 1 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8) for c in range(classes)],
         )
-        for name in ("nearest", "reconstructions"):
-            picture(f"artifacts/evaluate_{model}/{name}")
+        for name in ("nearest", "reconstructions", "interpolations", "traversals"):
+            picture(f"artifacts/evaluate_{kind}/{name}")
+        table(f"evaluate_{kind}/interpolations", ("from", "to"), [(0, 1), (2, 3)])
+        table(f"evaluate_{kind}/traversals", ("latent", "class"), [(5, 3), (0, 3)])
+    codes = [(*rng.normal(size=2), place % classes) for place in range(100)]
+    table("evaluate_vae/codes", ("x", "y", "class"), codes)
     picture("metrics/train_vae_reconstructions")
+
+    params = {"vae.epochs": 50, "gan.epochs": 8, "data.path": "elsewhere"}
+    for key, seeds in (("beta", (42,)), ("lambda", (1, 2))):
+        names = COLUMNS[model(key)]
+        values = {name: tuple(tuple(v + seed / 100 for seed in seeds) for v in (0.5, 1.0, 2.0)) for name in names}
+        sweep = Sweep(key, params, (0.5, 1.0, 2.0), (seeds,) * 3, values)
+        metrics(f"sweeps/{key}", as_json(sweep))
 
     per_class = {str(c): round(1 - 0.01 * c, 6) for c in range(classes)}
     shape = {"classes": classes, "height": side, "width": side}
@@ -168,8 +184,8 @@ def write(root, classes=10, side=8, epochs=3):
         {"best_epoch": 3, "parameters": 1128273, "val_loss": 100.2, "val_distortion": 75.1, "val_rate": 25.1}
         | {"active_units": 4},
     )
-    for model in ("gan", "vae"):
-        metrics(f"evaluate_{model}", evaluation(model, per_class))
+    for kind in ("gan", "vae"):
+        metrics(f"evaluate_{kind}", evaluation(kind, per_class))
     (root / "docs").mkdir()
     (root / "docs" / "pipeline.yaml").write_text(DVC_YAML, encoding="utf-8")
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
@@ -181,6 +197,12 @@ def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("finished")
     write(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def drawn(finished):
+    """The figures of it, by file name."""
+    return figures(read_results(finished), read_params(finished / "params.yaml").flat())
 
 
 @pytest.fixture

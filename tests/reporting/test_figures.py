@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genbalance.params import read_params, read_yaml
 from genbalance.reporting.classes import class_distances
-from genbalance.reporting.page import figures
+from genbalance.reporting.page import figures, page
 from genbalance.reporting.results import read_results
 from genbalance.reporting.style import LIGHT, png
 
@@ -22,36 +23,25 @@ from genbalance.params import read_params, read_yaml
 from genbalance.reporting.page import figures, page
 from genbalance.reporting.results import read_results
 results, out = read_results(Path()), Path(sys.argv[1])
-drawn = figures(results)
+params = read_params().flat()
+drawn = figures(results, params)
 for name, image in drawn.items():
     (out / name).write_bytes(image)
-html = page(results, read_params().flat(), read_yaml(Path("docs/pipeline.yaml")), drawn)
+html = page(results, params, params, read_yaml(Path("docs/pipeline.yaml")), drawn)
 (out / "index.html").write_text(html, encoding="utf-8")
 assert "torch" not in sys.modules
 """
 
 
-@pytest.fixture(scope="module")
-def drawn(finished):
-    return figures(read_results(finished))
-
-
 def test_another_process_with_another_matplotlibrc_makes_the_same_bytes(finished, drawn, tmp_path):
-    from genbalance.params import read_params, read_yaml
-    from genbalance.reporting.page import page
-
     (tmp_path / "matplotlibrc").write_text("font.size: 30\naxes.facecolor: red\nsavefig.dpi: 30\n", encoding="utf-8")
     environment = {"PYTHONPATH": str(SOURCE), "MATPLOTLIBRC": str(tmp_path), "PYTHONHASHSEED": "7"}
     subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(tmp_path)], cwd=finished, env=os.environ | environment, check=True
     )
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.png")} == drawn
-    html = page(
-        read_results(finished),
-        read_params(finished / "params.yaml").flat(),
-        read_yaml(finished / "docs/pipeline.yaml"),
-        drawn,
-    )
+    params = read_params(finished / "params.yaml").flat()
+    html = page(read_results(finished), params, params, read_yaml(finished / "docs/pipeline.yaml"), drawn)
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == html
 
 
@@ -72,7 +62,8 @@ def test_every_figure_has_a_dark_twin_of_the_same_size(drawn):
 
 @pytest.mark.parametrize("sizes", [{"classes": 4, "side": 16}, {"classes": 26, "epochs": 1}])
 def test_figures_can_be_drawn_for_other_numbers_of_classes_and_epochs(workspace, drawn, sizes):
-    assert set(figures(read_results(workspace(**sizes)))) == set(drawn)
+    root = workspace(**sizes)
+    assert set(figures(read_results(root), read_params(root / "params.yaml").flat())) == set(drawn)
 
 
 def test_a_class_without_real_images_leaves_a_gap_and_no_error(workspace):

@@ -9,20 +9,16 @@ import pytest
 
 from genbalance.params import read_params, read_yaml
 from genbalance.reporting.comparison import comparison
-from genbalance.reporting.page import figures, page
+from genbalance.reporting.page import page
 from genbalance.reporting.results import PICTURES, read_results
 from genbalance.reporting.tables import every_number
 from genbalance.reporting.text import parameter
 
 
-@pytest.fixture(scope="module")
-def drawn(finished):
-    return figures(read_results(finished))
-
-
 def render(root, drawn, **params):
-    values = read_params(root / "params.yaml").flat() | {key.replace("__", "."): v for key, v in params.items()}
-    return page(read_results(root), values, read_yaml(root / "docs/pipeline.yaml"), drawn)
+    defaults = read_params(root / "params.yaml").flat()
+    values = defaults | {key.replace("__", "."): v for key, v in params.items()}
+    return page(read_results(root), values, defaults, read_yaml(root / "docs/pipeline.yaml"), drawn)
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +181,30 @@ def test_another_number_of_classes_and_another_size_appear(workspace, drawn, par
     seen = parse(render(workspace(classes=4, side=16, epochs=1), drawn))
     assert "16 × 16 pixels, one of 4 classes" in seen.text
     assert "4: clear images of all classes" in seen.text
+
+
+def test_what_differs_from_the_defaults_is_told_and_nothing_else(finished, drawn, html, parse):
+    assert "Every parameter is at its default." in parse(html).text
+    changed = render(finished, drawn, beta=4.0, gan__arch="mlp", data__limit=500)
+    table = changed[changed.index("What differs from the defaults") :].split("</table>")[0]
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', table)
+    assert rows == [("beta", "4.0", "1.0"), ("data.limit", "500", "null"), ("gan.arch", "mlp", "dcgan")]
+
+
+def test_every_way_through_the_latents_is_named_beside_it(html):
+    section = html[html.index('<section id="latents"') :].split("</section>")[0]
+    lists = [re.findall("<li>(.*?)</li>", part) for part in section.split("</figure>")]
+    assert lists[:4] == [["0 → 1", "2 → 3"]] * 2 + [["z 5", "z 0"]] * 2
+    assert "VAE, a 3" in section
+
+
+def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, drawn, parse):
+    assert "What β does" in parsed.text
+    assert "Values 0.5, 1, 2; seeds 42. All else is as in this run." in parsed.text
+    assert "Values 0.5, 1, 2; seeds 1, 2. Otherwise than this run, with gan.epochs = 8." in parsed.text
+    root = workspace()
+    for file in (root / "metrics/sweeps").glob("*.json"):
+        file.unlink()
+    bare = render(root, drawn)
+    assert "#sweeps" not in bare
+    assert "Along the coefficients" not in parse(bare).text

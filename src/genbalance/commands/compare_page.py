@@ -9,7 +9,7 @@ from genbalance.commands.compare import Comparison
 from genbalance.commands.compare_frame import table
 from genbalance.commands.compare_words import foot, notes
 from genbalance.commands.groups import Group
-from genbalance.commands.sweep import model, sweep_of
+from genbalance.commands.sweep import sweep_of
 from genbalance.errors import UserError
 from genbalance.experiment_files import PICTURES, TRAININGS, curves, sample_grids
 from genbalance.reporting.comparison_page import Grid, Side, Told
@@ -117,4 +117,4 @@ def _sweep(comparison: Comparison) -> Plot | None:
         sweep = sweep_of([run for group in comparison.groups for run in group.runs], "")
     except UserError:
         return None
-    return figure(sweep, model(sweep.key))
+    return figure(sweep)

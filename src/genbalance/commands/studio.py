@@ -96,7 +96,8 @@ class Studio:
             UserError: it is none, or one of other digits.
         """
         from genbalance import weights
-        from genbalance.generation.sampler import GanSampler, VaeSampler
+        from genbalance.generation.gan_sampler import GanSampler
+        from genbalance.generation.vae_sampler import VaeSampler
         from genbalance.models.gan import Gan
         from genbalance.models.vae import Vae
 

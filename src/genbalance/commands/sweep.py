@@ -1,19 +1,16 @@
 """A sweep: runs over several values of one parameter, perhaps over seeds each, as a table, a figure and JSON."""
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.experiments import Run, differing, find_commits, read_run
 from genbalance.files import whole_file, write_json
 from genbalance.reporting.style import LIGHT, png
-from genbalance.reporting.sweeps import COLUMNS, Sweep, figure
+from genbalance.reporting.sweep import COLUMNS, OF, Sweep, as_json, model
+from genbalance.reporting.sweeps import figure
 from genbalance.reporting.text import parameter
-
-OF = {"lambda": "gan", "beta": "vae"}
 
 
 def find_sweep(text: str) -> Sweep:
@@ -56,6 +53,7 @@ def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
         raise UserError(f"{text}: not every run has {', '.join(missing)}")
     return Sweep(
         key=key,
+        shared={name: value for name, value in runs[0].params.items() if name != key},
         values=tuple(members),
         seeds=tuple(tuple(run.seed for run in group) for group in members.values()),
         metrics={
@@ -68,18 +66,13 @@ def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
 def as_text(sweep: Sweep) -> str:
     """A line for each value: the mean of each metric that the parameter moves, and where there are several seeds ±
     their standard deviation."""
-    columns = COLUMNS[model(sweep.key)]
+    columns = COLUMNS[sweep.model]
     rows = [[sweep.key, "seeds", *columns.values()]]
     for place, value in enumerate(sweep.values):
         cells = (_cell(sweep.metrics[name][place]) for name in columns)
         rows.append([parameter(value), str(len(sweep.seeds[place])), *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
-
-
-def model(key: str) -> str:
-    """The model that a parameter belongs to."""
-    return OF.get(key, key.split(".")[0])
 
 
 def _cell(values: tuple[float, ...]) -> str:
@@ -96,22 +89,8 @@ def save(sweep: Sweep, picture: Path | None, json: Path | None) -> None:
     try:
         if picture:
             with whole_file(picture) as part:
-                part.write_bytes(png(figure(sweep, model(sweep.key)), LIGHT))
+                part.write_bytes(png(figure(sweep), LIGHT))
         if json:
             write_json(json, as_json(sweep))
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
-
-
-def as_json(sweep: Sweep) -> dict[str, Any]:
-    """Every metric of every run."""
-    seeds = sorted(set(chain.from_iterable(sweep.seeds)))
-    points = [
-        {
-            sweep.key: value,
-            "seeds": sweep.seeds[place],
-            "metrics": {name: values[place] for name, values in sweep.metrics.items()},
-        }
-        for place, value in enumerate(sweep.values)
-    ]
-    return {"parameter": sweep.key, "seeds": seeds, "points": points}

@@ -27,15 +27,14 @@ def interpolate(studio: Studio, first: int, second: int, steps: int, rows: int, 
 
     import torch
 
-    from genbalance.generation.ways import slerp
+    from genbalance.generation.ways import interpolation
 
     starts = studio.supply(first).optimised(2 * rows if first == second else rows)
     ends = starts.rows(slice(rows, None)) if first == second else studio.supply(second).optimised(rows)
-    shares = torch.linspace(0, 1, steps, device=starts.z.device)
     ways = []
     for row in range(rows):
         told = None if starts.told is None or ends.told is None else torch.stack([starts.told[row], ends.told[row]])
-        ways.append(studio.sampler.between(slerp(starts.z[row], ends.z[row], shares), told, shares))
+        ways.append(interpolation(studio.sampler, torch.stack([starts.z[row], ends.z[row]]), told, steps))
     _save(out, np.stack(ways))
     return f"{out}: from {first} to {second} in {steps} steps, drawn by the {studio.kind} with the seed {studio.root}"
 
@@ -62,7 +61,7 @@ def traverse(studio: Studio, digit: int, latents: list[int], span: float, steps:
 
     import torch
 
-    from genbalance.generation.ways import traversal
+    from genbalance.generation.ways import traversals
 
     sampler = studio.sampler
     for latent in latents:
@@ -71,12 +70,8 @@ def traverse(studio: Studio, digit: int, latents: list[int], span: float, steps:
     best = studio.supply(digit).optimised(1)
     values = torch.linspace(-span, span, steps, device=best.z.device)
 
-    def way(latent: int) -> NDArray[np.uint8]:
-        told = None if best.told is None else best.told.expand(steps)
-        return sampler.images(traversal(best.z[0], latent, values), told)
-
-    ways = {latent: way(latent) for latent in (latents or range(sampler.latents))}
-    shown = latents or sorted(ways, key=lambda latent: -ways[latent].var(axis=0, dtype=np.float64).sum())[:SHOWN]
+    ways = traversals(sampler, best.z[0], best.told, values, latents or range(sampler.latents))
+    shown = latents or [*ways][:SHOWN]
     _save(out, np.stack([ways[latent] for latent in shown]))
     rows = ", ".join(map(str, shown))
     return f"{out}: a {digit} of the {studio.kind} with the seed {studio.root}; a row each, the latents {rows}"

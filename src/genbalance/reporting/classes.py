@@ -1,4 +1,4 @@
-"""Figures over classes and over latents."""
+"""Figures over classes."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ def class_histogram(results: Results) -> Plot:
         panel.bar([c + 0.2 for c in labels], vae["generated"], 0.38, color=theme.vae, label="VAE")
         panel.hlines(gan["real"], [c - 0.45 for c in labels], [c + 0.45 for c in labels], color=theme.ink, lw=1.8,
                      label="real test images")  # fmt: skip
-        panel.set(xlabel="class, as the judge reads it", ylabel="share of the images", xticks=_ticks(len(labels)))
+        panel.set(xlabel="class, as the judge reads it", ylabel="share of the images", xticks=ticks(len(labels)))
         panel.grid(axis="x", visible=False)
         legend(panel)
 
@@ -55,7 +55,7 @@ def class_distances(results: Results) -> Plot:
             panel.hlines(table["fd_floor"], [x - 0.19 for x in middle], [x + 0.19 for x in middle], color=theme.ink,
                          lw=1.8, label="floor: real images" if model == "vae" else "")  # fmt: skip
         panel.set(xlabel="class, as the judge reads it", ylabel="Fréchet distance within the class",
-                  xticks=_ticks(len(tables["gan"]["class"])))  # fmt: skip
+                  xticks=ticks(len(tables["gan"]["class"])))  # fmt: skip
         panel.grid(axis="x", visible=False)
         legend(panel)
 
@@ -90,9 +90,7 @@ def confusion(results: Results) -> Plot:
             if counts[row][column]:
                 panel.text(column, row, str(counts[row][column]), ha="center", va="center", fontsize=8,
                            color=theme.paper if shares[row][column] > 0.3 else theme.ink)  # fmt: skip
-        panel.set(
-            xlabel="class that the judge reads", ylabel="actual class", xticks=_ticks(count), yticks=_ticks(count)
-        )
+        panel.set(xlabel="class that the judge reads", ylabel="actual class", xticks=ticks(count), yticks=ticks(count))
         panel.grid(visible=False)
         panel.tick_params(length=0)
         bar = figure.colorbar(
@@ -112,29 +110,6 @@ def confusion(results: Results) -> Plot:
     )
 
 
-def kl_per_latent(results: Results) -> Plot:
-    """The rate, latent by latent, largest first."""
-    values = sorted(results.tables["train_vae/kl_per_latent"]["kl"], reverse=True)
-    active = results.number("train_vae", "active_units")
-
-    def draw(figure: "Figure", theme: Theme) -> None:
-        panel = figure.subplots()
-        inks = [theme.vae if rank < active else theme.muted for rank in range(len(values))]
-        panel.bar(range(1, len(values) + 1), values, 0.8, color=inks)
-        panel.set(xlabel="latent, by rank", ylabel="KL [nats per image]")
-        panel.grid(axis="x", visible=False)
-
-    return Plot(
-        "kl_per_latent",
-        "VAE: what each latent carries",
-        f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
-        f"{number(values[-1])} nats per image. {number(active)} units are active.",
-        "Grey latents are switched off: their posterior does not move with the image. With the prior N(0, I) the bars "
-        "add up to the rate; with a learned one each is a bound on what its latent tells.",
-        draw,
-    )
-
-
-def _ticks(count: int) -> range:
+def ticks(count: int) -> range:
     """The classes that an axis names: all, or every fifth."""
     return range(0, count, 1 if count <= CROWDED else 5)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from genbalance.errors import UserError
+from genbalance.reporting.sweep import Sweep, read_sweep
 
 Table = Mapping[str, list[float]]
 """A CSV file by its columns."""
 
+MODELS = ("gan", "vae")
 METRICS = ("prepare", "train_classifier", "train_gan", "train_vae", "evaluate_gan", "evaluate_vae")
 TABLES = {
     "train_classifier/curves": ("epoch", "train_loss", "val_loss", "val_accuracy"),
@@ -25,11 +27,18 @@ TABLES = {
         *("val_loss", "val_distortion", "val_rate", "active_units"),
     ),
     "train_vae/kl_per_latent": ("latent", "kl"),
-    **{f"evaluate_{model}/classes": ("class", "generated", "real", "n", "fd", "fd_floor") for model in ("gan", "vae")},
+    **{f"evaluate_{model}/classes": ("class", "generated", "real", "n", "fd", "fd_floor") for model in MODELS},
+    **{f"evaluate_{model}/interpolations": ("from", "to") for model in MODELS},
+    **{f"evaluate_{model}/traversals": ("latent", "class") for model in MODELS},
+    "evaluate_vae/codes": ("x", "y", "class"),
 }
 PICTURES = (
     *(f"metrics/{name}" for name in ("train_gan_samples", "train_vae_samples", "train_vae_reconstructions")),
-    *(f"artifacts/evaluate_{model}/{name}" for model in ("gan", "vae") for name in ("nearest", "reconstructions")),
+    *(
+        f"artifacts/evaluate_{model}/{name}"
+        for model in MODELS
+        for name in ("nearest", "reconstructions", "interpolations", "traversals")
+    ),
 )
 FILMS = ("train_gan/samples", "train_vae/samples")
 AGAIN = "run `dvc repro`"
@@ -40,13 +49,15 @@ class Results:
     """Everything that the page is made of.
 
     ``metrics`` are by stage; ``pictures`` (PNG bytes) by their path without suffix, ``tables`` by theirs below
-    artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid.
+    artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid; ``sweeps`` are those of
+    metrics/sweeps, by name.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
     tables: Mapping[str, Table]
     pictures: Mapping[str, bytes]
     films: Mapping[str, Mapping[int, bytes]]
+    sweeps: tuple[Sweep, ...] = ()
 
     def number(self, stage: str, key: str) -> float:
         """The metric ``key`` of metrics/<stage>.json.
@@ -88,6 +99,7 @@ def read_results(root: Path) -> Results:
         tables={name: _table(artifacts / f"{name}.csv", columns) for name, columns in TABLES.items()},
         pictures={name: _bytes(root / f"{name}.png") for name in PICTURES},
         films={name: _film(artifacts / name) for name in FILMS},
+        sweeps=tuple(read_sweep(path) for path in sorted((root / "metrics" / "sweeps").glob("*.json"))),
     )
 
 

@@ -1,74 +1,28 @@
 """What a coefficient does: the curves of a sweep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import stdev
 from typing import TYPE_CHECKING
 
 from genbalance.reporting.style import Plot, Theme, legend, log_axis
-from genbalance.reporting.text import SYMBOLS, number
+from genbalance.reporting.sweep import Sweep
+from genbalance.reporting.text import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = {
-    "vae": {
-        "evaluate_vae.rate": "rate",
-        "evaluate_vae.distortion": "distortion",
-        "evaluate_vae.nelbo": "-ELBO",
-        "evaluate_vae.nll": "nll",
-        "evaluate_vae.active_units": "active",
-        "evaluate_vae.fd_test": "FD samples",
-        "evaluate_vae.fd_reconstructions": "FD rebuilt",
-        "evaluate_vae.classifier_score": "score",
-    },
-    "gan": {
-        "evaluate_gan.fd_test": "FD",
-        "evaluate_gan.classifier_score": "score",
-        "evaluate_gan.precision": "precision",
-        "evaluate_gan.recall": "recall",
-        "evaluate_gan.coverage": "coverage",
-        "evaluate_gan.d_accuracy_test": "D on test",
-        "evaluate_gan.d_accuracy_generated": "D on generated",
-        "evaluate_gan.d_auc_test": "D ranks",
-        "evaluate_gan.class_share_min": "rarest class",
-    },
-}
+RING = " The ring is this run."
+Here = Mapping[str, float]
+"""A run that is marked on the curves: the value of the parameter that varies and its metrics, by their names."""
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Runs by the value of the one parameter that varies.
-
-    Attributes:
-        key: the parameter, dotted.
-        values: in rising order.
-        seeds: of the runs of each value.
-        metrics: by dotted name, for each value the value of each of its runs.
-    """
-
-    key: str
-    values: tuple[float, ...]
-    seeds: tuple[tuple[int, ...], ...]
-    metrics: Mapping[str, tuple[tuple[float, ...], ...]]
-
-    @property
-    def symbol(self) -> str:
-        """λ, β or the parameter's own name."""
-        return SYMBOLS.get(self.key, self.key)
-
-    def means(self, metric: str) -> list[float]:
-        """Over the seeds of each value."""
-        return [mean(values) for values in self.metrics[metric]]
+def figure(sweep: Sweep, here: Here | None = None) -> Plot:
+    """The curves of a sweep, with a ring where the run ``here`` stands."""
+    return rate_distortion(sweep, here) if sweep.model == "vae" else balance(sweep, here)
 
 
-def figure(sweep: Sweep, model: str) -> Plot:
-    """The curves of a sweep of the ``model``, vae or gan."""
-    return rate_distortion(sweep) if model == "vae" else balance(sweep)
-
-
-def rate_distortion(sweep: Sweep) -> Plot:
+def rate_distortion(sweep: Sweep, here: Here | None = None) -> Plot:
     """Rate against distortion, and along the sweep the active units and both Fréchet distances."""
     rate, distortion = (sweep.means(f"evaluate_vae.{name}") for name in ("rate", "distortion"))
 
@@ -80,6 +34,8 @@ def rate_distortion(sweep: Sweep) -> Plot:
         curve.set(xlabel="rate [nats per image]", ylabel="distortion [nats per image]", title=f"labels: {sweep.symbol}")
         curve.title.set(fontsize=10, color=theme.muted)
         curve.margins(0.12, 0.08)
+        if here:
+            _ring(curve, here["evaluate_vae.rate"], here["evaluate_vae.distortion"], theme)
         _spread(units, sweep, "evaluate_vae.active_units", theme.vae, "active units")
         units.set_ylabel("active units")
         units.set_ylim(bottom=0)
@@ -90,17 +46,17 @@ def rate_distortion(sweep: Sweep) -> Plot:
 
     ends = f"{sweep.values[0]:g} to {sweep.values[-1]:g}"
     return Plot(
-        "rate_distortion",
+        _name(sweep),
         f"What {sweep.symbol} does",
         f"As {sweep.symbol} goes from {ends} the rate goes from {number(rate[0])} to {number(rate[-1])} and the "
         f"distortion from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
-        "A point a value.",
+        "A point a value." + (RING if here else ""),
         draw,
         (9.4, 4.4),
     )
 
 
-def balance(sweep: Sweep) -> Plot:
+def balance(sweep: Sweep, here: Here | None = None) -> Plot:
     """The Fréchet distance, and what D tells apart, along the sweep."""
     fd = sweep.means("evaluate_gan.fd_test")
     best = sweep.values[fd.index(min(fd))]
@@ -110,6 +66,8 @@ def balance(sweep: Sweep) -> Plot:
         _spread(distance, sweep, "evaluate_gan.fd_test", theme.gan, "Fréchet distance")
         log_axis(distance, [value for values in sweep.metrics["evaluate_gan.fd_test"] for value in values])
         _along(sweep, distance, "Fréchet distance")
+        if here:
+            _ring(distance, here[sweep.key], here["evaluate_gan.fd_test"], theme)
         right.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
         _spread(right, sweep, "evaluate_gan.d_accuracy_test", theme.real, "real, held out", "--", "s")
         _spread(right, sweep, "evaluate_gan.d_accuracy_generated", theme.gan, "generated")
@@ -120,14 +78,22 @@ def balance(sweep: Sweep) -> Plot:
         _along(sweep, shares, "share")
 
     return Plot(
-        "balance",
+        _name(sweep),
         f"What {sweep.symbol} does",
         f"Over {sweep.symbol} from {sweep.values[0]:g} to {sweep.values[-1]:g} the Fréchet distance is least at "
         f"{best:g}, {number(min(fd))}, and largest {number(max(fd))}.",
-        "Lines: means over seeds; dots: runs; bands: a standard deviation to either side.",
+        "Lines: means over seeds; dots: runs; bands: a standard deviation to either side." + (RING if here else ""),
         draw,
         (9.4, 4.4),
     )
+
+
+def _name(sweep: Sweep) -> str:
+    return f"{sweep.key.replace('.', '_')}_sweep"
+
+
+def _ring(panel: "Axes", x: float, y: float, theme: Theme) -> None:
+    panel.plot([x], [y], "o", ms=13, mfc="none", mec=theme.ink, mew=1.4)
 
 
 def _panels(figure: "Figure") -> tuple["Axes", "Axes", "Axes"]:

@@ -16,6 +16,15 @@ def parameters(values: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return sections
 
 
+def changed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The dotted parameters that are not what ``defaults`` has, each as it is and as it would be."""
+    return {
+        key: (parameter(value), parameter(defaults[key]) if key in defaults else "–")
+        for key, value in values.items()
+        if key not in defaults or value != defaults[key]
+    }
+
+
 def every_number(results: Results) -> dict[str, dict[str, str]]:
     """All metrics by stage and dotted name, spelled as in their files."""
     return {stage: flat(values) for stage, values in results.metrics.items()}

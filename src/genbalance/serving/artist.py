@@ -13,7 +13,9 @@ from genbalance.compute import generator
 from genbalance.data.pixels import standardized
 from genbalance.errors import UserError
 from genbalance.evaluation.judge import Judge
-from genbalance.generation.sampler import GanSampler, Sampler, VaeSampler
+from genbalance.generation.gan_sampler import GanSampler
+from genbalance.generation.sampler import Sampler
+from genbalance.generation.vae_sampler import VaeSampler
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae

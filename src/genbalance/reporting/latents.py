@@ -1,0 +1,79 @@
+"""Figures of what a VAE's latents carry."""
+
+from typing import TYPE_CHECKING
+
+from genbalance.reporting.classes import CROWDED
+from genbalance.reporting.results import Results
+from genbalance.reporting.style import Plot, Theme
+from genbalance.reporting.text import number, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# after Tol's colour-blind-safe "muted" set; where ten do not do, the first ones again
+LIGHT_INKS = (
+    *("#332288", "#117733", "#aa4499", "#2e9484", "#cc6677"),
+    *("#6f8f00", "#882255", "#3d8ec9", "#9c7500", "#555555"),
+)
+DARK_INKS = (
+    *("#9d8cf0", "#4fc473", "#e08ad2", "#5fd4c0", "#f08d9c"),
+    *("#c3d94f", "#d4679c", "#88ccee", "#ddcc77", "#bbbbbb"),
+)
+
+
+def kl_per_latent(results: Results) -> Plot:
+    """The rate, latent by latent, largest first."""
+    values = sorted(results.tables["train_vae/kl_per_latent"]["kl"], reverse=True)
+    active = results.number("train_vae", "active_units")
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        panel = figure.subplots()
+        inks = [theme.vae if rank < active else theme.muted for rank in range(len(values))]
+        panel.bar(range(1, len(values) + 1), values, 0.8, color=inks)
+        panel.set(xlabel="latent, by rank", ylabel="KL [nats per image]")
+        panel.grid(axis="x", visible=False)
+
+    return Plot(
+        "kl_per_latent",
+        "VAE: what each latent carries",
+        f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
+        f"{number(values[-1])} nats per image. {number(active)} units are active.",
+        "Grey latents are switched off: their posterior does not move with the image. With the prior N(0, I) the bars "
+        "add up to the rate; with a learned one each is a bound on what its latent tells.",
+        draw,
+    )
+
+
+def code_map(results: Results) -> Plot:
+    """The codes of test images on the plane where their classes lie furthest apart, each as its class."""
+    table = results.tables["evaluate_vae/codes"]
+    labels = [int(label) for label in table["class"]]
+    named = results.classes <= CROWDED
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        from matplotlib.patheffects import withStroke
+
+        panel = figure.subplots()
+        inks = LIGHT_INKS if theme.name == "light" else DARK_INKS
+        for label in sorted(set(labels)):
+            chosen = [place for place, of in enumerate(labels) if of == label]
+            x, y = ([table[axis][place] for place in chosen] for axis in ("x", "y"))
+            marker = f"${label}$" if named else "."
+            panel.scatter(x, y, 36 if named else 12, inks[label % len(inks)], marker=marker, lw=0, alpha=0.75)
+            if named:
+                panel.text(sum(x) / len(x), sum(y) / len(y), str(label), ha="center", va="center", fontsize=17,
+                           weight="bold", color=inks[label % len(inks)],
+                           path_effects=[withStroke(linewidth=4, foreground=theme.paper)])  # fmt: skip
+        panel.set(xlabel="first discriminant [standard deviations within a class]", ylabel="second discriminant")
+
+    return Plot(
+        "code_map",
+        "VAE: where the classes lie",
+        f"Map of the codes of {number(len(labels))} test images of {number(len(set(labels)))} classes on two linear "
+        f"discriminants; a logistic regression on all latents names the class of "
+        f"{percent(results.number('evaluate_vae', 'probe_accuracy'))} of the test images.",
+        "Each digit is the code E[z|x] of a test image, drawn as its class; large, the middle of a class. The plane "
+        "was chosen on training images, for their classes to lie apart on it; it shows two directions of all.",
+        draw,
+        (9.4, 5.6),
+    )

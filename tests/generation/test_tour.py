@@ -1,0 +1,88 @@
+"""A tour of a latent space, by models that were never trained."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genbalance.compute import generator, initialised
+from genbalance.generation.gan_sampler import GanSampler
+from genbalance.generation.tour import ROWS, STEPS, WAYS, tour
+from genbalance.generation.vae_sampler import VaeSampler
+from genbalance.models.gan import Gan
+from genbalance.models.vae import Vae
+from genbalance.pictures import TILE
+
+N, LATENTS = 30, 10
+COMMON = {"arch": "mlp", "size": 8, "latents": LATENTS}
+VAE = COMMON | {"likelihood": "bernoulli", "width": 32, "log_sigma_floor": -6.0}
+CPU = torch.device("cpu")
+SAMPLERS = {
+    "gan": GanSampler(initialised(lambda: Gan(**COMMON, width=4), 0, "gan", CPU).eval()),
+    "gan of clusters": GanSampler(initialised(lambda: Gan(**COMMON, width=4, conditions=5), 0, "gan", CPU).eval()),
+    "vae": VaeSampler(initialised(lambda: Vae(**VAE), 0, "vae", CPU).eval()),
+    "vae of classes": VaeSampler(initialised(lambda: Vae(**VAE, classes=10), 0, "vae", CPU).eval()),
+}
+
+
+@pytest.fixture(params=SAMPLERS)
+def sampler(request):
+    return SAMPLERS[request.param]
+
+
+def samples(sampler):
+    return sampler.draw(N, generator(0, "tour"), None)
+
+
+def surest(places):
+    """Probabilities of a judge that is surest of class c at the sample ``places[c]``."""
+    probabilities = np.full((N, len(places)), 0.1)
+    probabilities[places, range(len(places))] = 0.9
+    return probabilities
+
+
+def test_ways_lead_between_the_surest_samples_of_their_classes(sampler):
+    z, told = samples(sampler)
+    places = [12, 3, 29, 7, 0, 5, 11, 22, 1, 9]
+    shown = tour(sampler, z, told, surest(places))
+    assert shown.between.shape == (5, STEPS, 8, 8)
+    assert shown.ends == ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
+    images = sampler.images(z, told).astype(int)
+    for row, pair in zip(shown.between.astype(int), shown.ends, strict=True):
+        assert abs(row[[0, -1]] - images[[places[c] for c in pair]]).max() <= 1
+
+
+def test_traversals_pass_through_the_sample_that_they_change(sampler):
+    z, told = samples(sampler)
+    z = z.clone()
+    z[7] = 0.0
+    shown = tour(sampler, z, told, surest([12, 3, 29, 7, 0, 5, 11, 22, 1, 9]))
+    assert shown.start == 3
+    assert shown.along.shape == (ROWS, STEPS, 8, 8)
+    assert len(set(shown.latents)) == ROWS
+    middle = shown.along[:, STEPS // 2].astype(int)
+    assert abs(middle - sampler.images(z, told)[7].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "ends"),
+    [(2, ((0, 1),)), (3, ((0, 1), (2, 0))), (47, ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9)))],
+)
+def test_any_number_of_classes_has_ways(classes, ends):
+    sampler = SAMPLERS["vae"]
+    shown = tour(sampler, *samples(sampler), surest([c % N for c in range(classes)]))
+    assert shown.ends == ends
+    assert len(shown.between) <= WAYS
+
+
+def test_it_is_kept_as_pictures_and_tables_of_equal_rows(sampler, tmp_path):
+    shown = tour(sampler, *samples(sampler), surest(range(10)))
+    shown.save(tmp_path)
+    for name, rows in (("interpolations", 5), ("traversals", ROWS)):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert picture.size == (STEPS * (TILE + 1) + 1, rows * (TILE + 1) + 1)
+        with (tmp_path / f"{name}.csv").open(encoding="utf-8") as table:
+            assert len(list(csv.DictReader(table))) == rows
+    assert (tmp_path / "traversals.csv").read_text(encoding="utf-8").startswith(f"latent,class\n{shown.latents[0]},3\n")
