@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from plots import DRAWN, IMAGES, PLOTS, tables
 from safetensors import safe_open
 from small_repository import EVERY, call, fresh_repository, runs, stages_run
 
@@ -43,6 +45,19 @@ def test_every_stage_runs_and_nothing_is_left_to_do(reproduced: tuple[Path, str]
     assert "up to date" in call(repository, "dvc", "status")
     assert not stages_run(call(repository, "dvc", "repro"))
     assert not call(repository, "git", "status", "--porcelain")
+
+
+def test_every_plot_finds_the_columns_and_images_that_the_stages_leave(reproduced: tuple[Path, str]) -> None:
+    shown = json.loads(call(reproduced[0], "dvc", "plots", "show", "--json"))
+    assert "errors" not in shown
+    assert shown["data"].keys() == PLOTS.keys()
+    for name in DRAWN:
+        (entry,) = shown["data"][name]
+        in_every_row = set.intersection(*(set(row) for row in entry["content"]["data"]["values"]))
+        assert {PLOTS[name]["x"], *chain(*tables(name).values())} <= in_every_row
+        assert name != "share of each class" or "real" in in_every_row  # the ticks
+    assert all(Path(shown["data"][name][0]["url"]).read_bytes().startswith(b"\x89PNG") for name in IMAGES)
+    assert not call(reproduced[0], "git", "status", "--porcelain")
 
 
 def test_every_stage_is_a_run_and_the_parent_is_complete(reproduced: tuple[Path, str]) -> None:
@@ -115,6 +130,9 @@ def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient:
     assert float(parent["params"][key]) == float(value)
     assert parent["datasets"] == {"bundled"}
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
+    compared = json.loads(call(repository, "dvc", "plots", "diff", "main", f"only-{model}", "--json"))["data"]
+    told = {name: sorted(rev for entry in compared[name] for rev in entry["revisions"]) for name in PLOTS}
+    assert told == {name: ["main", f"only-{model}"] for name in PLOTS}
 
 
 def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(repository: Path) -> None:

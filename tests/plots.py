@@ -1,0 +1,19 @@
+"""What dvc.yaml says that `dvc plots` draws."""
+
+from ruamel.yaml import YAML
+from small_repository import ROOT
+
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+LISTED = [*PIPELINE["plots"], *(plot for stage in PIPELINE["stages"].values() for plot in stage.get("plots", []))]
+PLOTS = {
+    name: given or {} for plot in LISTED for name, given in (plot if isinstance(plot, dict) else {plot: {}}).items()
+}
+IMAGES = [name for name in PLOTS if name.endswith(".png")]
+DRAWN = [name for name in PLOTS if name not in IMAGES]
+
+
+def tables(name: str) -> dict[str, list[str]]:
+    """The columns that a plot reads, by file."""
+    y = PLOTS[name]["y"]
+    files = {name: y} if isinstance(y, str) else y
+    return {file: [columns] if isinstance(columns, str) else columns for file, columns in files.items()}
