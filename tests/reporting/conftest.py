@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compared import TOLD
 from PIL import Image
 
-from genbalance.params import read_params
-from genbalance.reporting.page import figures
+from genbalance.params import read_params, read_yaml
+from genbalance.reporting.comparison_page import comparison_page
+from genbalance.reporting.page import figures, page
 from genbalance.reporting.results import read_results
 from genbalance.reporting.sweep import COLUMNS, Sweep, as_json, model
 
@@ -273,3 +275,20 @@ class Page(HTMLParser):
 def parse():
     """A page's text → what a browser's parser sees."""
     return Page
+
+
+@pytest.fixture(scope="session")
+def files(finished, drawn, tmp_path_factory):
+    """Both pages as files by their names: the report, and a comparison."""
+    results, params = read_results(finished), read_params(finished / "params.yaml").flat()
+    report = page(results, params | {"beta": 4.0}, params, read_yaml(finished / "docs/pipeline.yaml"), drawn)
+    folder = tmp_path_factory.mktemp("pages")
+    for name, html in {"report": report, "comparison": comparison_page(TOLD)}.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module", params=["report", "comparison"])
+def path(request, files):
+    """A page's file."""
+    return files[request.param]

@@ -6,31 +6,12 @@ import re
 from dataclasses import replace
 
 import pytest
+from compared import PLOT, TOLD
 
-from genbalance.reporting.comparison_page import Grid, Side, Told, comparison_page
+from genbalance.reporting.comparison_page import Grid, Side, comparison_page
 from genbalance.reporting.spread import STANDS_OUT, WITHIN, Cell
-from genbalance.reporting.style import Plot
 
 EVIL = "<script>alert(1)</script>"
-PLOT = Plot("train_vae_curves", "VAE", "Line charts.", "A line a run.", lambda figure, theme: figure.subplots())
-TOLD = Told(
-    sides=[
-        Side("a", "beta=0.5", "1, 2", ("beta-1 (11111111)", "beta-2 (22222222)")),
-        Side("b", "beta=4", "1, 2", ("beta-3 (33333333)", "beta-4 (44444444)")),
-    ],
-    params={"beta": ["0.5", "4"]},
-    notes=["Paired by seed."],
-    foot=["Verdicts: Holm's correction.", "The same:\n  f: n"],
-    metrics={
-        "evaluate_vae.nelbo": [Cell("102.0 ± 2.0"), Cell("122.5 ± 1.8", "+20.5", "[+16.2, +24.8]", "+8.2", STANDS_OUT)],
-        "f.own": [Cell("1.0 ± 0.1"), Cell("1.1 ± 0.1", "+0.1", "–", "–", WITHIN)],
-    },
-    grids={"VAE: samples": {"seed 1": [Grid(b"one", "a: beta=0.5, seed 1"), Grid(b"two", "b: beta=4, seed 1")]}},
-    curves=[PLOT],
-    same_curves=["GAN"],
-    missing=["beta-4: train_classifier"],
-    sweep=replace(PLOT, name="rate_distortion", title="What β does"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +45,11 @@ def test_the_page_needs_nothing_else(html, page):
 
 
 def test_every_picture_is_told_in_words_and_figures_are_there_in_light_and_dark(page):
-    assert [picture["alt"] for picture in page.all("img")] == [
-        *("Line charts.", "VAE: samples, seed 1, a: beta=0.5, seed 1", "VAE: samples, seed 1, b: beta=4, seed 1"),
-        "Line charts.",
-    ]
-    assert [source["media"] for source in page.all("source")] == ["screen and (prefers-color-scheme: dark)"] * 2
-    assert page.all("img")[1]["src"].endswith(base64.b64encode(b"one").decode())
+    grids = ("VAE: samples, seed 1, a: beta=0.5, seed 1", "VAE: samples, seed 1, b: beta=4, seed 1")
+    assert [picture["alt"] for picture in page.all("img")] == [*["Line charts."] * 2, *grids, *["Line charts."] * 2]
+    assert [picture["class"] for picture in page.all("img") if "class" in picture] == ["light", "dark"] * 2
+    image = TOLD.grids["VAE: samples"]["seed 1"][0].image
+    assert page.all("img")[2]["src"].endswith(base64.b64encode(image).decode())
 
 
 def test_every_row_has_a_cell_for_each_group(html):
