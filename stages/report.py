@@ -3,6 +3,7 @@
 The page holds every picture in itself and needs no network. The figures stand beside it for READMEs and papers.
 """
 
+from importlib.metadata import version
 from pathlib import Path
 
 from genbalance.params import INERT, Params, read_yaml
@@ -12,13 +13,14 @@ from genbalance.tracking import Run
 OUT = Path("reports")
 DEFAULTS = Path("src/genbalance/reporting/defaults.yaml")
 PIPELINE = Path("docs/pipeline.yaml")  # a link to dvc.yaml, which DVC refuses as a dependency
+PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "scipy", "torchmetrics", "matplotlib", "dvc", "mlflow")
 
 
 def main(params: Params, run: Run) -> None:
     """Draw the figures, write the page, complete the parent run's row."""
     from genbalance.files import whole_folder
     from genbalance.reporting.headline import headline
-    from genbalance.reporting.page import figures, page
+    from genbalance.reporting.page import Asked, figures, page
     from genbalance.reporting.results import read_results
 
     results = read_results(Path())
@@ -28,8 +30,9 @@ def main(params: Params, run: Run) -> None:
         | {"data.path": Path(values["data.path"]).name}  # where somebody's own files lie is nobody's business
         for values in (params.flat(), read_yaml(DEFAULTS))
     )
-    drawn = figures(results, told)
-    html = page(results, told, defaults, read_yaml(PIPELINE), drawn)
+    asked = Asked(told, defaults, read_yaml(PIPELINE), {name: version(name) for name in PACKAGES})
+    drawn = figures(results, asked)
+    html = page(results, asked, drawn)
     with whole_folder(OUT) as folder:
         (folder / "figures").mkdir()
         for name, image in drawn.items():

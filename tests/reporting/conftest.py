@@ -13,7 +13,7 @@ from PIL import Image
 
 from genbalance.params import read_params, read_yaml
 from genbalance.reporting.comparison_page import comparison_page
-from genbalance.reporting.page import figures, page
+from genbalance.reporting.page import Asked, figures, page
 from genbalance.reporting.results import read_results
 from genbalance.reporting.sweep import COLUMNS, Sweep, as_json, model
 
@@ -179,7 +179,7 @@ def write(root, classes=10, side=8, epochs=3):
         "train_gan",
         {"epochs": epochs, "generator_parameters": 183521, "discriminator_parameters": 96129, "loss_d": 0.912}
         | {"loss_g": 1.68, "loss_total": 2.592, "d_accuracy_real": 0.801, "d_accuracy_generated": 0.273}
-        | {"d_accuracy_held_out": 0.719},
+        | {"d_accuracy_held_out": 0.719, "machine": "cpu of some kind, threads 2"},
     )
     metrics(
         "train_vae",
@@ -188,6 +188,9 @@ def write(root, classes=10, side=8, epochs=3):
     )
     for kind in ("gan", "vae"):
         metrics(f"evaluate_{kind}", evaluation(kind, per_class))
+    (root / "models").mkdir()
+    for name in ("classifier", "gan", "vae"):
+        (root / "models" / f"{name}.safetensors").write_bytes(name.encode())
     (root / "docs").mkdir()
     (root / "docs" / "pipeline.yaml").write_text(DVC_YAML, encoding="utf-8")
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
@@ -201,10 +204,26 @@ def finished(tmp_path_factory):
     return root
 
 
+VERSIONS = {"torch": "2.0", "numpy": "1.9"}
+
+
+def asked_in(root, **params):
+    """What a workspace's run was asked for, with some params changed, ``gan__arch`` for gan.arch."""
+    defaults = read_params(root / "params.yaml").flat()
+    values = defaults | {key.replace("__", "."): value for key, value in params.items()}
+    return Asked(values, defaults, read_yaml(root / "docs/pipeline.yaml"), VERSIONS)
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """:func:`asked_in`."""
+    return asked_in
+
+
 @pytest.fixture(scope="session")
 def drawn(finished):
     """The figures of it, by file name."""
-    return figures(read_results(finished), read_params(finished / "params.yaml").flat())
+    return figures(read_results(finished), asked_in(finished))
 
 
 @pytest.fixture
@@ -280,8 +299,7 @@ def parse():
 @pytest.fixture(scope="session")
 def files(finished, drawn, tmp_path_factory):
     """Both pages as files by their names: the report, and a comparison."""
-    results, params = read_results(finished), read_params(finished / "params.yaml").flat()
-    report = page(results, params | {"beta": 4.0}, params, read_yaml(finished / "docs/pipeline.yaml"), drawn)
+    report = page(read_results(finished), asked_in(finished, beta=4.0), drawn)
     folder = tmp_path_factory.mktemp("pages")
     for name, html in {"report": report, "comparison": comparison_page(TOLD)}.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")

@@ -5,10 +5,12 @@ import pytest
 from genbalance.reporting.cards import cards
 from genbalance.reporting.results import read_results
 
+PARAMS = {"vae.latents": 6, "vae.conditional": False}
+
 
 @pytest.fixture
 def drawn(finished):
-    return cards(read_results(finished), latents=6)
+    return cards(read_results(finished), PARAMS)
 
 
 def by_title(drawn, words):
@@ -55,7 +57,7 @@ def test_what_real_images_get_stands_beside_precision_and_its_kin(drawn):
 def test_a_density_above_one_stays_on_its_scale(workspace, change):
     root = workspace()
     change(root / "metrics/evaluate_gan.json", density=1.4)
-    density = by_title(cards(read_results(root), latents=6), "Fidelity").scales[0].rows[2]
+    density = by_title(cards(read_results(root), PARAMS), "Fidelity").scales[0].rows[2]
     assert (density.marks[0].text, density.marks[0].at) == ("1.40", 100)
 
 
@@ -65,14 +67,14 @@ def test_the_discriminator_is_the_one_that_was_kept(drawn):
 
 
 def test_both_models_share_a_scale_when_they_were_measured_alike(finished):
-    distance = cards(read_results(finished), latents=6)[0]
+    distance = cards(read_results(finished), PARAMS)[0]
     assert [[row.label for row in scale.rows] for scale in distance.scales] == [["GAN", "VAE"]]
 
 
 def test_each_model_gets_its_own_scale_when_its_floor_differs(workspace, change):
     root = workspace()
     change(root / "metrics/evaluate_vae.json", fd_floor=30.0)
-    distance = cards(read_results(root), latents=6)[0]
+    distance = cards(read_results(root), PARAMS)[0]
     assert [[row.label for row in scale.rows] for scale in distance.scales] == [["GAN"], ["VAE"]]
     assert [scale.low for scale in distance.scales] == ["floor 3.114", "floor 30"]
 
@@ -80,7 +82,13 @@ def test_each_model_gets_its_own_scale_when_its_floor_differs(workspace, change)
 def test_a_negative_distortion_is_told_without_a_place_on_a_scale(workspace, change):
     root = workspace()
     change(root / "metrics/evaluate_vae.json", distortion=-900.5, nelbo=-875.3)
-    bound = next(card for card in cards(read_results(root), latents=6) if "ELBO" in card.title)
+    bound = next(card for card in cards(read_results(root), PARAMS) if "ELBO" in card.title)
     assert [(mark.text, mark.at) for row in bound.scales[0].rows for mark in row.marks] == [
         *[("−875.3", None), ("97.40", None), ("−900.5", None), ("25.20", None)]
     ]
+
+
+@pytest.mark.parametrize(("conditional", "told"), [(False, "−log p(x) of"), (True, "−log p(x|y) of")])
+def test_what_a_conditional_vae_bounds_is_given_the_class(finished, conditional, told):
+    drawn = cards(read_results(finished), PARAMS | {"vae.conditional": conditional})
+    assert told in by_title(drawn, "ELBO").hint

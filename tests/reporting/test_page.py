@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genbalance.params import read_params, read_yaml
+from genbalance.params import read_params
 from genbalance.reporting.comparison import comparison
 from genbalance.reporting.page import page
 from genbalance.reporting.results import PICTURES, read_results
@@ -15,15 +15,15 @@ from genbalance.reporting.tables import every_number
 from genbalance.reporting.text import parameter
 
 
-def render(root, drawn, **params):
-    defaults = read_params(root / "params.yaml").flat()
-    values = defaults | {key.replace("__", "."): v for key, v in params.items()}
-    return page(read_results(root), values, defaults, read_yaml(root / "docs/pipeline.yaml"), drawn)
+@pytest.fixture(scope="module")
+def render(ask, drawn):
+    """A function that makes the page of a workspace."""
+    return lambda root, **params: page(read_results(root), ask(root, **params), drawn)
 
 
 @pytest.fixture(scope="module")
-def html(finished, drawn):
-    return render(finished, drawn)
+def html(finished, render):
+    return render(finished)
 
 
 @pytest.fixture(scope="module")
@@ -157,21 +157,21 @@ def test_marks_stand_where_the_numbers_are(html):
     assert "ceiling 1,210" in card
 
 
-def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change, drawn, parse):
+def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change, render, parse):
     evil = '<script>alert("&1")</script>'
     root = workspace()
     change(root / "metrics/prepare.json", title=evil, source=evil, files={evil: evil})
     dvc_yaml = (root / "docs/pipeline.yaml").read_text(encoding="utf-8")
     (root / "docs/pipeline.yaml").write_text(dvc_yaml.replace("  report:", "  <b>report</b>:"), encoding="utf-8")
-    seen = parse(render(root, drawn, data__path=evil, tracking__experiment='"><img src=http://x>'))
+    seen = parse(render(root, data__path=evil, tracking__experiment='"><img src=http://x>'))
     assert not seen.all("script")
     assert all(picture["src"].startswith("data:") for picture in seen.all("img"))
     assert seen.text.count(evil) >= 5
     assert "<b>report</b>" in seen.text
 
 
-def test_equal_input_gives_an_equal_page(finished, drawn, html):
-    assert render(finished, drawn) == html
+def test_equal_input_gives_an_equal_page(finished, render, html):
+    assert render(finished) == html
 
 
 def test_the_page_tells_nothing_about_the_machine(finished, html):
@@ -179,15 +179,15 @@ def test_the_page_tells_nothing_about_the_machine(finished, html):
     assert str(Path.home()) not in html
 
 
-def test_another_number_of_classes_and_another_size_appear(workspace, drawn, parse):
-    seen = parse(render(workspace(classes=4, side=16, epochs=1), drawn))
+def test_another_number_of_classes_and_another_size_appear(workspace, render, parse):
+    seen = parse(render(workspace(classes=4, side=16, epochs=1)))
     assert "16 × 16 pixels, one of 4 classes" in seen.text
     assert "4: clear images of all classes" in seen.text
 
 
-def test_what_differs_from_the_defaults_is_told_and_nothing_else(finished, drawn, html, parse):
+def test_what_differs_from_the_defaults_is_told_and_nothing_else(finished, render, html, parse):
     assert "Every parameter is at its default." in parse(html).text
-    changed = render(finished, drawn, beta=4.0, gan__arch="mlp", data__limit=500)
+    changed = render(finished, beta=4.0, gan__arch="mlp", data__limit=500)
     table = changed[changed.index("What differs from the defaults") :].split("</table>")[0]
     rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', table)
     assert rows == [("beta", "4.0", "1.0"), ("data.limit", "500", "null"), ("gan.arch", "mlp", "dcgan")]
@@ -200,13 +200,20 @@ def test_every_way_through_the_latents_is_named_beside_it(html):
     assert "VAE, a 3" in section
 
 
-def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, drawn, parse):
+def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, parse):
     assert "What β does" in parsed.text
     assert "Values 0.5, 1, 2; seeds 42. All else is as in this run." in parsed.text
     assert "Values 0.5, 1, 2; seeds 1, 2. Otherwise than this run, with gan.epochs = 8." in parsed.text
     root = workspace()
     for file in (root / "metrics/sweeps").glob("*.json"):
         file.unlink()
-    bare = render(root, drawn)
+    bare = render(root)
     assert "#sweeps" not in bare
     assert "Along the coefficients" not in parse(bare).text
+
+
+def test_models_versions_and_machine_are_told(parsed):
+    assert "trained models, MD5" in parsed.text
+    assert "models/gan.safetensorsf1253bc7b6c0b1d62eb9b97cfebf0f63" in parsed.text  # two cells
+    assert "torch 2.0, numpy 1.9; all of them in requirements.txt" in parsed.text
+    assert "cpu of some kind, threads 2" in parsed.text

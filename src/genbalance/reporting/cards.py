@@ -1,6 +1,8 @@
 """The headline numbers as cards."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from genbalance.reporting.results import Results
 from genbalance.reporting.scale import Card, Mark, Place, Row, Scale, linear, position
@@ -10,8 +12,8 @@ MODELS = ("gan", "vae")
 SHARE: Place = partial(linear, low=0, high=1)
 
 
-def cards(results: Results, latents: int) -> list[Card]:
-    """The headline cards; ``latents`` is the VAE's number of latents."""
+def cards(results: Results, params: Mapping[str, Any]) -> list[Card]:
+    """The headline cards; ``params`` are all parameters by dotted key."""
     return [
         _distance(results, "fd", "Fréchet distance", "of the samples to the test images: nearer the floor is better"),
         _distance(results, "kid", "Kernel distance", "the same question, free of bias: nearer the floor is better"),
@@ -19,8 +21,8 @@ def cards(results: Results, latents: int) -> list[Card]:
         _manifolds(results),
         _copies(results),
         _discriminator(results),
-        _bound(results),
-        _reconstruction(results, latents),
+        _bound(results, params["vae.conditional"]),
+        _reconstruction(results, params["vae.latents"]),
     ]
 
 
@@ -84,7 +86,7 @@ def _discriminator(results: Results) -> Card:
     )
 
 
-def _bound(results: Results) -> Card:
+def _bound(results: Results, conditional: bool) -> Card:
     draws = number(results.number("evaluate_vae", "nll_draws"))
     labels = {"nelbo": "−ELBO", "nll": "tighter bound", "distortion": "distortion", "rate": "rate"}
     terms = {name: results.number("evaluate_vae", name) for name in labels}
@@ -94,8 +96,8 @@ def _bound(results: Results) -> Card:
     rows = tuple(Row(label, (_mark(results, "evaluate_vae", name, "vae", place),), "vae")
                  for name, label in labels.items())  # fmt: skip
     hint = (
-        "bounds on −log p(x) of a test image: −ELBO, which is distortion + rate, and one that is tighter by "
-        f"{draws} draws; lower is better"
+        f"bounds on −log {'p(x|y)' if conditional else 'p(x)'} of a test image: −ELBO, which is distortion + rate, and "
+        f"one that is tighter by {draws} draws; lower is better"
     )
     return Card("VAE: −ELBO", hint, (Scale(rows, "0" if whole else "", "nats per image"),))
 

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def gan_losses(results: Results) -> Plot:
-    """L_D, L_G and the length of their gradients."""
+def gan_losses(results: Results, loss: str) -> Plot:
+    """L_D, L_G and the length of their gradients; only the logarithms of the non-saturating ``loss`` are nats."""
     table = results.tables["train_gan/curves"]
     epochs = table["epoch"]
 
     def draw(figure: "Figure", theme: Theme) -> None:
-        losses, norms = axes(figure, "loss [nats]", "gradient norm")
+        losses, norms = axes(figure, "loss [nats]" if loss == "non_saturating" else "loss", "gradient norm")
         line(losses, epochs, table["loss_total"], color=theme.muted, label=r"$L = L_D + \lambda L_G$", ls=":")
         line(losses, epochs, table["loss_g"], color=theme.gan, label="$L_G$")
         line(losses, epochs, table["loss_d"], color=theme.extra, label="$L_D$", ls="--")
@@ -35,8 +35,8 @@ def gan_losses(results: Results) -> Plot:
     )
 
 
-def gan_accuracy(results: Results) -> Plot:
-    """What the discriminator still tells apart."""
+def gan_accuracy(results: Results, loss: str) -> Plot:
+    """What the discriminator still tells apart, by the sign of its output."""
     table = results.tables["train_gan/curves"]
     epochs = table["epoch"]
     last = {name: percent(table[f"d_accuracy_{name}"][-1]) for name in ("real", "generated", "held_out")}
@@ -57,7 +57,9 @@ def gan_accuracy(results: Results) -> Plot:
         "GAN: what D tells apart",
         f"Line chart over {len(epochs)} epochs of the discriminator's accuracy. At the end {last['real']} on the real "
         f"images it was trained on, {last['held_out']} on held-out real ones, {last['generated']} on generated ones.",
-        "A gap between the two real curves is memory: D knows its training images by heart.",
+        "The sign of a Wasserstein critic is arbitrary, and so is this accuracy; the ranking on the card above is not."
+        if loss == "wasserstein"
+        else "A gap between the two real curves is memory: D knows its training images by heart.",
         draw,
     )
 

@@ -1,6 +1,7 @@
 """The page: one HTML file that needs nothing else."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from genbalance.reporting import along, cards, classes, comparison, curves, dag, film, latents, pipeline, tables
@@ -8,19 +9,28 @@ from genbalance.reporting.render import render
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import DARK, LIGHT, Plot, png
 
-CURVES = (curves.gan_losses, curves.gan_accuracy, curves.vae_terms, curves.classifier)
-LATENTS = (latents.kl_per_latent,)
-CODES = (latents.code_map,)
-CLASSES = (classes.class_histogram, classes.class_distances, classes.confusion)
 
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked for, and with what.
 
-def figures(results: Results, params: Mapping[str, Any]) -> dict[str, bytes]:
-    """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark.
-
-    ``params`` are all parameters by dotted key.
+    Attributes:
+        params: all parameters by dotted key.
+        defaults: what they are by default.
+        pipeline: dvc.yaml as parsed.
+        versions: of the packages behind the numbers, by name.
     """
-    plots = [make(results) for make in (*CURVES, *LATENTS, *CODES, *CLASSES)]
-    plots += [sweep.plot for sweep in along.along(results, params)]
+
+    params: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    pipeline: Any
+    versions: Mapping[str, str]
+
+
+def figures(results: Results, asked: Asked) -> dict[str, bytes]:
+    """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark."""
+    plots = [plot for group in _plots(results, asked).values() for plot in group]
+    plots += [sweep.plot for sweep in along.along(results, asked.params)]
     return {
         f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
         for plot in plots
@@ -28,44 +38,47 @@ def figures(results: Results, params: Mapping[str, Any]) -> dict[str, bytes]:
     }
 
 
-def page(
-    results: Results,
-    params: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    dvc_yaml: Any,
-    drawn: Mapping[str, bytes],
-) -> str:
-    """The page as HTML: equal input, equal text.
-
-    ``params`` are all parameters by dotted key, ``defaults`` what they are by default, ``dvc_yaml`` is that file as
-    parsed, ``drawn`` comes from :func:`figures`.
-    """
+def page(results: Results, asked: Asked, drawn: Mapping[str, bytes]) -> str:
+    """The page as HTML, with the figures ``drawn`` by :func:`figures`: equal input, equal text."""
+    shown = {name: [_pair(plot, drawn) for plot in group] for name, group in _plots(results, asked).items()}
     return render(
         "page.html.j2",
-        asked=params,
-        changed=tables.changed(params, defaults),
-        sections=tables.parameters(params),
+        asked=asked.params,
+        changed=tables.changed(asked.params, asked.defaults),
+        sections=tables.parameters(asked.params),
         data=results.metrics["prepare"],
         judge=results.metrics["train_classifier"],
         vae=results.metrics["train_vae"],
         measured={model: results.metrics[f"evaluate_{model}"] for model in ("gan", "vae")},
-        cards=cards.cards(results, int(params["vae.latents"])),
+        cards=cards.cards(results, asked.params),
         pictures=results.pictures,
         films={name: film.frames(frames) for name, frames in results.films.items()},
-        curves=_shown(results, CURVES, drawn),
-        latents=_shown(results, LATENTS, drawn),
-        codes=_shown(results, CODES, drawn),
+        shown=shown,
         ways={model: _ways(results, model) for model in ("gan", "vae")},
-        sweeps=[(it, _pair(it.plot, drawn)) for it in along.along(results, params)],
-        classes=_shown(results, CLASSES, drawn),
+        sweeps=[(it, _pair(it.plot, drawn)) for it in along.along(results, asked.params)],
         comparison=comparison.comparison(results),
         numbers=tables.every_number(results),
-        dag=dag.drawing(pipeline.stages(dvc_yaml)),
+        dag=dag.drawing(pipeline.stages(asked.pipeline)),
+        weights=results.weights,
+        machine=results.metrics["train_gan"].get("machine"),
+        versions=asked.versions,
     )
 
 
-def _shown(results: Results, makers: Any, drawn: Mapping[str, bytes]) -> list[tuple[Plot, bytes, bytes]]:
-    return [_pair(make(results), drawn) for make in makers]
+def _plots(results: Results, asked: Asked) -> dict[str, list[Plot]]:
+    """Figures by the place where they stand."""
+    loss = asked.params["gan.loss"]
+    return {
+        "curves": [
+            curves.gan_losses(results, loss),
+            curves.gan_accuracy(results, loss),
+            curves.vae_terms(results),
+            curves.classifier(results),
+        ],
+        "rates": [latents.kl_per_latent(results)],
+        "codes": [latents.code_map(results)],
+        "classes": [classes.class_histogram(results), classes.class_distances(results), classes.confusion(results)],
+    }
 
 
 def _pair(plot: Plot, drawn: Mapping[str, bytes]) -> tuple[Plot, bytes, bytes]:

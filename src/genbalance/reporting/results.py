@@ -1,9 +1,10 @@
 """What the stages left behind, read once: metrics, tables and pictures."""
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ PICTURES = (
         for name in ("nearest", "reconstructions", "interpolations", "traversals")
     ),
 )
+WEIGHTS = tuple(Path("models") / f"{name}.safetensors" for name in ("classifier", *MODELS))
 FILMS = ("train_gan/samples", "train_vae/samples")
 AGAIN = "run `dvc repro`"
 
@@ -50,7 +52,7 @@ class Results:
 
     ``metrics`` are by stage; ``pictures`` (PNG bytes) by their path without suffix, ``tables`` by theirs below
     artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid; ``sweeps`` are those of
-    metrics/sweeps, by name.
+    metrics/sweeps, by name; ``weights`` are the MD5s of models/, as dvc.lock has them, by file.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -58,6 +60,7 @@ class Results:
     pictures: Mapping[str, bytes]
     films: Mapping[str, Mapping[int, bytes]]
     sweeps: tuple[Sweep, ...] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, stage: str, key: str) -> float:
         """The metric ``key`` of metrics/<stage>.json.
@@ -99,6 +102,7 @@ def read_results(root: Path) -> Results:
         tables={name: _table(artifacts / f"{name}.csv", columns) for name, columns in TABLES.items()},
         pictures={name: _bytes(root / f"{name}.png") for name in PICTURES},
         films={name: _film(artifacts / name) for name in FILMS},
+        weights={str(path): _md5(root / path) for path in WEIGHTS},
         sweeps=tuple(read_sweep(path) for path in sorted((root / "metrics" / "sweeps").glob("*.json"))),
     )
 
@@ -115,6 +119,10 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}; {AGAIN}") from None
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(_bytes(path), usedforsecurity=False).hexdigest()
 
 
 def _metrics(path: Path) -> Mapping[str, Any]:
