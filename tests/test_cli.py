@@ -115,3 +115,10 @@ def test_drawing_tells_a_mistake_in_a_line_before_torch_loads(repo: Path, argume
     assert len(lines) == 1
     assert lines[0].startswith(found)
     assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(told)
+
+
+def test_no_command_s_summary_is_cut_off() -> None:
+    listed = genbalance("--help").stdout.split("Commands:")[1].strip().splitlines()
+    assert len(listed) > 10
+    assert not [line for line in listed if not line.endswith((".", "?"))]
+    assert not [line for line in listed if line.endswith("...")]

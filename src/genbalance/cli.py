@@ -106,7 +106,9 @@ def compare(
     ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow", help="Keep page, table and figures as a run in MLflow.")] = False,
 ) -> None:
-    """Compare experiments over seeds: each metric's difference, and whether it stands out from the spread.
+    """Compare experiments over seeds, metric by metric.
+
+    Tells each difference with its interval, and whether it stands out from the spread over seeds.
 
     After `dvc exp run --queue -n base -S seed=1,2,3`, `... -n beta4 -S seed=1,2,3 -S beta=4` and `dvc queue start`:
     `genbalance compare 'base-*' 'beta4-*'`. The runs of a group differ in their seed alone.
@@ -131,9 +133,12 @@ def compare(
 def sweep(
     runs: Annotated[str, typer.Argument(help="The runs: 'beta-*', or several names with commas.")],
     figure: Annotated[Path | None, typer.Option(help="Draw the curves here, as a PNG.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write every metric of every run here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every metric of the model here, run by run.")] = None,
 ) -> None:
-    """Show what one parameter does: a line for each of its values, and its curves as a picture.
+    """Show what one parameter does, along its values.
+
+    A line for each value, and with `--figure` the curves as a picture. What `--json` writes to metrics/sweeps/ is drawn
+    in the report, too.
 
     After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. One
     parameter varies over the runs; with `-S seed=1,2,3` as well there are several of each value, and the table and the
@@ -149,7 +154,7 @@ def sweep(
 
 @app.command()
 def runs(revision: Annotated[str, typer.Argument(help="A commit, branch, tag or experiment.")] = "HEAD") -> None:
-    """List the MLflow runs that made what a commit holds, stage by stage.
+    """List the MLflow runs that made what a commit holds.
 
     A run is found by the hashes of its outs, which are those of the commit's dvc.lock.
     """
@@ -161,7 +166,10 @@ def runs(revision: Annotated[str, typer.Argument(help="A commit, branch, tag or 
 
 @app.command()
 def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")]) -> None:
-    """List the commits and experiments that hold what an MLflow run left."""
+    """List the commits that hold what an MLflow run left.
+
+    Experiments are among them.
+    """
     with _mistakes_in_a_line():
         from genbalance.commands import lineage
 
@@ -170,7 +178,9 @@ def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage 
 
 @app.command()
 def sync() -> None:
-    """Log a run for each stage that DVC restored from its cache instead of running, and deliver what waits.
+    """Log a run for each stage that DVC restored unrun.
+
+    DVC restores a stage from its cache where it ran before. What waits to be delivered to MLflow is delivered as well.
 
     The pipeline does it at its end, and `make repro` after it: so that each result in the working directory has its
     run in MLflow, also where nothing had to be computed.
@@ -187,7 +197,9 @@ def verify(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the clone, and tell where it is.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the verdict here, with every metric that moved.")] = None,
 ) -> None:
-    """Run a commit anew from nothing and say whether it gives the same bytes: a verdict for each stage.
+    """Run a commit anew: are its results the same bytes?
+
+    There is a verdict for each stage.
 
     The commit is cloned into a temporary folder and its whole pipeline runs there with an empty cache, in the present
     environment; changes in the working tree have no part in it, and nothing here is changed. The exit code is 0 if all
@@ -209,7 +221,7 @@ def verify(
 def register(
     model: Annotated[Model | None, typer.Option(help="Only this one.  [default: both]", show_default=False)] = None,
 ) -> None:
-    """Register the trained models in MLflow, ready to be served.
+    """Register the trained models in MLflow, to be served.
 
     Run it at the root after `dvc repro`. It makes a version of genbalance-gan and of genbalance-vae, with the model's
     card as its description, unless a version has the same weights. The alias `champion` moves to it if it beats the
@@ -231,7 +243,9 @@ def export(
         Path | None, typer.Option(help="Its weights.  [default: models/MODEL.safetensors]", show_default=False)
     ] = None,
 ) -> None:
-    """Write the GAN's generator or the VAE's decoder as an ONNX file, for other programs and languages.
+    """Write a generator or decoder as an ONNX file.
+
+    Other programs and languages can draw with it.
 
     It draws a batch of any size, pixels in [0, 1]: the GAN's out of `latents` (and `conditions`), the VAE's out of
     `noise` (and `labels`), its prior included. What the inputs are to be drawn from stands in the file, as JSON under
