@@ -3,7 +3,6 @@
 The page holds every picture in itself and needs no network. The figures stand beside it for READMEs and papers.
 """
 
-from importlib.metadata import version
 from pathlib import Path
 
 from genbalance.params import INERT, Params, read_yaml
@@ -13,12 +12,14 @@ from genbalance.tracking import Run
 OUT = Path("reports")
 DEFAULTS = Path("src/genbalance/reporting/defaults.yaml")
 PIPELINE = Path("docs/pipeline.yaml")  # a link to dvc.yaml, which DVC refuses as a dependency
-PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "scipy", "torchmetrics", "matplotlib", "dvc", "mlflow")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "torchmetrics", "matplotlib", "dvc", "mlflow")
+REQUIREMENTS = Path("requirements.txt")
 
 
 def main(params: Params, run: Run) -> None:
     """Draw the figures, write the page, complete the parent run's row."""
     from genbalance.files import whole_folder
+    from genbalance.pins import exact, pins
     from genbalance.reporting.headline import headline
     from genbalance.reporting.page import Asked, figures, page
     from genbalance.reporting.results import read_results
@@ -30,7 +31,8 @@ def main(params: Params, run: Run) -> None:
         | {"data.path": Path(values["data.path"]).name}  # where somebody's own files lie is nobody's business
         for values in (params.flat(), read_yaml(DEFAULTS))
     )
-    asked = Asked(told, defaults, read_yaml(PIPELINE), {name: version(name) for name in PACKAGES})
+    pinned = {wanted.name: exact(wanted) for wanted in pins(REQUIREMENTS)}
+    asked = Asked(told, defaults, read_yaml(PIPELINE), {name: pinned[name] for name in PACKAGES if name in pinned})
     drawn = figures(results, asked)
     html = page(results, asked, drawn)
     with whole_folder(OUT) as folder:

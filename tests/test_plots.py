@@ -100,7 +100,7 @@ def test_the_axes_have_titles_with_units(name: str, shown: dict[str, list[dict[s
     x, y = ({axis["title"] for axis in channels(entry["content"], channel)} for channel in "xy")
     assert x == {PLOTS[name]["x_label"]}
     assert y == {PLOTS[name]["y_label"]}
-    assert re.search(r"nats|share|class", y.pop())
+    assert re.search(r"loss|nats|share|class", y.pop())
     assert "<DVC_METRIC" not in json.dumps(entry["content"])
 
 

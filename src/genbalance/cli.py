@@ -12,7 +12,8 @@ from genbalance.mistakes import mistakes_in_a_line as _mistakes_in_a_line
 
 app = typer.Typer(
     name="genbalance",
-    help="What do the balancing coefficients do? λ in a GAN, β in a VAE: the experiments' tools beside DVC and MLflow.",
+    help="What do the balancing coefficients do, λ in a GAN and β in a VAE? `dvc repro` and `dvc exp run` run the "
+    "experiments; these commands compare them, draw digits and serve the models.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain text: rich would take longer to load than all the rest
@@ -153,7 +154,9 @@ def sweep(
 
 
 @app.command()
-def runs(revision: Annotated[str, typer.Argument(help="A commit, branch, tag or experiment.")] = "HEAD") -> None:
+def runs(
+    revision: Annotated[str, typer.Argument(metavar="REV", help="A commit, branch, tag or experiment.")] = "HEAD",
+) -> None:
     """List the MLflow runs that made what a commit holds.
 
     A run is found by the hashes of its outs, which are those of the commit's dvc.lock.
@@ -178,7 +181,7 @@ def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage 
 
 @app.command()
 def sync() -> None:
-    """Log a run for each stage that DVC restored unrun.
+    """Log a run for each stage that came out of DVC's cache.
 
     DVC restores a stage from its cache where it ran before. What waits to be delivered to MLflow is delivered as well.
 

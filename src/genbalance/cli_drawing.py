@@ -120,7 +120,11 @@ def traverse(
     seed: SeedOption = None,
     tries: TriesOption = TRIES,
 ) -> None:
-    """Draw what single latents do to a digit, a row each."""
+    """Draw what single latents do to a digit, a row each.
+
+    `genbalance traverse --model vae --digit 3 --out latents.png` shows the eight that change it most; `--latent 21
+    --latent 3` shows those two.
+    """
     with mistakes_in_a_line():
         from genbalance.commands.ways import traverse
 

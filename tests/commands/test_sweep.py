@@ -14,7 +14,7 @@ from genbalance.errors import UserError
 from genbalance.experiments import Run
 from genbalance.reporting.style import DARK, LIGHT, png
 from genbalance.reporting.sweep import COLUMNS
-from genbalance.reporting.sweeps import figure
+from genbalance.reporting.sweep_curves import figure
 
 BETAS, LAMBDAS, SEEDS = (0.1, 1.0, 10.0), (0.5, 2.0), (1, 2, 3)
 

@@ -76,6 +76,15 @@ def test_collapsed_codes_lie_in_the_middle(value):
     assert not discriminant_map(same, np.arange(60) % CLASSES, same[:7]).any()
 
 
+def test_codes_that_do_not_vary_within_or_between_classes_lie_in_the_middle():
+    labels = np.arange(60) % CLASSES
+    of_classes = 0.1 * np.eye(CLASSES)[labels]
+    assert not discriminant_map(of_classes, labels, of_classes[:7]).any()
+    assert not discriminant_map(of_classes[:CLASSES], labels[:CLASSES], of_classes[:7]).any()
+    same = np.random.default_rng(0).standard_normal((20, 4)).repeat(CLASSES, axis=0)
+    assert not discriminant_map(same, labels, same[:7]).any()
+
+
 def test_one_latent_and_latents_that_repeat_one_another_are_no_error():
     train, labels = codes(600, 1, 6)
     for some in (train[:, -1:], train[:, [-1, -1, -2, -2]]):

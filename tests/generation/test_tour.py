@@ -9,7 +9,7 @@ from PIL import Image
 
 from genbalance.compute import generator, initialised
 from genbalance.generation.gan_sampler import GanSampler
-from genbalance.generation.tour import ROWS, STEPS, WAYS, tour
+from genbalance.generation.tour import ROWS, SPAN, STEPS, WAYS, tour
 from genbalance.generation.vae_sampler import VaeSampler
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
@@ -54,16 +54,25 @@ def test_ways_lead_between_the_surest_samples_of_their_classes(sampler):
         assert abs(row[[0, -1]] - images[[places[c] for c in pair]]).max() <= 1
 
 
-def test_traversals_pass_through_the_sample_that_they_change(sampler):
+def test_traversals_take_one_latent_of_the_surest_sample_across_its_range(sampler):
     z, told = samples(sampler)
-    z = z.clone()
-    z[7] = 0.0
     shown = tour(sampler, z, told, surest([12, 3, 29, 7, 0, 5, 11, 22, 1, 9]))
     assert shown.start == 3
     assert shown.along.shape == (ROWS, STEPS, 8, 8)
     assert len(set(shown.latents)) == ROWS
-    middle = shown.along[:, STEPS // 2].astype(int)
-    assert abs(middle - sampler.images(z, told)[7].astype(int)).max() <= 1
+    for row, latent in zip(shown.along.astype(int), shown.latents, strict=True):
+        for place, value in ((0, -SPAN), (STEPS - 1, SPAN)):
+            changed = z.clone()
+            changed[7, latent] = value
+            assert abs(row[place] - sampler.images(changed, told)[7].astype(int)).max() <= 1
+
+
+def test_of_a_class_that_is_not_drawn_it_is_told_what_the_judge_reads_instead():
+    sampler = SAMPLERS["vae"]
+    probabilities = np.tile([0.1, 0.2, 0.6, 0.1], (N, 1))
+    shown = tour(sampler, *samples(sampler), probabilities)
+    assert shown.ends == ((2, 2), (2, 2))
+    assert shown.start == 2
 
 
 @pytest.mark.parametrize(
@@ -72,7 +81,9 @@ def test_traversals_pass_through_the_sample_that_they_change(sampler):
 )
 def test_any_number_of_classes_has_ways(classes, ends):
     sampler = SAMPLERS["vae"]
-    shown = tour(sampler, *samples(sampler), surest([c % N for c in range(classes)]))
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(classes), N)
+    probabilities[range(min(classes, N)), range(min(classes, N))] = 2  # of all samples and of all classes the largest
+    shown = tour(sampler, *samples(sampler), probabilities)
     assert shown.ends == ends
     assert len(shown.between) <= WAYS
 
@@ -85,4 +96,8 @@ def test_it_is_kept_as_pictures_and_tables_of_equal_rows(sampler, tmp_path):
             assert picture.size == (STEPS * (TILE + 1) + 1, rows * (TILE + 1) + 1)
         with (tmp_path / f"{name}.csv").open(encoding="utf-8") as table:
             assert len(list(csv.DictReader(table))) == rows
-    assert (tmp_path / "traversals.csv").read_text(encoding="utf-8").startswith(f"latent,class\n{shown.latents[0]},3\n")
+    assert (
+        (tmp_path / "traversals.csv")
+        .read_text(encoding="utf-8")
+        .startswith(f"latent,class,low,high\n{shown.latents[0]},3,-3,3\n")
+    )

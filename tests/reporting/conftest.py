@@ -150,16 +150,16 @@ def write(root, classes=10, side=8, epochs=3):
         for name in ("nearest", "reconstructions", "interpolations", "traversals"):
             picture(f"artifacts/evaluate_{kind}/{name}")
         table(f"evaluate_{kind}/interpolations", ("from", "to"), [(0, 1), (2, 3)])
-        table(f"evaluate_{kind}/traversals", ("latent", "class"), [(5, 3), (0, 3)])
+        table(f"evaluate_{kind}/traversals", ("latent", "class", "low", "high"), [(5, 3, -2, 2), (0, 3, -2, 2)])
     codes = [(*rng.normal(size=2), place % classes) for place in range(100)]
     table("evaluate_vae/codes", ("x", "y", "class"), codes)
     picture("metrics/train_vae_reconstructions")
 
-    params = {"vae.epochs": 50, "gan.epochs": 8, "data.path": "elsewhere"}
+    params = read_params(REPOSITORY / "params.yaml").flat() | {"gan.epochs": 8, "data.path": "elsewhere"}
     for key, seeds in (("beta", (42,)), ("lambda", (1, 2))):
         names = COLUMNS[model(key)]
         values = {name: tuple(tuple(v + seed / 100 for seed in seeds) for v in (0.5, 1.0, 2.0)) for name in names}
-        sweep = Sweep(key, params, (0.5, 1.0, 2.0), (seeds,) * 3, values)
+        sweep = Sweep(key, params, (0.5, 1.0, 2.0), (seeds,) * 3, values, key)
         metrics(f"sweeps/{key}", as_json(sweep))
 
     per_class = {str(c): round(1 - 0.01 * c, 6) for c in range(classes)}

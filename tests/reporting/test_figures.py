@@ -90,7 +90,7 @@ def test_only_logarithms_are_nats(finished, loss, unit):
     assert figure.axes[0].get_ylabel() == unit
 
 
-def test_the_accuracy_of_a_critic_is_said_to_be_arbitrary(finished):
+def test_the_accuracy_of_a_critic_is_said_to_tell_little(finished):
     results = read_results(finished)
-    assert "arbitrary" in gan_accuracy(results, "wasserstein").caption
-    assert "arbitrary" not in gan_accuracy(results, "hinge").caption
+    assert "no threshold" in gan_accuracy(results, "wasserstein").caption
+    assert "no threshold" not in gan_accuracy(results, "hinge").caption

@@ -10,7 +10,7 @@ from genbalance.reporting.style import DARK, LIGHT
 
 def panel(root, theme):
     figure = matplotlib.figure.Figure()
-    code_map(read_results(root)).draw(figure, theme)
+    code_map(read_results(root), conditional=False).draw(figure, theme)
     return figure.axes[0]
 
 
@@ -29,10 +29,19 @@ def test_each_class_is_drawn_once_with_its_codes_and_named_in_their_middle(finis
     assert shown.get_ylabel()
 
 
-def test_many_classes_are_dots_without_names(workspace):
-    shown = panel(workspace(classes=30), LIGHT)
+def test_many_classes_are_dots_with_a_number_in_the_middle_of_each(workspace):
+    root = workspace(classes=30)
+    shown = panel(root, LIGHT)
     assert len(shown.collections) == 30
-    assert not shown.texts
+    assert [text.get_text() for text in shown.texts] == [str(label) for label in range(30)]
+    assert "Each dot is" in code_map(read_results(root), conditional=False).caption
+
+
+def test_of_a_conditional_model_the_map_says_what_its_codes_need_not_tell(finished):
+    results = read_results(finished)
+    assert "E[z|x, y]" in code_map(results, conditional=True).caption
+    assert "told the class" in code_map(results, conditional=True).caption
+    assert "told the class" not in code_map(results, conditional=False).caption
 
 
 def luminance(ink):

@@ -174,7 +174,7 @@ def test_equal_input_gives_an_equal_page(finished, render, html):
     assert render(finished) == html
 
 
-def test_the_page_tells_nothing_about_the_machine(finished, html):
+def test_the_page_tells_no_path_of_the_machine(finished, html):
     assert str(finished) not in html
     assert str(Path.home()) not in html
 
@@ -198,11 +198,12 @@ def test_every_way_through_the_latents_is_named_beside_it(html):
     lists = [re.findall("<li>(.*?)</li>", part) for part in section.split("</figure>")]
     assert lists[:4] == [["0 → 1", "2 → 3"]] * 2 + [["z 5", "z 0"]] * 2
     assert "VAE, a 3" in section
+    assert "one latent taken from −2 to 2" in section
 
 
 def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, parse):
     assert "What β does" in parsed.text
-    assert "Values 0.5, 1, 2; seeds 42. All else is as in this run." in parsed.text
+    assert "Values 0.5, 1, 2; seed 42. All other parameters are as in this run." in parsed.text
     assert "Values 0.5, 1, 2; seeds 1, 2. Otherwise than this run, with gan.epochs = 8." in parsed.text
     root = workspace()
     for file in (root / "metrics/sweeps").glob("*.json"):
@@ -215,5 +216,5 @@ def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, 
 def test_models_versions_and_machine_are_told(parsed):
     assert "trained models, MD5" in parsed.text
     assert "models/gan.safetensorsf1253bc7b6c0b1d62eb9b97cfebf0f63" in parsed.text  # two cells
-    assert "torch 2.0, numpy 1.9; all of them in requirements.txt" in parsed.text
+    assert "torch 2.0, numpy 1.9, as requirements.txt pins them" in parsed.text
     assert "cpu of some kind, threads 2" in parsed.text

@@ -16,7 +16,7 @@ from genbalance.reporting.comparison_page import Grid, Side, Told
 from genbalance.reporting.overlay import PANELS, TITLES, overlay
 from genbalance.reporting.spread import cells
 from genbalance.reporting.style import Plot
-from genbalance.reporting.sweeps import figure
+from genbalance.reporting.sweep_curves import figure
 from genbalance.reporting.text import letters, parameter
 
 if TYPE_CHECKING:

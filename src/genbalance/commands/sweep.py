@@ -9,7 +9,7 @@ from genbalance.experiments import Run, differing, find_commits, read_run
 from genbalance.files import whole_file, write_json
 from genbalance.reporting.style import LIGHT, png
 from genbalance.reporting.sweep import COLUMNS, OF, Sweep, as_json, model
-from genbalance.reporting.sweeps import figure
+from genbalance.reporting.sweep_curves import figure
 from genbalance.reporting.text import parameter
 
 
@@ -60,6 +60,7 @@ def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
             name: tuple(tuple(run.metrics[name] for run in group) for group in members.values())
             for name in sorted(shared)
         },
+        name=key,
     )
 
 

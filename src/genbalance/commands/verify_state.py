@@ -8,11 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from genbalance.errors import UserError
 from genbalance.experiments import leaves
 from genbalance.locks import LOCK, MALFORMED, parse_lock
+from genbalance.pins import exact, pins
 
 METRICS = "metrics"
 MACHINE = "machine"
@@ -63,20 +62,13 @@ def forget(folder: Path, stages: Mapping[str, Stage]) -> None:
 def other_packages(requirements: Path) -> list[str]:
     """What differs between a requirements.txt and what is installed here: "numpy 2.4.6 (here 2.5.5)"."""
     differing = []
-    lines = requirements.read_text(encoding="utf-8").splitlines() if requirements.is_file() else []
-    for line in lines:
-        try:
-            wanted = Requirement(line.removesuffix("\\").strip())
-        except InvalidRequirement:  # a hash, a comment
-            continue
-        if wanted.marker and not wanted.marker.evaluate():
-            continue
+    for wanted in pins(requirements):
         try:
             here = version(wanted.name)
         except PackageNotFoundError:
             here = "none"
         if here == "none" or not wanted.specifier.contains(here, prereleases=True):
-            differing.append(f"{wanted.name} {str(wanted.specifier).removeprefix('==')} (here {here})")
+            differing.append(f"{wanted.name} {exact(wanted)} (here {here})")
     return differing
 
 

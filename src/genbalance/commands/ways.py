@@ -9,7 +9,6 @@ from genbalance.commands.studio import Studio
 from genbalance.errors import UserError
 
 KINDS = (".png", ".gif")
-SHOWN = 8  # latents of a traversal, where none is named
 
 
 def interpolate(studio: Studio, first: int, second: int, steps: int, rows: int, out: Path) -> str:
@@ -61,6 +60,7 @@ def traverse(studio: Studio, digit: int, latents: list[int], span: float, steps:
 
     import torch
 
+    from genbalance.generation.tour import ROWS
     from genbalance.generation.ways import traversals
 
     sampler = studio.sampler
@@ -71,7 +71,7 @@ def traverse(studio: Studio, digit: int, latents: list[int], span: float, steps:
     values = torch.linspace(-span, span, steps, device=best.z.device)
 
     ways = traversals(sampler, best.z[0], best.told, values, latents or range(sampler.latents))
-    shown = latents or [*ways][:SHOWN]
+    shown = latents or [*ways][:ROWS]
     _save(out, np.stack([ways[latent] for latent in shown]))
     rows = ", ".join(map(str, shown))
     return f"{out}: a {digit} of the {studio.kind} with the seed {studio.root}; a row each, the latents {rows}"

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 AXES = 2
+STILL = 1e-9  # of the largest code: what rounding may leave
 
 Codes = NDArray[np.floating]
 Labels = NDArray[np.int64]
@@ -15,11 +16,16 @@ def discriminant_map(train: Codes, labels: Labels, codes: Codes) -> NDArray[np.f
 
     Fisher 1936, Rao 1948: the directions along which the means of the classes vary most in units of the standard
     deviation within a class. Those of largest variance tell nothing here: a VAE makes its codes as round as its prior.
-    Of two classes there is one such direction, and in codes that do not vary there is none: the axis is then zero. The
+    Of two classes there is one such direction; in codes that do not vary within the classes, or between them, there is
+    none: an axis without one is zero. The
     sign of an axis is free; the class mean that lies furthest out along it is on its positive side.
     """
     known = train.astype(np.float64)
-    if not np.ptp(known, axis=0).any():
+    middle = {label: known[labels == label].mean(axis=0) for label in np.unique(labels)}
+    within = known - np.stack([middle[label] for label in labels])
+    between = np.stack([*middle.values()]) - known.mean(axis=0)
+    least = STILL * np.abs(known).max()
+    if np.abs(within).max() <= least or np.abs(between).max() <= least:
         return np.zeros((len(codes), AXES))
     analysis = LinearDiscriminantAnalysis().fit(known, labels)
     middles = analysis.transform(analysis.means_)[:, :AXES]

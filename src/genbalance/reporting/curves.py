@@ -36,7 +36,7 @@ def gan_losses(results: Results, loss: str) -> Plot:
 
 
 def gan_accuracy(results: Results, loss: str) -> Plot:
-    """What the discriminator still tells apart, by the sign of its output."""
+    """What the discriminator still tells apart, by the sign of its output, which tells little of a critic."""
     table = results.tables["train_gan/curves"]
     epochs = table["epoch"]
     last = {name: percent(table[f"d_accuracy_{name}"][-1]) for name in ("real", "generated", "held_out")}
@@ -57,7 +57,7 @@ def gan_accuracy(results: Results, loss: str) -> Plot:
         "GAN: what D tells apart",
         f"Line chart over {len(epochs)} epochs of the discriminator's accuracy. At the end {last['real']} on the real "
         f"images it was trained on, {last['held_out']} on held-out real ones, {last['generated']} on generated ones.",
-        "The sign of a Wasserstein critic is arbitrary, and so is this accuracy; the ranking on the card above is not."
+        "A Wasserstein critic has no threshold at zero, so that this accuracy tells little; its ranking above does."
         if loss == "wasserstein"
         else "A gap between the two real curves is memory: D knows its training images by heart.",
         draw,

@@ -44,7 +44,7 @@ def kl_per_latent(results: Results) -> Plot:
     )
 
 
-def code_map(results: Results) -> Plot:
+def code_map(results: Results, conditional: bool) -> Plot:
     """The codes of test images on the plane where their classes lie furthest apart, each as its class."""
     table = results.tables["evaluate_vae/codes"]
     labels = [int(label) for label in table["class"]]
@@ -60,10 +60,9 @@ def code_map(results: Results) -> Plot:
             x, y = ([table[axis][place] for place in chosen] for axis in ("x", "y"))
             marker = f"${label}$" if named else "."
             panel.scatter(x, y, 36 if named else 12, inks[label % len(inks)], marker=marker, lw=0, alpha=0.75)
-            if named:
-                panel.text(sum(x) / len(x), sum(y) / len(y), str(label), ha="center", va="center", fontsize=17,
-                           weight="bold", color=inks[label % len(inks)],
-                           path_effects=[withStroke(linewidth=4, foreground=theme.paper)])  # fmt: skip
+            panel.text(sum(x) / len(x), sum(y) / len(y), str(label), ha="center", va="center",
+                       fontsize=17 if named else 10, weight="bold", color=inks[label % len(inks)],
+                       path_effects=[withStroke(linewidth=4, foreground=theme.paper)])  # fmt: skip
         panel.set(xlabel="first discriminant [standard deviations within a class]", ylabel="second discriminant")
 
     return Plot(
@@ -72,8 +71,10 @@ def code_map(results: Results) -> Plot:
         f"Map of the codes of {number(len(labels))} test images of {number(len(set(labels)))} classes on two linear "
         f"discriminants; a logistic regression on all latents names the class of "
         f"{percent(results.number('evaluate_vae', 'probe_accuracy'))} of the test images.",
-        "Each digit is the code E[z|x] of a test image, drawn as its class; large, the middle of a class. The plane "
-        "was chosen on training images, for their classes to lie apart on it; it shows two directions of all.",
+        f"Each {'digit' if named else 'dot'} is the code {'E[z|x, y]' if conditional else 'E[z|x]'} of a test image"
+        f"{', drawn as its class' if named else ''}; {'large' if named else 'numbers'}: the middle of each class. The "
+        "plane was chosen on training images, for their classes to lie apart on it; it shows two directions of all."
+        f"{' A decoder that is told the class needs none of it in its codes.' if conditional else ''}",
         draw,
         (9.4, 5.6),
     )

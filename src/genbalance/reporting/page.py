@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genbalance.reporting import along, cards, classes, comparison, curves, dag, film, latents, pipeline, tables
+from genbalance.reporting import cards, classes, comparison, curves, dag, film, latents, pipeline, sweep_context, tables
 from genbalance.reporting.render import render
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import DARK, LIGHT, Plot, png
+from genbalance.reporting.text import number
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Asked:
         params: all parameters by dotted key.
         defaults: what they are by default.
         pipeline: dvc.yaml as parsed.
-        versions: of the packages behind the numbers, by name.
+        versions: that are pinned of the packages behind the numbers, by name.
     """
 
     params: Mapping[str, Any]
@@ -30,7 +31,7 @@ class Asked:
 def figures(results: Results, asked: Asked) -> dict[str, bytes]:
     """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark."""
     plots = [plot for group in _plots(results, asked).values() for plot in group]
-    plots += [sweep.plot for sweep in along.along(results, asked.params)]
+    plots += [sweep.plot for sweep in sweep_context.in_context(results, asked.params)]
     return {
         f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
         for plot in plots
@@ -55,12 +56,12 @@ def page(results: Results, asked: Asked, drawn: Mapping[str, bytes]) -> str:
         films={name: film.frames(frames) for name, frames in results.films.items()},
         shown=shown,
         ways={model: _ways(results, model) for model in ("gan", "vae")},
-        sweeps=[(it, _pair(it.plot, drawn)) for it in along.along(results, asked.params)],
+        sweeps=[(it, _pair(it.plot, drawn)) for it in sweep_context.in_context(results, asked.params)],
         comparison=comparison.comparison(results),
         numbers=tables.every_number(results),
         dag=dag.drawing(pipeline.stages(asked.pipeline)),
         weights=results.weights,
-        machine=results.metrics["train_gan"].get("machine"),
+        machines=sorted({told["machine"] for told in results.metrics.values() if "machine" in told}),
         versions=asked.versions,
     )
 
@@ -76,7 +77,7 @@ def _plots(results: Results, asked: Asked) -> dict[str, list[Plot]]:
             curves.classifier(results),
         ],
         "rates": [latents.kl_per_latent(results)],
-        "codes": [latents.code_map(results)],
+        "codes": [latents.code_map(results, asked.params["vae.conditional"])],
         "classes": [classes.class_histogram(results), classes.class_distances(results), classes.confusion(results)],
     }
 
@@ -92,4 +93,5 @@ def _ways(results: Results, model: str) -> dict[str, Any]:
         "ends": [f"{int(first)} → {int(last)}" for first, last in zip(ends["from"], ends["to"], strict=True)],
         "latents": [f"z {int(latent)}" for latent in latents["latent"]],
         "start": int(latents["class"][0]),
+        "span": f"{number(latents['low'][0])} to {number(latents['high'][0])}",
     }

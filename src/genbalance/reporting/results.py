@@ -30,7 +30,7 @@ TABLES = {
     "train_vae/kl_per_latent": ("latent", "kl"),
     **{f"evaluate_{model}/classes": ("class", "generated", "real", "n", "fd", "fd_floor") for model in MODELS},
     **{f"evaluate_{model}/interpolations": ("from", "to") for model in MODELS},
-    **{f"evaluate_{model}/traversals": ("latent", "class") for model in MODELS},
+    **{f"evaluate_{model}/traversals": ("latent", "class", "low", "high") for model in MODELS},
     "evaluate_vae/codes": ("x", "y", "class"),
 }
 PICTURES = (

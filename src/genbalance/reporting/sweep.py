@@ -1,6 +1,7 @@
 """Runs over several values of one parameter, perhaps over seeds each, and the file that keeps them."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -47,6 +48,7 @@ class Sweep:
         values: in rising order.
         seeds: of the runs of each value.
         metrics: by dotted name, for each value the value of each of its runs.
+        name: what the figure is called: that of the file that keeps it, or the parameter.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Sweep:
     values: tuple[float, ...]
     seeds: tuple[tuple[int, ...], ...]
     metrics: Mapping[str, tuple[tuple[float, ...], ...]]
+    name: str
 
     @property
     def model(self) -> str:
@@ -101,24 +104,40 @@ def read_sweep(path: Path) -> Sweep:
         key, points = told["parameter"], told["points"]
         names = sorted(set.intersection(*(set(point["metrics"]) for point in points)))
         sweep = Sweep(
-            key=key,
+            key=str(key),
             shared=dict(told["params"]),
-            values=tuple(float(point[key]) for point in points),
-            seeds=tuple(tuple(int(seed) for seed in point["seeds"]) for point in points),
-            metrics={
-                name: tuple(tuple(float(value) for value in point["metrics"][name]) for point in points)
-                for name in names
-            },
+            values=tuple(_finite(point[key]) for point in points),
+            seeds=tuple(tuple(int(_finite(seed)) for seed in point["seeds"]) for point in points),
+            metrics={name: tuple(tuple(map(_finite, point["metrics"][name])) for point in points) for name in names},
+            name=path.stem,
         )
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise UserError(f"{path}: is no sweep; write it with `genbalance sweep EXPERIMENTS --json {path}`") from None
-    if missing := [name for name in COLUMNS.get(sweep.model, ()) if name not in sweep.metrics]:
-        raise UserError(f"{path}: has no {', '.join(missing)}; write it anew")
-    if sweep.model not in COLUMNS or list(sweep.values) != sorted(set(sweep.values)):
-        raise UserError(f"{path}: {key}: a parameter of gan or vae is needed, its values in rising order")
-    runs = [len(seeds) for seeds in sweep.seeds]
-    if any([len(group) for group in values] != runs for values in sweep.metrics.values()) or not all(runs):
-        raise UserError(f"{path}: each metric needs a value for each seed; write it anew")
+    if mistake := _mistake(sweep):
+        raise UserError(f"{path}: {mistake}; write it anew with `genbalance sweep EXPERIMENTS --json {path}`")
     return sweep
+
+
+def _mistake(sweep: Sweep) -> str | None:
+    """What is wrong with a sweep out of a file."""
+    if sweep.model not in COLUMNS:
+        return f"parameter: found {sweep.key!r}; allowed: lambda, beta, or a parameter of gan or vae"
+    if list(sweep.values) != sorted(set(sweep.values)):
+        return f"{sweep.key}: found {', '.join(map(str, sweep.values))}; allowed: values in rising order"
+    if missing := [name for name in COLUMNS[sweep.model] if name not in sweep.metrics]:
+        return f"metrics: has no {', '.join(missing)}"
+    runs = [len(seeds) for seeds in sweep.seeds]
+    if not all(runs):
+        return "seeds: found none; allowed: at least one of each value"
+    for name, values in sweep.metrics.items():
+        if (found := [len(group) for group in values]) != runs:
+            return f"{name}: found {found} numbers for {runs} seeds; allowed: one each"
+    return None
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(value)
+    return float(value)

@@ -50,7 +50,7 @@ def rate_distortion(sweep: Sweep, here: Here | None = None) -> Plot:
         f"What {sweep.symbol} does",
         f"As {sweep.symbol} goes from {ends} the rate goes from {number(rate[0])} to {number(rate[-1])} and the "
         f"distortion from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
-        "A point a value." + (RING if here else ""),
+        "A point for each value." + (RING if here else ""),
         draw,
         (9.4, 4.4),
     )
@@ -89,7 +89,7 @@ def balance(sweep: Sweep, here: Here | None = None) -> Plot:
 
 
 def _name(sweep: Sweep) -> str:
-    return f"{sweep.key.replace('.', '_')}_sweep"
+    return f"{sweep.name.replace('.', '_')}_sweep"
 
 
 def _ring(panel: "Axes", x: float, y: float, theme: Theme) -> None:

@@ -1,0 +1,78 @@
+"""Sweeps that are at hand, with this run on their curves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genbalance.errors import UserError
+from genbalance.reporting.results import Results
+from genbalance.reporting.style import Plot
+from genbalance.reporting.sweep import Sweep
+from genbalance.reporting.sweep_curves import Here, figure
+from genbalance.reporting.text import number, parameter
+
+MARKED = {"vae": ("rate", "distortion"), "gan": ("fd_test",)}  # what places the ring
+# params without a part in what is drawn of a model
+OTHERS = {"gan": ("vae.", "beta"), "vae": ("gan.", "lambda")}
+SIDES = ("evaluate.kid_", "evaluate.resamples", "evaluate.inversion_", "evaluate.importance_draws")
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Context:
+    """A sweep's figure, and what to know of it: its values and seeds, and each parameter that was not as it is in this
+    run, by its key with the value that it had."""
+
+    plot: Plot
+    values: str
+    seeds: str
+    otherwise: Mapping[str, str]
+
+
+def in_context(results: Results, params: Mapping[str, Any]) -> list[Context]:
+    """Every sweep at hand. This run is marked on those whose params were its own but for what they vary, and the seed.
+
+    Raises:
+        UserError: a sweep varies what is no number among ``params``, all parameters by dotted key.
+    """
+    return [_context(sweep, results, params) for sweep in results.sweeps]
+
+
+def _context(sweep: Sweep, results: Results, params: Mapping[str, Any]) -> Context:
+    value = params.get(sweep.key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(
+            f"metrics/sweeps/{sweep.name}.json: parameter: found {sweep.key!r}, which is "
+            f"{'no number' if sweep.key in params else 'none'} in params.yaml; allowed: a number of params.yaml"
+        )
+    otherwise = {
+        key: parameter(_told(sweep.shared, key))
+        for key in params
+        if _matters(key, sweep, params) and _told(sweep.shared, key) != _told(params, key)
+    }
+    seeds = sorted({seed for group in sweep.seeds for seed in group})
+    # a logarithmic axis has no place for zero
+    off = sweep.model == "gan" and value <= 0 < sweep.values[0]
+    return Context(
+        figure(sweep, None if otherwise or off else _here(sweep, results, value)),
+        ", ".join(number(each) for each in sweep.values),
+        ", ".join(map(str, seeds)),
+        otherwise,
+    )
+
+
+def _matters(key: str, sweep: Sweep, params: Mapping[str, Any]) -> bool:
+    if key == "data.path":
+        return bool(params["data.source"] == "idx")
+    return key not in (sweep.key, "seed") and not key.startswith((*OTHERS[sweep.model], *SIDES))
+
+
+def _told(values: Mapping[str, Any], key: str) -> Any:
+    value = values.get(key, NONE)
+    return Path(value).name if key == "data.path" else value
+
+
+def _here(sweep: Sweep, results: Results, value: float) -> Here:
+    stage = f"evaluate_{sweep.model}"
+    return {sweep.key: value} | {f"{stage}.{key}": results.number(stage, key) for key in MARKED[sweep.model]}
