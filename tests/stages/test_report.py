@@ -1,6 +1,8 @@
 """The report stage, without the tracker."""
 
 import importlib.util
+import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -39,6 +41,9 @@ class Recorder:
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
     load("tests/reporting/conftest.py").write(tmp_path)
+    for name in ("src/genbalance/reporting/defaults.yaml", "requirements.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -51,6 +56,9 @@ def test_the_report_is_a_page_and_its_figures_and_completes_the_parent_run(works
     assert {"figures/gan_losses.png", "figures/vae_terms_dark.png"} <= files
     assert run.artifacts == [(Path("reports"), "report", True)]
     assert [set(values) for values in run.headlines] == [set(HEADLINE)]
+    assert re.search(
+        r"torch 2\.\d+\.\d+, torchvision 0\.\d+\.\d+, numpy", (workspace / "reports/index.html").read_text("utf-8")
+    )
 
 
 def test_missing_metrics_leave_the_former_report_as_it_was(workspace):
