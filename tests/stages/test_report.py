@@ -2,11 +2,11 @@
 
 import importlib.util
 import re
-import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from reported import write
 
 from genbalance.errors import UserError
 from genbalance.params import read_params
@@ -40,10 +40,7 @@ class Recorder:
 
 @pytest.fixture
 def workspace(tmp_path, monkeypatch):
-    load("tests/reporting/conftest.py").write(tmp_path)
-    for name in ("src/genbalance/reporting/defaults.yaml", "requirements.txt"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, tmp_path / name)
+    write(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
