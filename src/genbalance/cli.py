@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from genbalance import cli_drawing
+from genbalance import cli_drawing, cli_provenance
 from genbalance.cli_drawing import Model
 from genbalance.mistakes import mistakes_in_a_line as _mistakes_in_a_line
 
@@ -153,71 +153,8 @@ def sweep(
         save(found, figure, json)
 
 
-@app.command()
-def runs(
-    revision: Annotated[str, typer.Argument(metavar="REV", help="A commit, branch, tag or experiment.")] = "HEAD",
-) -> None:
-    """List the MLflow runs that made what a commit holds.
-
-    A run is found by the hashes of its outs, which are those of the commit's dvc.lock.
-    """
-    with _mistakes_in_a_line():
-        from genbalance.commands import lineage
-
-        typer.echo(lineage.runs(revision))
-
-
-@app.command()
-def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")]) -> None:
-    """List the commits that hold what an MLflow run left.
-
-    Experiments are among them.
-    """
-    with _mistakes_in_a_line():
-        from genbalance.commands import lineage
-
-        typer.echo(lineage.whence(run))
-
-
-@app.command()
-def sync() -> None:
-    """Log a run for each stage that came out of DVC's cache.
-
-    DVC restores a stage from its cache where it ran before. What waits to be delivered to MLflow is delivered as well.
-
-    The pipeline does it at its end, and `make repro` after it: so that each result in the working directory has its
-    run in MLflow, also where nothing had to be computed.
-    """
-    with _mistakes_in_a_line():
-        from genbalance.commands import lineage
-
-        typer.echo(lineage.synchronised())
-
-
-@app.command()
-def verify(
-    revision: Annotated[str, typer.Argument(metavar="REV", help="The commit, branch, tag or experiment.")] = "HEAD",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the clone, and tell where it is.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the verdict here, with every metric that moved.")] = None,
-) -> None:
-    """Run a commit anew: are its results the same bytes?
-
-    There is a verdict for each stage.
-
-    The commit is cloned into a temporary folder and its whole pipeline runs there with an empty cache, in the present
-    environment; changes in the working tree have no part in it, and nothing here is changed. The exit code is 0 if all
-    outs are identical to what the commit's dvc.lock and metrics tell. On another kind of machine than the commit's own
-    the bytes differ; there it is 0 if all metrics are within a tolerance, which is told. Else it is 1.
-    """
-    with _mistakes_in_a_line():
-        from genbalance.commands.verify import verify
-
-        verification = verify(revision, keep)
-        typer.echo(verification)
-        if json:
-            verification.save(json)
-    if not verification.holds:
-        raise typer.Exit(1)
+for teller in (cli_provenance.runs, cli_provenance.whence, cli_provenance.sync, cli_provenance.verify):
+    app.command()(teller)
 
 
 @app.command()
