@@ -111,11 +111,27 @@ def test_a_plain_epoch_leaves_deterministic_algorithms_as_they_were(load, small,
 
 def test_the_arithmetic_of_a_perceptrons_step_is_its_closed_form(load, small, digits):
     case = load("cases").Case("", "vae", {"arch": "mlp", "width": 16})
-    flops = load("arithmetic").flops_an_image(case, small, digits)
+    flops = load("arithmetic").arithmetic(case, small, digits, 1).flops
     pixels, width, latents = 12 * 12, 16, small.vae.latents
     weights = pixels * width + width**2 + width * 2 * latents + latents * width + width**2 + width * pixels
     # forward, the gradients of weights and of inputs; the first layer's input needs none
     assert flops == 2 * (3 * weights - pixels * width)
+
+
+def test_the_products_alone_are_the_steps_and_change_nothing(load, small, digits, monkeypatch):
+    """A clock that counts products: a step of the perceptron has six forward, six for weights and five for inputs."""
+    arithmetic, repeated = load("arithmetic"), []
+
+    def seconds(work):
+        with arithmetic._Products() as products:
+            work()
+        repeated.append(len(products._calls))
+        return 20.0 * repeated[-1]  # images of a step
+
+    monkeypatch.setattr(arithmetic, "seconds", seconds)
+    case = load("cases").Case("", "vae", {"arch": "mlp", "width": 16, "prior": "normal"})
+    assert arithmetic.arithmetic(case, small, digits, 3).alone == 17
+    assert repeated == [17] * 3  # once for the phase, whatever the steps of the epoch
 
 
 def test_the_peak_is_that_of_the_best_size(load, monkeypatch):
@@ -130,12 +146,13 @@ def test_tables_hold_what_was_measured(load):
     assert told["ratio"] == {"median": 3.0, "least": 2.0, "largest": 4.0}
     assert told["reference_images_s"]["median"] == 250
     one = {"model": "VAE, mlp", "batch": 128, "flops_an_image": 7.5e6, "flop_s": 3e10, "peak_flop_s": 6e10}
+    one["products_alone"] = {"share_of_peak": 0.75, "ratio": 4.5}
     speeds = bench.speeds([one | told | {"share_of_peak": 0.5}], told).splitlines()
     assert re.split(r"  +", speeds[1])[3:] == ["750 (500 … 1000)", "250 (250 … 250)", "3.00 (2.00 … 4.00)", "≥ 4"]
     assert speeds[2].startswith("VAE, mlp")
     assert "pythae" in speeds[2]
     (row,) = bench.shares([one | {"share_of_peak": 0.5}]).splitlines()[1:]
-    assert re.split(r"  +", row) == ["VAE, mlp", "7.5", "30.0", "60.0", "50%", "≥ 60%"]
+    assert re.split(r"  +", row) == ["VAE, mlp", "7.5", "30.0", "60.0", "50%", "≥ 60%", "75%", "4.50"]
     mnist = {"beside_s": 12.34, "share_beside": 0.25, "peak_mib": 900.0}
     course = {"seconds": 9.0, "training": 5.0, "an_epoch": 0.5, "fixed": 2.5, "peak_mib": 700.0, "on_mnist": mnist}
     cells = [re.split(r"  +", line)[1] for line in cost.told({"vae": course}).splitlines()]
