@@ -216,3 +216,19 @@ def test_settings_differ_in_values_and_in_keys():
         "d": (ABSENT, 4, ABSENT),
     }
     assert differing({"a": 1}) == differing({"a": 1}, {"a": 1}) == differing() == {}
+
+
+def test_a_metric_that_an_earlier_run_had_made_is_none_of_this_one(repository):
+    """As `dvc exp run -S seed=3 evaluate@gan` leaves it: the VAE's stage ran with seed 42, before."""
+    lock = "stages:\n" + "".join(
+        f"  evaluate@{model}:\n    params:\n      params.yaml:\n        seed: {seed}\n"
+        f"    outs:\n    - path: metrics/evaluate_{model}.json\n"
+        for model, seed in (("vae", 42), ("gan", 3))
+    )
+    files = {"metrics/evaluate_gan.json": '{"fd_test": 1.5}', "dvc.lock": lock}
+    assert read_run("one", repository.experiment("one", files=files)).metrics == {"evaluate_gan.fd_test": 1.5}
+    del files["metrics/evaluate_gan.json"]
+    assert "no numbers of its own" in refusal(read_run, "two", repository.experiment("two", files=files))
+    assert "dvc.lock: is not what DVC" in refusal(
+        read_run, "bad", repository.experiment("bad", files={"dvc.lock": "3"})
+    )

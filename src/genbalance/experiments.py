@@ -5,13 +5,16 @@ DVC keeps an experiment as a commit under refs/exps/<2 digits>/<the other digits
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
+from genbalance.dotted import leaves
 from genbalance.errors import UserError
+from genbalance.leftovers import leftovers
+from genbalance.locks import LOCK, parse_lock
 from genbalance.params.reader import PARAMS_FILE, parse_yaml
 from genbalance.params.schema import INERT
 from genbalance.repository import git
@@ -33,7 +36,8 @@ class Run:
         commit: that holds it, 40 hex digits.
         seed: the param.
         params: all others by dotted key but those without a part in results, as they stand in its params.yaml.
-        metrics: numbers by the name of their file in metrics/ and their dotted key, such as ``evaluate_vae.nelbo``.
+        metrics: numbers by the name of their file in metrics/ and their dotted key, such as ``evaluate_vae.nelbo``;
+            without those that an earlier run had made, where this one ran a part of the pipeline.
         code: git's ids of what decides results beside params and data, by path.
     """
 
@@ -49,19 +53,23 @@ def read_run(name: str, commit: str) -> Run:
     """The run that ``commit`` holds.
 
     Raises:
-        UserError: it has no params.yaml with a whole number as seed, no metrics, or one of the files cannot be read.
+        UserError: it has no params.yaml with a whole number as seed, no metrics of its own, or one of the files cannot
+            be read.
     """
-    seed, params = read_settings(name, commit)
+    values = _values(name, commit)
+    seed, params = _settings(values, name)
+    lock = _show(name, commit, LOCK)
+    old = leftovers(parse_lock(lock, f"{name}: {LOCK}"), values, name) if lock else set()
     files = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
     metrics: dict[str, float] = {}
-    for file in (PurePosixPath(file) for file in files if file.endswith(".json")):
+    for file in (PurePosixPath(file) for file in files if file.endswith(".json") and file not in old):
         try:
             numbers = json.loads(_show(name, commit, str(file)))
         except (ValueError, RecursionError):
             raise UserError(f"{name}: {file}: is not JSON") from None
         metrics |= {f"{file.stem}.{key}": float(value) for key, value in leaves(numbers) if _is_metric(key, value)}
     if not metrics:
-        raise UserError(f"{name}: has no numbers in metrics/*.json; was it run?")
+        raise UserError(f"{name}: has no numbers of its own in metrics/*.json; was it run?")
     code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")
     ids = {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in code) if path}
     return Run(name, commit, seed, params, metrics, ids)
@@ -73,12 +81,20 @@ def read_settings(name: str, commit: str) -> tuple[int, dict[str, Any]]:
     Raises:
         UserError: there is none with a whole number as seed, or it cannot be read.
     """
-    where = f"{name}: {PARAMS_FILE}"
-    values = dict(leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), where)))
-    seed = values.pop("seed", None)
+    return _settings(_values(name, commit), name)
+
+
+def _values(name: str, commit: str) -> dict[str, Any]:
+    return dict(leaves(parse_yaml(_show(name, commit, str(PARAMS_FILE)), f"{name}: {PARAMS_FILE}")))
+
+
+def _settings(values: Mapping[str, Any], name: str) -> tuple[int, dict[str, Any]]:
+    seed = values.get("seed")
     if not isinstance(seed, int):
-        raise UserError(f"{where}: seed: found {ABSENT if seed is None else repr(seed)}; a whole number is needed")
-    return seed, {key: _plain(value) for key, value in values.items() if not key.startswith(INERT)}
+        found = ABSENT if seed is None else repr(seed)
+        raise UserError(f"{name}: {PARAMS_FILE}: seed: found {found}; a whole number is needed")
+    others = {key: _plain(value) for key, value in values.items() if key != "seed" and not key.startswith(INERT)}
+    return seed, others
 
 
 def find_commits(text: str) -> dict[str, str]:
@@ -111,15 +127,6 @@ def differing(*settings: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     keys = dict.fromkeys(key for setting in settings for key in setting)
     values = {key: tuple(setting.get(key, ABSENT) for setting in settings) for key in keys}
     return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
-
-
-def leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings by dotted key."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            yield from leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    elif prefix:
-        yield prefix, values
 
 
 def _experiments() -> dict[str, str]:

@@ -50,13 +50,18 @@ def foot(comparison: Comparison) -> list[str]:
         parts.append(f"{correction}{'' if several else '; intervals: each alone'}.")
     if comparison.same:
         where = "in all groups" if several else "on both sides"
-        parts.append("\n".join([f"The same {where}, so not judged:", *_by_file(comparison.same)]))
+        parts.append("\n".join([f"The same {where}, so not judged:", *by_file(comparison.same)]))
     if comparison.left_out:
-        parts.append("\n".join(["Left out, not a finite number in every run:", *_by_file(comparison.left_out)]))
+        parts.append(
+            "\n".join(
+                ["Left out, measured with other params or no finite number in some run:", *by_file(comparison.left_out)]
+            )
+        )
     return parts
 
 
-def _by_file(names: Sequence[str]) -> list[str]:
+def by_file(names: Sequence[str]) -> list[str]:
+    """Metrics by the file in metrics/ that has them, a line for each file."""
     files: dict[str, list[str]] = {}
     for file, _, key in (name.partition(".") for name in names):
         files.setdefault(file, []).append(key)
@@ -64,6 +69,11 @@ def _by_file(names: Sequence[str]) -> list[str]:
 
 
 def _group(letter: str, group: Group) -> str:
+    return f"{letter}: {seeds_and_runs(group)}"
+
+
+def seeds_and_runs(group: Group) -> str:
+    """The group's name, its seeds, its runs with their commits."""
     runs = ", ".join(f"{run.name} ({run.commit[:8]})" for run in group.runs)
     seeds = f"seed{'s' * (len(group.runs) > 1)} {', '.join(map(str, group.seeds))}"
-    return f"{letter}: {group.name}, {seeds}: {runs}"
+    return f"{group.name}, {seeds}: {runs}"

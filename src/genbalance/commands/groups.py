@@ -47,7 +47,7 @@ def find_groups(texts: Sequence[str]) -> tuple[Group, ...]:
         return split(texts[0], _runs(texts[0]))
     if twice := [text for text in texts if texts.count(text) > 1]:
         raise UserError(f"{twice[0]}: is there twice; allowed: each group once")
-    return tuple(_group(text) for text in texts)
+    return tuple(find_group(text) for text in texts)
 
 
 def split(text: str, runs: Iterable[Run]) -> tuple[Group, ...]:
@@ -73,7 +73,12 @@ def split(text: str, runs: Iterable[Run]) -> tuple[Group, ...]:
     return tuple(Group(name, tuple(group)) for name, group in zip(names, settings, strict=True))
 
 
-def _group(text: str) -> Group:
+def find_group(text: str) -> Group:
+    """The runs that ``text`` stands for, as one group.
+
+    Raises:
+        UserError: one cannot be read, they differ in more than the seed, or a seed is there twice.
+    """
     runs = sorted(_runs(text), key=lambda run: run.seed)
     _refuse_twins(text, runs)
     if keys := differing(*(run.params for run in runs)):

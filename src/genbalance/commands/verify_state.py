@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from genbalance.dotted import leaves
 from genbalance.errors import UserError
-from genbalance.experiments import leaves
 from genbalance.locks import LOCK, MALFORMED, parse_lock
 from genbalance.pins import exact, pins
 

@@ -1,0 +1,67 @@
+"""Which outs of a commit are not of its params: asked of the project's own dvc.lock, as real DVC wrote it."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from genbalance.dotted import leaves
+from genbalance.errors import UserError
+from genbalance.leftovers import leftovers
+from genbalance.locks import parse_lock
+from genbalance.params.reader import parse_yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def stages():
+    return deepcopy(dict(parse_lock((ROOT / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")))
+
+
+@pytest.fixture
+def params():
+    return dict(leaves(parse_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"), "params.yaml")))
+
+
+def outs(stages, *names):
+    return {out["path"] for name in names for out in stages[name]["outs"]}
+
+
+def test_a_whole_run_has_none(stages, params):
+    assert leftovers(stages, params, "HEAD") == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "first"),
+    [
+        ("seed", ["prepare"]),
+        ("beta", ["train_vae", "evaluate@vae", "report"]),
+        ("gan.epochs", ["train_gan", "evaluate@gan", "report"]),
+        ("evaluate.resamples", ["evaluate@gan", "evaluate@vae", "report"]),
+        ("tracking.experiment", []),
+    ],
+)
+def test_another_value_reaches_what_is_made_with_it_and_what_is_made_of_that(key, first, stages, params):
+    params[key] = 7
+    assert leftovers(stages, params, "HEAD") == outs(stages, *(list(stages) if key == "seed" else first))
+
+
+def test_a_key_more_or_less_is_another_setting(stages, params):
+    assert leftovers(stages, params | {"vae.depth": 2}, "HEAD") == outs(stages, "train_vae", "evaluate@vae", "report")
+    del params["gan.width"]
+    assert leftovers(stages, params, "HEAD") == outs(stages, "train_gan", "evaluate@gan", "report")
+
+
+def test_a_stage_that_did_not_see_the_new_input_is_left_over(stages, params):
+    """As after `dvc exp run train_gan`: another model, measured by nobody."""
+    for out in stages["train_gan"]["outs"]:
+        out["md5"] = "0" * 32
+    assert leftovers(stages, params, "HEAD") == outs(stages, "evaluate@gan", "report")
+
+
+@pytest.mark.parametrize("entry", [None, [], {"outs": [{}]}, {"outs": 3}, {"params": []}, {"deps": [3]}])
+def test_what_dvc_does_not_write_is_refused_in_a_line(entry, params):
+    with pytest.raises(UserError, match=r"\Amain: dvc.lock: is not what DVC writes") as caught:
+        leftovers({"prepare": entry}, params, "main")
+    assert "\n" not in str(caught.value)
