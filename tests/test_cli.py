@@ -29,6 +29,7 @@ COMMANDS = [
     "evaluate",
     "compare",
     "sweep",
+    "seeds",
     "runs",
     "whence",
     "sync",

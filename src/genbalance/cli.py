@@ -153,6 +153,26 @@ def sweep(
         save(found, figure, json)
 
 
+@app.command()
+def seeds(
+    runs: Annotated[str, typer.Argument(help="The runs: 'seeds-*', or several names with commas.")],
+    all_: Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write every run's metrics here.")] = None,
+) -> None:
+    """Show what the seed alone does: mean, spread and range.
+
+    After `dvc exp run --queue -n seeds -S 'seed=range(1,11)'` and `dvc queue start`: `genbalance seeds 'seeds-*'`. The
+    runs differ in their seed alone. Each has a split of the digits and a judge of its own.
+    """
+    with _mistakes_in_a_line():
+        from genbalance.commands.seeds import as_text, find_spread, save
+
+        found = find_spread(runs, every=all_)
+        typer.echo(as_text(found))
+        if json:
+            save(found, json)
+
+
 for teller in (cli_provenance.runs, cli_provenance.whence, cli_provenance.sync, cli_provenance.verify):
     app.command()(teller)
 

@@ -36,7 +36,7 @@ def cells(rows: "DataFrame") -> list[Cell]:
     """
     spreads = [sd for sd in rows["sd"] if sd > 0]
     whole = not spreads and all(float(mean).is_integer() for mean in rows["mean"])
-    shared = 0 if whole else _digits(min(spreads)) if spreads else _digits(rows["difference"].abs().max(), 4)
+    shared = 0 if whole else decimals(min(spreads)) if spreads else decimals(rows["difference"].abs().max(), 4)
     first = rows.iloc[0]
     texts = [Cell(_mean(first["mean"], first["sd"], shared))]
     for _, row in rows.iloc[1:].iterrows():
@@ -45,10 +45,10 @@ def cells(rows: "DataFrame") -> list[Cell]:
             texts.append(Cell(mean, verdict=SAME))
             continue
         largest = max([sd for sd in (first["sd"], row["sd"]) if sd > 0], default=0.0)
-        fine, interval, effect = _digits(largest) if largest else shared, NONE, NONE
+        fine, interval, effect = decimals(largest) if largest else shared, NONE, NONE
         if not math.isnan(row["low"]):
             if row["high"] > row["low"]:  # pairs may tell far less than the spread of a side
-                fine = _digits((row["high"] - row["low"]) / 2)
+                fine = decimals((row["high"] - row["low"]) / 2)
             interval = f"[{fixed(row['low'], fine, '+')}, {fixed(row['high'], fine, '+')}]"
             effect = fixed(row["effect"], 2, "+").replace("inf", "∞")
         texts.append(Cell(mean, fixed(row["difference"], fine, "+"), interval, effect, row["verdict"]))
@@ -67,10 +67,10 @@ def fixed(value: float, decimals: int, sign: str = "-") -> str:
 def _mean(mean: float, sd: float, shared: int) -> str:
     if math.isnan(sd):
         return fixed(mean, shared)
-    digits = _digits(sd) if sd else shared
+    digits = decimals(sd) if sd else shared
     return f"{fixed(mean, digits)} ± {fixed(sd, digits)}"
 
 
-def _digits(scale: float, significant: int = 2) -> int:
+def decimals(scale: float, significant: int = 2) -> int:
     """The decimals that give ``scale`` so many significant digits."""
     return min(max(significant - 1 - math.floor(math.log10(scale or 1.0)), 0), 15)
