@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from signals import hears_all
 
 from genbalance.errors import UserError
 from genbalance.stage import execute, publish
@@ -65,9 +66,8 @@ def with_store(workplace: Path, tables: Path) -> Path:
 
 def start(workplace: Path, body: str) -> subprocess.Popen[str]:
     (workplace / "stages/toy.py").write_text(PROGRAM.format(body=body))
-    return subprocess.Popen(
-        [sys.executable, "stages/toy.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=workplace
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "stages/toy.py"], cwd=workplace, preexec_fn=hears_all, **pipes)
 
 
 def statuses(workplace: Path) -> set[str]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from signals import hears_all
 from typer.testing import CliRunner
 
 from genbalance.cli import app
@@ -342,7 +343,8 @@ verify_clone.subprocess.Popen = popen
 verify.verify("HEAD", keep=False)
 """
     environment = os.environ | {"PYTHONPATH": str(SRC)}
-    process = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE)
+    command = [sys.executable, "-c", program]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, preexec_fn=hears_all)
     pids = repository.parent / "room/pids"
     while not (pids.is_file() and pids.read_text().endswith(" ")):
         assert process.poll() is None, process.stderr.read()
