@@ -7,6 +7,7 @@ from genbalance.commands.compare import LEVEL, Comparison, Contrast
 from genbalance.commands.groups import Group
 from genbalance.reporting.text import letters
 
+LEFT_OUT = "Left out, measured with other params or no finite number in some run:"
 YARDSTICK = ("data.", "classifier.", "evaluate.")  # what measures the samples, and not what is measured
 
 
@@ -52,11 +53,7 @@ def foot(comparison: Comparison) -> list[str]:
         where = "in all groups" if several else "on both sides"
         parts.append("\n".join([f"The same {where}, so not judged:", *by_file(comparison.same)]))
     if comparison.left_out:
-        parts.append(
-            "\n".join(
-                ["Left out, measured with other params or no finite number in some run:", *by_file(comparison.left_out)]
-            )
-        )
+        parts.append("\n".join([LEFT_OUT, *by_file(comparison.left_out)]))
     return parts
 
 

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from genbalance.commands.columns import aligned
-from genbalance.commands.compare_words import by_file, seeds_and_runs
+from genbalance.commands.compare_words import LEFT_OUT, by_file, seeds_and_runs
 from genbalance.commands.groups import Group, find_group
 from genbalance.errors import UserError
 from genbalance.experiments import differing
@@ -84,11 +84,7 @@ def as_text(spread: Spread) -> str:
     if spread.same:
         parts.append("\n".join(["The same in all runs:", *by_file(spread.same)]))
     if spread.left_out:
-        parts.append(
-            "\n".join(
-                ["Left out, measured with other params or no finite number in some run:", *by_file(spread.left_out)]
-            )
-        )
+        parts.append("\n".join([LEFT_OUT, *by_file(spread.left_out)]))
     return "\n\n".join(parts)
 
 
