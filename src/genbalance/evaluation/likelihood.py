@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 
+from genbalance.evaluation.patience import watched
+
 ROWS = 500  # images × draws at a time: bounds the memory
 LOG_TWO_PI = math.log(2 * math.pi)
 FACTORS = 64  # of at most 2 each: their product stays within float32
@@ -40,7 +42,7 @@ def importance_weighted_bound(
     at_once = max(1, ROWS // draws)
     with torch.inference_mode():
         known = labels.split(at_once) if labels is not None else itertools.repeat(None)
-        blocks = zip(images.split(at_once), known, strict=False)
+        blocks = zip(watched(images.split(at_once), "−log p(x)"), known, strict=False)
         bounds = [_bounds(model, block, draws, noise, told) for block, told in blocks]
     return torch.cat(bounds).cpu().numpy()
 
