@@ -92,9 +92,9 @@ def main(params: Params, run: Run) -> None:
     def draw(images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """z ~ q(z|x)."""
         posterior = model.encode(images, labels)
-        return reparameterize(posterior, torch.randn(posterior.mean.shape, generator=draws, device=device))
+        return reparameterize(posterior, torch.randn(posterior.mean.shape, generator=of_codes, device=device))
 
-    draws = generator(seed, "evaluate/vae/draws", device)
+    draws, of_codes = (generator(seed, f"evaluate/vae/{purpose}", device) for purpose in ("draws", "codes"))
     per_image["nll"] = importance_weighted_bound(
         model, seen(test, "binary"), knobs.importance_draws, draws, test_labels
     )

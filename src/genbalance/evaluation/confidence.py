@@ -1,8 +1,8 @@
 """How sure a number is: bootstrap intervals (Efron 1979) at 95%.
 
-Resampling repeats images, which biases some metrics (the Fréchet distance upwards). Their percentiles are therefore
-shifted so that the resampled values have the metric itself as their mean: an interval tells the spread that another
-draw of as many images would show, not the bias.
+The percentiles of means over images stand as they are. Of other statistics resampling makes biased ones (repeated
+images raise the Fréchet distance); their percentiles are shifted so that the resampled values have the metric itself as
+their mean: an interval tells the spread that another draw of as many images would show, not the bias.
 """
 
 from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ HEADLINE = {
     "gan_fd_test": ("evaluate_gan", "fd_test"),
     "gan_kid_test": ("evaluate_gan", "kid_test"),
     "gan_classifier_score": ("evaluate_gan", "classifier_score"),
-    "gan_d_accuracy_generated": ("train_gan", "d_accuracy_generated"),
+    "gan_d_accuracy_generated": ("evaluate_gan", "d_accuracy_generated"),
     **{f"gan_{key}": ("evaluate_gan", key) for key in (*SAMPLES, "mse", "ssim")},
     "vae_fd_test": ("evaluate_vae", "fd_test"),
     "vae_kid_test": ("evaluate_vae", "kid_test"),
