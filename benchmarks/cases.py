@@ -1,4 +1,4 @@
-"""What is trained: each model with the params of params.yaml, and the digits that it is measured on."""
+"""What is trained: each model with the params of params.yaml, less what plain loops do not have, and its digits."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -1,7 +1,8 @@
 """Training images/s of each model against a plain PyTorch loop, of the VAE also against pythae's trainer; and how much
 of the machine's arithmetic that is.
 
-On the prepared digits, with the params of params.yaml. Run as `python -m benchmarks.training`.
+On the prepared digits, with the params of params.yaml but for what the plain loops do not have (``benchmarks.cases``:
+R1 and the options of the objectives are off). Run as `python -m benchmarks.training`.
 """
 
 import tempfile

@@ -71,7 +71,7 @@ def sweep(
 def seeds(
     runs: Annotated[str, typer.Argument(help="The runs: 'seeds-*', or several names with commas.")],
     all_: Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write every run's metrics here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write each run's value of these metrics here.")] = None,
 ) -> None:
     """Show what the seed alone does: mean, spread and range.
 

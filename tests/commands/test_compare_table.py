@@ -25,7 +25,7 @@ def test_the_header_says_what_is_compared_and_how(told):
     head = told("base-*", "beta4-*")[0].stdout.split("\n\n")[0].splitlines()
     assert head[0].startswith("a: base-*, seeds 1, 2, 3: base-1 (")
     assert head[1].startswith("b: beta4-*, seeds 1, 2, 3: beta4-1 (")
-    assert "Paired by seed" in head[2]
+    assert "Paired by seed, which fixes split and judge" in head[2]
     assert "Student" in head[2]
     assert "g_av" in head[3]
 
@@ -88,7 +88,9 @@ def test_a_param_that_changes_what_measures_is_told(group):
     a, b = (
         group(name, {"f.x": [1, 2, 3]}, params={"classifier.width": w, "beta": w}) for name, w in (("a", 1), ("b", 2))
     )
-    assert "classifier.width: also what measures differs" in as_text(compare_groups([a, b], every=True))
+    text = as_text(compare_groups([a, b], every=True))
+    assert "classifier.width: also what measures differs" in text
+    assert "Paired by seed: " in text  # the judge is another one
 
 
 def test_of_several_groups_a_mark_tells_the_verdict(group):

@@ -75,6 +75,13 @@ def test_what_is_no_sweep_is_refused_in_one_line(text, told):
     assert "\n" not in str(caught.value)
 
 
+def test_a_metric_that_a_run_did_not_measure_is_told(monkeypatch):
+    less = run("beta", 2.0, 1)
+    runs = [run("beta", 1.0, 1), Run(less.name, less.commit, 1, less.params, {"evaluate_vae.rate": 1.0}, {})]
+    with pytest.raises(UserError, match=r"beta: not every run has measured evaluate_vae.distortion, .* its own params"):
+        sweep.sweep_of(runs, "beta")
+
+
 def test_the_table_tells_means_and_spread_over_seeds():
     head, low, high = sweep.as_text(sweep.find_sweep("lambda")).splitlines()
     assert head.split()[:3] == ["lambda", "seeds", "FD"]

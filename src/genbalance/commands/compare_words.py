@@ -8,7 +8,8 @@ from genbalance.commands.groups import Group
 from genbalance.reporting.text import letters
 
 LEFT_OUT = "Left out, measured with other params or no finite number in some run:"
-YARDSTICK = ("data.", "classifier.", "evaluate.")  # what measures the samples, and not what is measured
+JUDGE = ("data.", "classifier.")  # what decides the digits and the network that the samples are read by
+YARDSTICK = (*JUDGE, "evaluate.")  # what measures the samples, and not what is measured
 
 
 def groups(comparison: Comparison) -> list[str]:
@@ -29,15 +30,16 @@ def notes(comparison: Comparison) -> list[str]:
 def _methods(comparison: Comparison) -> list[str]:
     found: dict[str, list[str]] = {}
     for letter, contrast in zip(islice(letters(), 1, None), comparison.contrasts, strict=False):
-        found.setdefault(_method(comparison.first, contrast), []).append(letter)
+        found.setdefault(_method(comparison, contrast), []).append(letter)
     return [text if len(found) == 1 else f"{', '.join(who)}: {text}" for text, who in found.items()]
 
 
-def _method(first: Group, contrast: Contrast) -> str:
-    if min(len(first.runs), len(contrast.group.runs)) == 1:
+def _method(comparison: Comparison, contrast: Contrast) -> str:
+    if min(len(comparison.first.runs), len(contrast.group.runs)) == 1:
         return "One seed on a side: its spread is not known, so no difference can be judged."
     if contrast.paired:
-        return "Paired by seed, which fixes split and judge: Student's t interval of the differences."
+        fixed = "" if any(key.startswith(JUDGE) for key in comparison.params) else ", which fixes split and judge"
+        return f"Paired by seed{fixed}: Student's t interval of the differences."
     return "Not paired, since the seeds are not the same: Welch's t interval of the difference of the means."
 
 

@@ -26,14 +26,14 @@ class Spread:
     Attributes:
         group: its runs, two or more.
         metrics: by dotted name, for each metric that differs the value of each run.
-        same: metrics that are the same in all runs.
+        same: metrics that are the same in all runs, with their value.
         left_out: metrics that not every run has.
         code: paths of the code that are not the same in all runs.
     """
 
     group: Group
     metrics: Mapping[str, tuple[float, ...]]
-    same: tuple[str, ...]
+    same: Mapping[str, float]
     left_out: tuple[str, ...]
     code: tuple[str, ...]
 
@@ -54,7 +54,7 @@ def find_spread(text: str, every: bool) -> Spread:
     return Spread(
         group=group,
         metrics={name: values for name, values in whole.items() if len(set(values)) > 1},
-        same=tuple(name for name, values in whole.items() if len(set(values)) == 1),
+        same={name: values[0] for name, values in whole.items() if len(set(values)) == 1},
         left_out=tuple(name for name in found if name not in whole),
         code=tuple(differing(*(run.code for run in group.runs))),
     )
@@ -82,14 +82,15 @@ def as_text(spread: Spread) -> str:
     if spread.metrics:
         parts.append(aligned(rows))
     if spread.same:
-        parts.append("\n".join(["The same in all runs:", *by_file(spread.same)]))
+        same = [f"{name} {value:.6g}" for name, value in spread.same.items()]
+        parts.append("\n".join(["The same in all runs:", *by_file(same)]))
     if spread.left_out:
         parts.append("\n".join([LEFT_OUT, *by_file(spread.left_out)]))
     return "\n\n".join(parts)
 
 
 def save(spread: Spread, path: Path) -> None:
-    """Writes all values as JSON, in the order of the runs.
+    """Writes the values as JSON, in the order of the runs.
 
     Raises:
         UserError: the file cannot be written.
@@ -105,7 +106,7 @@ def save(spread: Spread, path: Path) -> None:
         }
         for name, values in spread.metrics.items()
     }
-    rest: dict[str, Any] = {"same": spread.same, "left_out": spread.left_out, "code": spread.code}
+    rest: dict[str, Any] = {"same": dict(spread.same), "left_out": spread.left_out, "code": spread.code}
     try:
         write_json(path, {"runs": runs, "params": dict(spread.group.params), "metrics": metrics} | rest)
     except OSError as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from genbalance.commands.columns import aligned
 from genbalance.errors import UserError
 from genbalance.experiments import Run, differing, find_commits, read_run
 from genbalance.files import whole_file, write_json
@@ -50,7 +51,7 @@ def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
             raise UserError(f"{text}: {key} = {value:g} has a seed twice; allowed: each once")
     shared = set.intersection(*(set(run.metrics) for run in runs))
     if missing := [name for name in COLUMNS[model(key)] if name not in shared]:
-        raise UserError(f"{text}: not every run has {', '.join(missing)}")
+        raise UserError(f"{text}: not every run has measured {', '.join(missing)} with its own params")
     return Sweep(
         key=key,
         shared={name: value for name, value in runs[0].params.items() if name != key},
@@ -72,8 +73,7 @@ def as_text(sweep: Sweep) -> str:
     for place, value in enumerate(sweep.values):
         cells = (_cell(sweep.metrics[name][place]) for name in columns)
         rows.append([parameter(value), str(len(sweep.seeds[place])), *cells])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return aligned(rows)
 
 
 def _cell(values: tuple[float, ...]) -> str:
