@@ -1,6 +1,5 @@
 """What a training loop's meter computes and tells."""
 
-import io
 import os
 import subprocess
 import sys
@@ -8,17 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from terminals import Terminal
 
 from genbalance.progress import EpochMeter
 
 SRC = Path(__file__).parents[1] / "src"
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_means_are_weighted_by_images() -> None:

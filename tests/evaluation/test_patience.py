@@ -5,15 +5,9 @@ import itertools
 import sys
 
 import pytest
+from terminals import Terminal
 
 from genbalance.evaluation import patience
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, step: float) -> None:

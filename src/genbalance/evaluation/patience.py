@@ -2,19 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Sequence, Sized
+from typing import TypeVar
 
 from tqdm import tqdm
 
 SILENCE = 60.0  # seconds between two lines where there is no terminal: a short measurement tells nothing
-
-
-class Sized(Protocol):
-    """A block of images."""
-
-    def __len__(self) -> int:
-        """How many."""
 
 
 B = TypeVar("B", bound=Sized)
