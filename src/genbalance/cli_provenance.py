@@ -21,7 +21,9 @@ def runs(
         typer.echo(lineage.runs(revision))
 
 
-def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")]) -> None:
+def commits(
+    run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")],
+) -> None:
     """List the commits that hold what an MLflow run left.
 
     Experiments are among them.
@@ -29,7 +31,7 @@ def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage 
     with mistakes_in_a_line():
         from genbalance.commands import lineage
 
-        typer.echo(lineage.whence(run))
+        typer.echo(lineage.commits(run))
 
 
 def status() -> None:

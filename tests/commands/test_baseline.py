@@ -114,3 +114,14 @@ def test_a_baseline_holds_no_other_change(clone: Path) -> None:
     told = genbalance(clone, "baseline", succeeds=False)
     assert told.startswith("params.yaml: differs from commit")
     assert call(clone, "git", "branch", "--show-current").strip() == "main"
+
+
+def test_without_one_what_dvc_checkout_removes_comes_back_from_the_run_cache(clone: Path) -> None:
+    """What docs/troubleshooting.md says: DVC asks its run cache only where dvc.lock has no entry."""
+    call(clone, "git", "restore", "-SW", ".")
+    assert "Checkout failed" in call(clone, "dvc", "checkout", succeeds=False)
+    assert not (clone / "model").exists()
+    (clone / "dvc.lock").unlink()
+    told = call(clone, "dvc", "repro")  # where the stages cannot run: there is no MACHINE
+    assert "Running stage" not in told
+    assert [(clone / out).read_text().strip() for out in ("model", "score", "picture")] == ["two", "two", "0"]
