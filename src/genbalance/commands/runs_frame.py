@@ -41,7 +41,7 @@ def _at_hand() -> list[Run]:
     commits: dict[str, str] = {}
     for text in ("HEAD", "*"):
         try:
-            commits = find_commits(text) | commits
+            commits |= {commit: name for commit, name in find_commits(text).items() if commit not in commits}
         except UserError:  # no commit yet, or no experiments
             continue
     for commit, name in commits.items():

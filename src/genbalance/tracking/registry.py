@@ -118,8 +118,8 @@ def download(name: str, folder: Path) -> Path:
         model = models.get(form["model"])
         if model is None:
             raise UserError(f"{name}: is not registered; allowed: {', '.join(models) or 'nothing yet'}; {advice}")
-        number = form["version"] or model.aliases.get(form["alias"])
-        versions = {found.version: found for found in client.search_model_versions(f"name = '{model.name}'")}
+        number = str(form["version"] or model.aliases.get(form["alias"]))
+        versions = {str(found.version): found for found in client.search_model_versions(f"name = '{model.name}'")}
         if number not in versions:
             there = [*(f"@{alias}" for alias in model.aliases), *sorted(versions, key=int)]
             raise UserError(f"{name}: is not registered; allowed of {model.name}: {', '.join(there)}")
