@@ -32,6 +32,30 @@ def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage 
         typer.echo(lineage.whence(run))
 
 
+def status() -> None:
+    """Tell whether the results here are those of the commit.
+
+    On another kind of machine than the commit's own the same code may leave other bytes.
+    """
+    with mistakes_in_a_line():
+        from genbalance.commands import baseline
+
+        typer.echo(baseline.status())
+
+
+def baseline() -> None:
+    """Commit the results of this machine on a branch of their own.
+
+    For where `genbalance status` says that another kind of machine left other bytes than the commit holds: experiments
+    then start from results that this machine has made, DVC can check them out, and comparisons tell what the experiment
+    did, and not what the machine did.
+    """
+    with mistakes_in_a_line():
+        from genbalance.commands import baseline
+
+        typer.echo(baseline.baseline())
+
+
 def sync() -> None:
     """Log a run for each stage that came out of DVC's cache.
 

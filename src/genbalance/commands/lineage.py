@@ -3,11 +3,10 @@
 from genbalance.commands.columns import aligned
 from genbalance.errors import UserError
 from genbalance.experiments import find_commits
-from genbalance.locks import every_lock, lock_of, names_of
+from genbalance.locks import every_lock, hashes, lock_of, names_of
 from genbalance.params import read_params
 from genbalance.repository import git
 from genbalance.tracking.ledger import outs_of, runs_behind
-from genbalance.tracking.lineage import hashes
 from genbalance.tracking.restored import sync
 from genbalance.tracking.store import reach
 
