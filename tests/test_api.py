@@ -410,7 +410,7 @@ def test_runs_are_the_commits_at_hand(here):
         assert all(row[key] == value for key, value in run.metrics.items())
         assert all(row[key] == value for key, value in run.params.items() if value is not None)
     assert [*gb.runs("base-*").columns] == [
-        *("name", "commit", "seed", "beta", "lambda", "evaluate_vae.nelbo", "evaluate_vae.rate"),
+        *("name", "commit", "machine", "seed", "beta", "lambda", "evaluate_vae.nelbo", "evaluate_vae.rate"),
         *("evaluate_vae.distortion", "evaluate_vae.mse"),
     ]
     assert "'nothing': is no experiment" in refusal(gb.runs, "nothing")

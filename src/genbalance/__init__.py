@@ -16,20 +16,6 @@ docs/api.md shows each function. What is wrong with the arguments is told in one
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from genbalance.api import (
-        Model,
-        Posterior,
-        UserError,
-        compare,
-        evaluate,
-        features,
-        frechet_distance,
-        load,
-        load_data,
-        runs,
-    )
-
 __all__ = [
     "Model",
     "Posterior",
@@ -43,15 +29,29 @@ __all__ = [
     "runs",
 ]
 
+if TYPE_CHECKING:
+    from genbalance.api import (
+        Model,
+        Posterior,
+        UserError,
+        compare,
+        evaluate,
+        features,
+        frechet_distance,
+        load,
+        load_data,
+        runs,
+    )
+else:
 
-def __getattr__(name: str) -> object:
-    """What `__all__` names, out of :mod:`genbalance.api`, imported when it is first asked for: the command line and the
-    stages import this package, too."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        """What `__all__` names, out of :mod:`genbalance.api`, imported when it is first asked for: the command line and
+        the stages import this package, too."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-    return getattr(import_module("genbalance.api"), name)
+        return getattr(import_module("genbalance.api"), name)
 
 
 def __dir__() -> list[str]:

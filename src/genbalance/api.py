@@ -350,9 +350,9 @@ def evaluate(
 def runs(*names: str, every: bool = False) -> "pd.DataFrame":
     """The runs of the pipeline that git keeps, a row each: DVC's experiments and other commits, without a checkout.
 
-    Columns: ``name``, ``commit``, ``seed``; params by dotted key as `-S` spells them; metrics by file and key, such as
-    ``evaluate_vae.nelbo``, NaN where a run has none. Of the params lambda, beta and those that differ, of the metrics
-    the headline ones.
+    Columns: ``name``, ``commit``, ``machine``, ``seed``; params by dotted key as `-S` spells them; metrics by file and
+    key, such as ``evaluate_vae.nelbo``, NaN where a run has none. Of the params lambda, beta and those that differ, of
+    the metrics the headline ones.
 
     Args:
         names: experiments, patterns of them (``base-*``) or git revisions; without any, HEAD and all experiments that
@@ -373,7 +373,7 @@ def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
     Indexed by ``metric`` and ``group``. Columns: ``params.<key>`` for each param that differs; ``n`` seeds, their
     ``mean`` and ``sd``; and, NaN for the first group, the ``difference`` from it with its 95% interval ``low`` …
     ``high``, ``p``, Holm's ``p_holm``, the ``effect`` (Hedges' g) and the ``verdict`` in words. What is told of the
-    whole comparison stands in ``attrs``: compared_with, paired, code, same, left_out.
+    whole comparison stands in ``attrs``: compared_with, paired, code, machines, same, left_out.
 
     Args:
         groups: two or more, each ``base-*``, a revision, or several with commas; a single one is split into its
@@ -393,7 +393,7 @@ def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
     found = compare_groups(find_groups(groups), every=every)
     whole = as_json(found)
     frame = table(found)
-    frame.attrs = {key: whole[key] for key in ("compared_with", "paired", "code", "same", "left_out")}
+    frame.attrs = {key: whole[key] for key in ("compared_with", "paired", "code", "machines", "same", "left_out")}
     return frame
 
 

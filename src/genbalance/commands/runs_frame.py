@@ -15,8 +15,8 @@ def frame(names: Sequence[str], every: bool) -> pd.DataFrame:
     """A row for each run that ``names`` stand for (:func:`genbalance.experiments.find_commits`); without any, for HEAD
     and each experiment that has numbers.
 
-    Columns: name, commit, seed, params by dotted key, metrics by file and key; of these all or, without ``every``, the
-    coefficients and what differs, and the headline.
+    Columns: name, commit, machine, seed, params by dotted key, metrics by file and key; of these all or, without
+    ``every``, the coefficients and what differs, and the headline.
 
     Raises:
         UserError: a name stands for nothing, or for a commit that holds no run.
@@ -28,8 +28,9 @@ def frame(names: Sequence[str], every: bool) -> pd.DataFrame:
         varying, headline = differing(*(run.params for run in found)), [".".join(key) for key in HEADLINE.values()]
         params = [key for key in params if key in COEFFICIENTS or key in varying]
         metrics = [key for key in headline if key in metrics]
-    rows = [{"name": run.name, "commit": run.commit, "seed": run.seed, **run.params, **run.metrics} for run in found]
-    return pd.DataFrame(rows, columns=["name", "commit", "seed", *params, *metrics])
+    own = ["name", "commit", "machine", "seed"]
+    rows = [{key: getattr(run, key) for key in own} | {**run.params, **run.metrics} for run in found]
+    return pd.DataFrame(rows, columns=[*own, *params, *metrics])
 
 
 def _named(names: Sequence[str]) -> list[Run]:
