@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import genbalance
 from genbalance.params import INERT, Params, read_yaml
 from genbalance.tracking.registry import NEEDED
 
@@ -26,16 +27,27 @@ STAGES = [
 ]
 
 
+def for_types_alone(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 @cache
 def imported(path: Path) -> frozenset[str]:
-    """The dotted names that a file imports anywhere in it, functions included."""
+    """The dotted names that a file imports anywhere in it, functions included. Names of the API count as a way to it;
+    not those that the root imports for type checkers alone: it hands them out when they are asked for."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    if path == MODULES["genbalance"]:
+        tree.body = [n for node in tree.body for n in (node.orelse if for_types_alone(node) else [node])]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "genbalance":
+            names.add(ast.unparse(node))
+    public = {f"genbalance.{name}" for name in genbalance.__all__}
+    return frozenset(names | {"genbalance.api"} if names & public else names)
 
 
 def own(path: Path) -> set[str]:
@@ -168,4 +180,15 @@ def test_package_files_hold_docstrings_and_names_alone() -> None:
     for path in SRC.rglob("__init__.py"):
         for node in ast.parse(path.read_text()).body:
             is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            assert is_docstring or isinstance(node, ast.ImportFrom | ast.Assign), path
+            is_lazy = isinstance(node, ast.FunctionDef) and node.name == "__dir__"  # as `__getattr__`
+            names = isinstance(node, ast.ImportFrom | ast.Assign) or for_types_alone(node) or is_lazy
+            assert is_docstring or names, path
+
+
+def test_the_api_is_for_users_alone() -> None:
+    """Nothing of the package and no stage reaches it, so that the root, which all of them import, adds nothing."""
+    programs = [*MODULES.items(), *((path.stem, path) for path in (ROOT / "stages").glob("*.py"))]
+    assert not {name for name, path in programs if "genbalance.api" in imported(path)}
+    lazily = [node for node in ast.parse(MODULES["genbalance"].read_text()).body if for_types_alone(node)]
+    (names,) = [node for block in lazily for node in block.body]
+    assert (names.module, [alias.name for alias in names.names]) == ("genbalance.api", genbalance.__all__)

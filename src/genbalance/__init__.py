@@ -1,1 +1,59 @@
-"""What do the balancing coefficients do? λ in a GAN, β in a VAE."""
+"""What do the balancing coefficients do? λ in a GAN, β in a VAE.
+
+    import genbalance as gb
+
+    vae = gb.load("vae")                    # a family, a .safetensors file, models:/NAME@ALIAS; rev="beta-4"
+    images, labels = gb.load_data("test")   # float32 [n, H, W] in [0, 1]
+    vae.sample(64, seed=0)                  # images
+    vae.reconstruct(images)                 # images
+    vae.encode(images).mean                 # [n, latents]
+    vae.log_likelihood(images)              # nats, [n]
+    gb.evaluate(vae.sample(1000))           # the numbers of `genbalance evaluate`, a dict
+    gb.runs(), gb.compare("base-*", "beta4-*")  # pandas tables of DVC's experiments
+
+docs/api.md shows each function. What is wrong with the arguments is told in one line, a ``gb.UserError``.
+"""
+
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "Model",
+    "Posterior",
+    "UserError",
+    "compare",
+    "evaluate",
+    "features",
+    "frechet_distance",
+    "load",
+    "load_data",
+    "runs",
+]
+
+if TYPE_CHECKING:
+    from genbalance.api import (
+        Model,
+        Posterior,
+        UserError,
+        compare,
+        evaluate,
+        features,
+        frechet_distance,
+        load,
+        load_data,
+        runs,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        """What `__all__` names, out of :mod:`genbalance.api`, imported when it is first asked for: the command line and
+        the stages import this package, too."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module("genbalance.api"), name)
+
+
+def __dir__() -> list[str]:
+    """With the names that are not imported yet."""
+    return sorted({*globals(), *__all__})

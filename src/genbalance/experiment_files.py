@@ -1,7 +1,10 @@
 """Files of other commits, read without a checkout: pictures that git keeps, tables out of DVC's cache."""
 
 import subprocess
+from pathlib import Path
 
+from genbalance.errors import UserError
+from genbalance.locks import lock_of
 from genbalance.repository import git, root
 
 PICTURES = ("train_gan_samples", "train_vae_samples")
@@ -33,6 +36,34 @@ def curves(commit: str) -> dict[str, bytes]:
                 continue
     except DvcException:  # no repository of DVC, or a pipeline that it cannot read
         pass
+    return found
+
+
+def cached_out(name: str, commit: str, path: str) -> bytes:
+    """The bytes of a file that the commit's pipeline made, out of DVC's cache or remote.
+
+    Args:
+        name: what a refusal calls the commit.
+        commit: 40 hex digits.
+        path: of the file, from the root.
+
+    Raises:
+        UserError: the commit's pipeline made no such file, or DVC does not have it.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.fs import DVCFileSystem
+    from dvc_data.index import DataIndexDirError
+
+    outs = {out.get("path") for entry in lock_of(commit, name).values() for out in entry.get("outs", ())}
+    if path not in outs:
+        made = ", ".join(sorted(out for out in outs if out and Path(out).suffix == Path(path).suffix))
+        raise UserError(f"{name}: made no {path}; allowed: {made or 'a revision whose pipeline was run'}")
+    try:
+        found: bytes = DVCFileSystem(repo=root(), rev=commit).read_bytes(path)
+    except (OSError, DataIndexDirError, DvcException):
+        raise UserError(
+            f"{name}: {path}: is not in DVC's cache; run `dvc fetch`, or the pipeline with that revision's params"
+        ) from None
     return found
 
 

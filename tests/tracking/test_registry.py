@@ -1,5 +1,6 @@
 """Versions of registered models, the alias of the best, and that no pickle is among them."""
 
+import hashlib
 import shutil
 import sys
 import zipfile
@@ -12,12 +13,13 @@ import torch
 from mlflow import MlflowClient
 
 from genbalance import weights
+from genbalance.errors import UserError
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.serving.artist import Artist
 from genbalance.serving.wishes import answer, wishes
 from genbalance.tracking import registry
-from genbalance.tracking.registry import ALIAS, Candidate, register, verdict
+from genbalance.tracking.registry import ALIAS, Candidate, download, register, verdict
 from genbalance.tracking.store import Store, reach
 
 MODEL = {"arch": "mlp", "size": 12, "latents": 4, "width": 4}
@@ -87,6 +89,47 @@ def test_a_version_that_got_no_alias_before_may_still_get_it(store: Store, candi
     assert champion(store.client) == "1"
 
 
+@pytest.fixture
+def filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions with the weights and the judge in them, and without what serves them."""
+
+    def copy(candidate: Candidate, path: Path, model_id: str) -> None:
+        (path / "artifacts").mkdir(parents=True)
+        for file in (candidate.weights, candidate.judge):
+            shutil.copy(file, path / "artifacts")
+
+    monkeypatch.setattr(registry, "_save", copy)
+
+
+def refused(name: str, folder: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        download(name, folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_weights_of_a_version_come_back_as_they_were(store: Store, candidate: Candidate, tmp_path: Path) -> None:
+    content = candidate.weights.read_bytes()
+    for value in (2.0, 3.0):  # the second one is no champion, and has other weights
+        md5 = hashlib.md5(candidate.weights.read_bytes()).hexdigest()
+        register(store, replace(candidate, md5=md5, value=value))
+        candidate.weights.write_bytes(candidate.weights.read_bytes() + b" ")
+    for name in ("models:/genbalance-gan@champion", "models:/genbalance-gan/1", "models:/genbalance-gan/2"):
+        folder = tmp_path / name[-2:].replace("/", "")
+        assert download(name, folder).read_bytes() == content + b" " * name.endswith("/2")
+    named = "models:/genbalance-gan"
+    for text in (f"{named}@challenger", f"{named}/3"):
+        assert refused(text, tmp_path) == f"{text}: is not registered; allowed of genbalance-gan: @champion, 1, 2"
+    assert refused("models:/none/1", tmp_path).endswith("allowed: genbalance-gan; run `genbalance register`")
+
+
+@pytest.mark.usefixtures("filled")
+def test_weights_that_were_changed_in_the_store_are_refused(store: Store, candidate: Candidate, tmp_path: Path) -> None:
+    register(store, candidate)  # with an md5 that is not the file's
+    assert "holds no weights with the md5" in refused("models:/genbalance-gan@champion", tmp_path / "there")
+
+
 def tags(candidate: Candidate, **changes: object) -> dict[str, str]:
     return replace(candidate, **changes).all_tags
 
@@ -133,7 +176,17 @@ def test_a_version_holds_no_pickle_and_answers_without_one(
     from mlflow.pyfunc import load_model
 
     found = [path for path in registered.rglob("*") if path.is_file()]
-    assert {path.suffix for path in found} <= {"", ".py", ".json", ".yaml", ".txt", ".safetensors", ".j2", ".css"}
+    assert {path.suffix for path in found} <= {
+        "",
+        ".py",
+        ".json",
+        ".yaml",
+        ".txt",
+        ".safetensors",
+        ".j2",
+        ".css",
+        ".typed",
+    }
     assert not any(zipfile.is_zipfile(path) or path.read_bytes()[:1] == b"\x80" for path in found)
     assert not list(registered.rglob("__pycache__"))
 

@@ -54,11 +54,12 @@ class Evaluation:
             _written(copies, lambda: save_png(copies, grid(self.copies, len(self.copies) // 3)))
 
 
-def evaluate(samples: Path, data: Path, judge: Path, params_file: Path) -> Evaluation:
-    """Measures the images of a file against prepared digits.
+def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path) -> Evaluation:
+    """Measures images against prepared digits.
 
     Args:
-        samples: what `sample_files.read` takes; of more images than are measured, as many are drawn by the seed.
+        samples: what `sample_files.read` takes, or images [n, S, S]; of more images than are measured, as many
+            are drawn by the seed.
         data: the folder that `prepare` wrote.
         judge: the classifier that was trained on these digits, as `train_classifier` wrote it.
         params_file: its ``seed``, ``compute`` and ``evaluate`` are used.
@@ -68,10 +69,10 @@ def evaluate(samples: Path, data: Path, judge: Path, params_file: Path) -> Evalu
     """
     params = read_params(params_file)
     digits = prepared.load(data)
-    images = sample_files.read(samples)
+    name, images = ("images", samples) if isinstance(samples, np.ndarray) else (samples, sample_files.read(samples))
     if images.shape[1] != digits.height:
         raise UserError(
-            f"{samples}: found images of {in_pixels(images.shape[1])} pixels, but the digits of {data} have "
+            f"{name}: found images of {in_pixels(images.shape[1])} pixels, but the digits of {data} have "
             f"{in_pixels(digits.height)}; make them equal"
         )
 
@@ -85,8 +86,8 @@ def evaluate(samples: Path, data: Path, judge: Path, params_file: Path) -> Evalu
     looking = measured.copies
     some = f" of {len(images):,}, drawn by the seed {params.seed}," if len(drawn) < len(images) else ""
     return Evaluation(
-        heading=f"{samples}: {bench.n:,} images{some} against {bench.n:,} test digits of {digits.title}\n{CAUTION}",
-        metrics={"samples": samples.resolve().name} | rounded(measured.metrics),
+        heading=f"{name}: {bench.n:,} images{some} against {bench.n:,} test digits of {digits.title}\n{CAUTION}",
+        metrics=({"samples": name.resolve().name} if isinstance(name, Path) else {}) | rounded(measured.metrics),
         classes=measured.classes,
         copies=np.concatenate(
             [drawn[looking.generated], digits.train.images[looking.train], digits.test.images[looking.test]]

@@ -14,7 +14,7 @@ from genbalance.data.pixels import standardized
 from genbalance.errors import UserError
 from genbalance.evaluation.judge import Judge
 from genbalance.generation.gan_sampler import GanSampler
-from genbalance.generation.sampler import Sampler
+from genbalance.generation.sampler import Images, Sampler
 from genbalance.generation.vae_sampler import VaeSampler
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
@@ -66,11 +66,17 @@ class Artist:
 
     def _candidates(self, wish: Wish) -> Iterator[Drawn]:
         """Without an end."""
-        noise = generator(wish.seed, f"serve/{wish.digit}")
-        while True:
-            images = self.sampler.images(*self.sampler.draw(BLOCK, noise, wish.digit))
+        for images in draws(self.sampler, wish.seed, wish.digit, CPU):
             probabilities = self.judge.read(images).probabilities
             yield Drawn(images, probabilities.argmax(axis=1), probabilities.max(axis=1))
+
+
+def draws(sampler: Sampler, seed: int, digit: int | None, device: torch.device) -> Iterator[Images]:
+    """Images of a model on ``device``, `BLOCK` at a time and without an end; of a ``digit``, if the model is
+    conditional."""
+    noise = generator(seed, f"serve/{digit}", device)
+    while True:
+        yield sampler.images(*sampler.draw(BLOCK, noise, digit))
 
 
 def accepted(candidates: Iterator[Drawn], digit: int, count: int) -> Drawn:

@@ -1,5 +1,7 @@
 """Models in MLflow's registry: a version for each file of weights, and the alias of the best one."""
 
+import hashlib
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import genbalance
-from genbalance.tracking.store import Store, store_lock
+from genbalance.errors import UserError
+from genbalance.tracking.contact import told
+from genbalance.tracking.store import SQLITE, Store, load_mlflow, store_lock, store_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -86,6 +90,45 @@ def register(store: Store, candidate: Candidate) -> str:
             client.set_registered_model_alias(candidate.name, ALIAS, entry.version)
     stays = f"it becomes the {ALIAS}" if better else f"version {champion.version if champion else ''} stays the {ALIAS}"
     return f"{candidate.name}: version {entry.version} {news}; {stays}: {why}"
+
+
+def download(name: str, folder: Path) -> Path:
+    """The weights of a version, as a file in ``folder``.
+
+    Args:
+        name: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+        folder: an empty one.
+
+    Raises:
+        UserError: it is no such name, nothing is registered so, or the store cannot be used.
+    """
+    form = re.fullmatch(r"models:/(?P<model>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))", name)
+    if not form:
+        raise UserError(f"{name}: names no version; allowed: models:/NAME@{ALIAS} or models:/NAME/VERSION")
+    uri, advice = store_uri(), "run `genbalance register`"
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        raise UserError(f"{name}: there is no store at {uri}; {advice}")
+    load_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.artifacts import download_artifacts
+
+    with store_lock(uri), told(uri):
+        client = MlflowClient(tracking_uri=uri)
+        models = {model.name: model for model in client.search_registered_models()}
+        model = models.get(form["model"])
+        if model is None:
+            raise UserError(f"{name}: is not registered; allowed: {', '.join(models) or 'nothing yet'}; {advice}")
+        number = str(form["version"] or model.aliases.get(form["alias"]))
+        versions = {str(found.version): found for found in client.search_model_versions(f"name = '{model.name}'")}
+        if number not in versions:
+            there = [*(f"@{alias}" for alias in model.aliases), *sorted(versions, key=int)]
+            raise UserError(f"{name}: is not registered; allowed of {model.name}: {', '.join(there)}")
+        version = versions[number]
+        copy = Path(download_artifacts(f"{version.source}/artifacts", dst_path=str(folder), tracking_uri=uri))
+    for file in copy.glob("*.safetensors"):
+        if hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == version.tags.get(WEIGHTS):
+            return file
+    raise UserError(f"{name}: holds no weights with the md5 that it is registered with; {advice}")
 
 
 def verdict(candidate: Candidate, champion: Mapping[str, str] | None) -> tuple[bool, str]:
