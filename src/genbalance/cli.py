@@ -130,8 +130,8 @@ def export(
     Other programs and languages can draw with it.
 
     It draws a batch of any size, pixels in [0, 1]: the GAN's out of `latents` (and `conditions`), the VAE's out of
-    `noise` (and `labels`), its prior included. What the inputs are to be drawn from stands in the file, as JSON under
-    the metadata key `genbalance`.
+    `noise` (and `labels`), its prior included. The file says what to draw each input from (dtype, shape, distribution
+    and its parameters), as JSON under the metadata key `genbalance`.
     """
     with _mistakes_in_a_line():
         from genbalance.commands.export import export
