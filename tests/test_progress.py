@@ -162,7 +162,7 @@ def test_the_bar_is_full_at_the_end_also_of_a_training_that_was_resumed(
 
 def test_before_the_first_epoch_has_ended_its_values_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     first = trained(120, "train_gan", 4, 1, monkeypatch)[0]
-    assert first.startswith("train_gan 1/4  loss –  D on held-out –  0 images/s  – left")
+    assert first.startswith("train_gan 1/4  loss –  D on held-out –  – images/s  – left")
 
 
 def test_a_message_of_the_checkpoint_has_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,10 +123,11 @@ class EpochMeter:
         seen = (self.epoch_number - 1) * self._images_per_epoch + self._images
         to_do = self._epochs * self._images_per_epoch - seen
         left = _clock((time.monotonic() - self._begun) / self._done * to_do) if self._done else UNKNOWN
+        speed = f"{images_per_second:,.0f}" if images_per_second else UNKNOWN
         fields = [
             f"{self._label} {self.epoch_number:>{len(str(self._epochs))}}/{self._epochs}",
             *(f"{text} {_short(value)}" for text, value in zip(self._shown, values, strict=True)),
-            f"{images_per_second:,.0f} images/s",
+            f"{speed} images/s",
             f"{left} left",
         ]
         return "  ".join(fields)
