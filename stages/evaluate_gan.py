@@ -11,7 +11,11 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_gan")
-TOLD = ("n", "fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "mse")
+METRICS = Path("metrics/evaluate_gan.json")
+PRINTED = {
+    **{"Fréchet distance": "fd_test", "of real digits": "fd_floor"},
+    **{"precision": "precision", "recall": "recall", "coverage": "coverage"},
+}
 
 
 def main(params: Params, run: Run) -> None:
@@ -83,7 +87,7 @@ def main(params: Params, run: Run) -> None:
         exhibit(folder, measured, samples, digits, rebuilt)
         tour(GanSampler(model), z, told, read.probabilities).save(folder)
     run.artifact(OUT)
-    publish(run, "evaluate_gan", metrics, TOLD)
+    publish(run, "evaluate_gan", metrics, METRICS, PRINTED)
 
 
 if __name__ == "__main__":

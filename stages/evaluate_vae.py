@@ -14,7 +14,11 @@ OUT = Path("artifacts/evaluate_vae")
 PROBED = 10_000  # training images whose codes the linear probe learns from, at most
 CODES = 5_000  # test images whose codes are held against the prior, at most
 MAPPED = 2_000  # test images whose codes are shown, at most
-TOLD = ("n", "fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "nelbo", "nll")
+METRICS = Path("metrics/evaluate_vae.json")
+PRINTED = {
+    **{"Fréchet distance": "fd_test", "of real digits": "fd_floor"},
+    **{"−ELBO": "nelbo", "IWAE bound": "nll", "active units": "active_units"},
+}
 
 
 def main(params: Params, run: Run) -> None:
@@ -127,7 +131,7 @@ def main(params: Params, run: Run) -> None:
         tour(sampler, z, told(wanted), read.probabilities).save(folder)
         save_csv(folder / "codes.csv", mapped)
     run.artifact(OUT)
-    publish(run, "evaluate_vae", metrics, TOLD)
+    publish(run, "evaluate_vae", metrics, METRICS, PRINTED)
 
 
 if __name__ == "__main__":

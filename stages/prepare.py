@@ -8,6 +8,7 @@ from genbalance.tracking import Run
 
 OUT = Path("data/prepared")
 GRID_COLUMNS = 10
+PRINTED = {"training images": "train", "validation images": "val", "test images": "test", "classes": "classes"}
 
 
 def main(params: Params, run: Run) -> None:
@@ -24,7 +25,7 @@ def main(params: Params, run: Run) -> None:
     prepared.save(digits, OUT)
 
     told = {"source": digits.source, "title": digits.title}
-    publish(run, "prepare", told | digits.profile | {"files": source.files})
+    publish(run, "prepare", told | digits.profile | {"files": source.files}, OUT, PRINTED)
     run.dataset(digits.source, prepared.digest(OUT), digits.title, digits.profile)
     run.image("digits", per_class(train, digits.classes, GRID_COLUMNS), step=0)
 

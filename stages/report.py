@@ -17,10 +17,10 @@ REQUIREMENTS = Path("requirements.txt")
 
 
 def main(params: Params, run: Run) -> None:
-    """Draw the figures, write the page, complete the parent run's row."""
+    """Draw the figures, write the page, complete the parent run's row, print the headline table."""
     from genbalance.files import whole_folder, write_json
     from genbalance.pins import exact, pins
-    from genbalance.reporting.headline import headline, summary
+    from genbalance.reporting.headline import NEXT, headline, headline_table, summary
     from genbalance.reporting.page import Asked, figures, page
     from genbalance.reporting.results import read_results
 
@@ -44,7 +44,7 @@ def main(params: Params, run: Run) -> None:
     run.artifact(OUT, "report")
     run.headline(numbers)
     run.restored()
-    print(f"report: {OUT / 'index.html'}")
+    print(f"\n{headline_table(results.metrics)}\n\n{NEXT}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_classifier")
+WEIGHTS = Path("models/classifier.safetensors")
+# of the validation images
+SHOWN = {"loss": "val_loss", "accuracy": "val_accuracy"}
+PRINTED = {"epochs": "epochs", "test accuracy": "test_accuracy", "calibration error": "ece"}
 ADVICE = "a smaller classifier.learning_rate"
 
 
@@ -71,7 +75,7 @@ def main(params: Params, run: Run) -> None:
     parts = (model, optimizer, schedule, order, noise, history)
     with (
         Checkpoint("train_classifier", run, params.checkpoint.seconds, *parts) as checkpoint,
-        EpochMeter("train_classifier", knobs.epochs, training.seen(len(train), knobs.batch_size)) as meter,
+        EpochMeter("train_classifier", knobs.epochs, training.seen(len(train), knobs.batch_size), SHOWN) as meter,
     ):
         for epoch in checkpoint.epochs(knobs.epochs):
             model.train()
@@ -92,17 +96,14 @@ def main(params: Params, run: Run) -> None:
 
     history.tell_best(val_loss=min, val_accuracy=max)
     quality, predicted = reading_quality(in_blocks(model, test), digits.test.labels)
-    weights.save(Path("models/classifier.safetensors"), config, model.state_dict())
+    weights.save(WEIGHTS, config, model.state_dict())
     with whole_folder(OUT) as folder:
         history.save(folder / "curves.csv")
         confusion = pd.DataFrame({"actual": digits.test.labels, "predicted": predicted})
         save_csv(folder / "confusion.csv", confusion)
     run.artifact(OUT)
-    publish(
-        run,
-        "train_classifier",
-        {"epochs": epoch, "val_accuracy": val_accuracy} | quality | {"machine": machine(device)},
-    )
+    metrics = {"epochs": epoch, "val_accuracy": val_accuracy} | quality | {"machine": machine(device)}
+    publish(run, "train_classifier", metrics, WEIGHTS, PRINTED)
 
 
 if __name__ == "__main__":

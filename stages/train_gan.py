@@ -12,8 +12,11 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_gan")
+WEIGHTS = Path("models/gan.safetensors")
 SAMPLES = Path("metrics/train_gan_samples.png")
 GRID = 10  # rows and columns
+SHOWN = {"loss": "loss_total", "D on held-out": "d_accuracy_held_out"}
+PRINTED = {"epochs": "epochs"} | SHOWN | {"AUC of D on held-out": "d_ranking_held_out"}
 ADVICE = "a smaller gan.learning_rate, or a lambda nearer 1"
 
 
@@ -73,7 +76,7 @@ def main(params: Params, run: Run) -> None:
     parts: tuple[Part, ...] = (gan, average, game, d_optimizer, g_optimizer, *schedules, *streams, history, rankings)
     with (
         Checkpoint("train_gan", run, params.checkpoint.seconds, *parts) as checkpoint,
-        EpochMeter("train_gan", knobs.epochs, training.seen(count, size)) as meter,
+        EpochMeter("train_gan", knobs.epochs, training.seen(count, size), SHOWN) as meter,
     ):
         album = Album(run, checkpoint.folder)
         for epoch in checkpoint.epochs(knobs.epochs):
@@ -102,14 +105,14 @@ def main(params: Params, run: Run) -> None:
 
     history.tell_best(d_ranking_held_out=objective.nearest_to_balance)
     gan.generator = average.module
-    weights.save(Path("models/gan.safetensors"), config, gan.state_dict())
+    weights.save(WEIGHTS, config, gan.state_dict())
     for path in (OUT / "curves.csv", SAMPLES):
         run.artifact(path)
     sizes = {
         f"{name}_parameters": sum(p.numel() for p in network.parameters())
         for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))
     }
-    publish(run, "train_gan", {"epochs": epoch} | sizes | row | {"machine": machine(device)})
+    publish(run, "train_gan", {"epochs": epoch} | sizes | row | {"machine": machine(device)}, WEIGHTS, PRINTED)
 
 
 if __name__ == "__main__":

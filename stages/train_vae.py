@@ -13,8 +13,12 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_vae")
+WEIGHTS = Path("models/vae.safetensors")
 PICTURES = {name: Path(f"metrics/train_vae_{name}.png") for name in ("samples", "reconstructions")}
 GRID = 10  # columns
+# of the validation images, as L = L_recon + β·L_KL
+SHOWN = {"loss": "val_loss", "KL": "val_rate"}
+PRINTED = {"best epoch": "best_epoch"} | SHOWN | {"distortion": "val_distortion", "active units": "active_units"}
 ADVICE = "a smaller vae.learning_rate"
 
 
@@ -91,7 +95,7 @@ def main(params: Params, run: Run) -> None:
     )
     with (
         Checkpoint("train_vae", run, params.checkpoint.seconds, *parts) as checkpoint,
-        EpochMeter("train_vae", knobs.epochs, training.seen(count, size)) as meter,
+        EpochMeter("train_vae", knobs.epochs, training.seen(count, size), SHOWN) as meter,
     ):
         album = Album(run, checkpoint.folder)
         for epoch in checkpoint.epochs(knobs.epochs):
@@ -122,11 +126,11 @@ def main(params: Params, run: Run) -> None:
             album.copy(name, best.epoch, path)
 
     history.tell_best(val_loss=min, val_distortion=min)
-    weights.save(Path("models/vae.safetensors"), config, best.state)
+    weights.save(WEIGHTS, config, best.state)
     for path in (OUT / "curves.csv", OUT / "kl_per_latent.csv", *PICTURES.values()):
         run.artifact(path)
     told = {"parameters": sum(p.numel() for p in model.parameters()), "machine": machine(device)}
-    publish(run, "train_vae", {"best_epoch": best.epoch} | best.numbers | told)
+    publish(run, "train_vae", {"best_epoch": best.epoch} | best.numbers | told, WEIGHTS, PRINTED)
 
 
 if __name__ == "__main__":

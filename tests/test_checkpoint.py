@@ -164,7 +164,7 @@ def test_a_training_that_is_killed_again_and_again_ends_as_if_it_never_was(sched
             train(SCHEDULES[schedule], optimizer, Run(), killed_at)
     same(whole, train(SCHEDULES[schedule], optimizer, Run()))
     told = capsys.readouterr().err.splitlines()
-    assert told == [f"toy: goes on after epoch {epoch}" for epoch in (2, 3, 3)]
+    assert told == [f"toy: resuming after epoch {epoch}" for epoch in (2, 3, 3)]
 
 
 def test_moments_that_lay_otherwise_than_their_weights_would_give_other_weights():

@@ -105,7 +105,7 @@ def test_evaluate_tells_a_mistake_in_a_line_before_torch_loads(repo: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["generate", "--out", "out", "--digit", "7", "--digits", "7"], "--digit and --digits: found both"),
+        (["generate", "--out", "out", "--digit", "7", "--digits", "7"], "give either --digit or --digits, not both"),
         (["generate", "--out", "out", "--digit", "7"], "data/prepared"),
         (["interpolate", "--from", "3", "--to", "8", "--out", "way.jpg"], "--out: found 'way.jpg'"),
         (["traverse", "--digit", "3", "--out", "way.png"], "data/prepared"),

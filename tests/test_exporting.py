@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -100,14 +101,64 @@ def test_an_exported_decoder_draws_the_same_pixels(name: str, tmp_path: Path) ->
         assert_same_pixels(run(tmp_path / "vae.onnx", **inputs), expected)
 
 
-def test_a_file_is_valid_and_tells_what_to_draw_its_inputs_from(tmp_path: Path) -> None:
-    gan = gan_of("clusters")
-    save_onnx(tmp_path / "gan.onnx", of_gan(gan))
-    model = onnx.load(tmp_path / "gan.onnx")
-    onnx.checker.check_model(model, full_check=True)
-    told = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
-    shares = gan.conditions.shares.tolist()
-    assert told == {"genbalance": {"draws": "gan", "truncation": 0.8, "classes": 0, "shares": shares}}
+def metadata_of(path: Path) -> dict[str, Any]:
+    """As a program reads it that knows onnxruntime alone."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return json.loads(session.get_modelmeta().custom_metadata_map["genbalance"])
+
+
+def drawn_inputs(metadata: dict[str, Any], count: int, digit: int = 0) -> dict[str, np.ndarray]:
+    """Inputs for images (of a digit), by what stands in the file alone."""
+    rng, inputs = np.random.default_rng(0), {}
+    for name, entry in metadata["inputs"].items():
+        shape = [count if size == "batch" else size for size in entry["shape"]]
+        if entry["distribution"] == "normal":
+            values = rng.normal(entry["mean"], entry["std"], shape)
+        elif entry.get("means") == "class":
+            values = np.full(shape, digit)
+        else:
+            probabilities = entry.get("probabilities") or entry["probabilities_of_class"][digit]
+            values = rng.choice(len(probabilities), shape, p=probabilities)
+        inputs[name] = values.astype(entry["dtype"])
+    return inputs
+
+
+@pytest.mark.parametrize("name", [*GANS, *VAES])
+def test_the_metadata_are_enough_to_draw_the_model_s_own_digits(name: str, tmp_path: Path) -> None:
+    if name in GANS:
+        model = gan_of(name)
+        drawing, network = of_gan(model), lambda *given: (model.generator(*given) + 1) / 2
+    else:
+        model = vae_of(name)
+        drawing, network = of_vae(model), model.sample
+    save_onnx(tmp_path / "x.onnx", drawing)
+    metadata = metadata_of(tmp_path / "x.onnx")
+    assert (metadata["model"], metadata["classes"]) == ("gan" if name in GANS else "vae", model.classes)
+    inputs = {key: torch.from_numpy(value) for key, value in drawn_inputs(metadata, MANY, digit=2).items()}
+    with torch.inference_mode():
+        assert_same_pixels(run(tmp_path / "x.onnx", **inputs), network(*inputs.values()))
+
+
+@pytest.mark.parametrize("name", GANS)
+def test_inputs_by_the_metadata_are_distributed_as_the_model_s_own(name: str, tmp_path: Path) -> None:
+    gan, count, noise = gan_of(name), 20_000, torch.Generator().manual_seed(1)
+    if gan.conditions:
+        shares = torch.rand(gan.conditions.shares.shape, generator=noise)
+        gan.conditions.shares.copy_(shares / shares.sum(dim=1, keepdim=True))
+    save_onnx(tmp_path / "x.onnx", of_gan(gan))
+    for digit in range(gan.classes or 1):
+        inputs = drawn_inputs(metadata_of(tmp_path / "x.onnx"), count, digit)
+        assert inputs["latents"].std() == pytest.approx(gan.draw_latents(count, noise).std().item(), rel=0.01)
+        if gan.conditions:
+            labels = torch.full((count,), digit) if gan.classes else None
+            own = torch.bincount(gan.draw_conditions(count, noise, labels), minlength=len(gan.conditions.centroids))
+            theirs = np.bincount(inputs["conditions"], minlength=len(own))
+            np.testing.assert_allclose(theirs / count, own.numpy() / count, atol=0.02)
+
+
+def test_a_file_is_valid(tmp_path: Path) -> None:
+    save_onnx(tmp_path / "gan.onnx", of_gan(gan_of("clusters")))
+    onnx.checker.check_model(onnx.load(tmp_path / "gan.onnx"), full_check=True)
 
 
 def test_the_same_weights_are_the_same_bytes_which_name_no_path(tmp_path: Path) -> None:

@@ -107,15 +107,17 @@ def test_an_unexpected_error_shows_its_traceback_and_the_run_failed(with_store: 
 
 def test_file_and_run_hold_equal_numbers(with_store: Path) -> None:
     body = (
-        "publish(run, 'toy', {'n': 7, 'pi': 3.14159265358979, 'title': 'x', 'per_class': {'0': 1 / 3, '1': 2e-9 / 3}})"
+        "from pathlib import Path; "
+        "values = {'n': 7000, 'pi': 3.14159265358979, 'title': 'x', 'per_class': {'0': 1 / 3, '1': 2e-9 / 3}}; "
+        "publish(run, 'toy', values, Path('models/toy'), {'images': 'n', 'the circle\\'s': 'pi'})"
     )
     stdout, stderr = (process := start(with_store, body)).communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (0, "toy: n 7, pi 3.14159, title x\n", "")
+    assert (process.returncode, stdout, stderr) == (0, "toy: models/toy: images 7,000, the circle's 3.142\n", "")
     summary = json.loads((with_store / "metrics/toy.json").read_text())
-    assert summary == {"n": 7, "pi": 3.14159, "title": "x", "per_class": {"0": 0.333333, "1": 6.66667e-10}}
+    assert summary == {"n": 7000, "pi": 3.14159, "title": "x", "per_class": {"0": 0.333333, "1": 6.66667e-10}}
     with sqlite3.connect(with_store / "mlflow.db") as store:
         logged = dict(store.execute("SELECT key, value FROM latest_metrics WHERE key != 'duration_s'"))
-    assert logged == {"n": 7, "pi": 3.14159, "per_class.0": 0.333333, "per_class.1": 6.66667e-10}
+    assert logged == {"n": 7000, "pi": 3.14159, "per_class.0": 0.333333, "per_class.1": 6.66667e-10}
     assert statuses(with_store) == {"FINISHED"}
 
 
@@ -179,12 +181,12 @@ def test_bad_params_stop_a_stage_before_anything_heavy_loads(workplace: Path) ->
 def test_a_number_that_is_none_is_refused_by_name(bad: float, workplace: Path) -> None:
     run = Recorded()
     with pytest.raises(UserError, match=r"metric evaluate\.fd: is (nan|-?inf); allowed: finite"):
-        publish(run, "toy", {"evaluate": {"fd": bad}})  # type: ignore[arg-type]
+        publish(run, "toy", {"evaluate": {"fd": bad}}, Path("models/toy"), {})  # type: ignore[arg-type]
     assert not (workplace / "metrics").exists()
     assert run.values == {}
 
 
 def test_numbers_of_numpy_are_plain_numbers(workplace: Path) -> None:
     run = Recorded()
-    publish(run, "toy", {"n": np.int64(3), "share": np.float32(0.1)})  # type: ignore[arg-type]
+    publish(run, "toy", {"n": np.int64(3), "share": np.float32(0.1)}, Path("models/toy"), {})  # type: ignore[arg-type]
     assert json.loads((workplace / "metrics/toy.json").read_text()) == run.values == {"n": 3, "share": 0.1}

@@ -10,6 +10,7 @@ torch's settings or random state for the caller, and the same seed gives the sam
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import signature
@@ -530,7 +531,10 @@ def _vectors_or_pixels(name: str, given: Given) -> NDArray[Any]:
 def _pixels(name: str, given: Given) -> NDArray[np.uint8]:
     """Images uint8 [n, H, W]."""
     if isinstance(given, str | Path):
-        return sample_files.read(Path(given))
+        read = sample_files.read(Path(given))
+        for warning in read.warnings:
+            warnings.warn(warning, stacklevel=3)
+        return read.images
     return as_images(_array(name, given), Path(name))
 
 

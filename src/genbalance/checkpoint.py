@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import torch
 from safetensors import SafetensorError
+from tqdm import tqdm
 
 from genbalance import states
 from genbalance.files import whole_file
@@ -102,7 +103,7 @@ class Checkpoint:
                 if len(kept["parts"]) != len(self._parts) or not 0 < kept["epoch"] < count:
                     raise ValueError("of another training")
                 self._set(kept["parts"])
-                self._tell(f"goes on after epoch {kept['epoch']}")
+                self._tell(f"resuming after epoch {kept['epoch']}")
                 return int(kept["epoch"])
             except BROKEN as error:
                 self._set(before)
@@ -116,7 +117,7 @@ class Checkpoint:
             _restore(part, state)
 
     def _tell(self, what: str) -> None:
-        print(f"{self._stage}: {what}", file=sys.stderr, flush=True)
+        tqdm.write(f"{self._stage}: {what}", file=sys.stderr)  # above the bar, where there is one
 
 
 def _state(part: Part) -> Any:

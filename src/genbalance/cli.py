@@ -58,7 +58,7 @@ def check() -> None:
 @app.command()
 def evaluate(
     file: Annotated[
-        Path, typer.Argument(help="The samples: a folder of PNG files, or a file .npy, .npz or .safetensors.")
+        Path, typer.Argument(help="The samples: a folder of images, or a file .npy, .npz or .safetensors.")
     ],
     data: Annotated[Path, typer.Option(help="The digits to hold them against, as `prepare` writes them.")] = Path(
         "data/prepared"
@@ -76,8 +76,12 @@ def evaluate(
     """Measure any model's samples with the suite of the pipeline.
 
     Samples are grey and square, as large as the digits: 0 ... 255 as uint8, or [0, 1] as floats; white on black, as the
-    digits are. Of more samples than there are test digits, or than `evaluate.samples` in params.yaml, as many are
-    drawn by its seed. Where something is wrong it says so in a line and ends with exit code 1.
+    digits are. A folder holds PNG, JPEG, WebP, BMP, TIFF or GIF files; hidden files, text and labels are left out, any
+    other file is refused by name. Of more samples than there are test digits, or than `evaluate.samples` in
+    params.yaml, as many are drawn by its seed.
+
+    What makes the numbers doubtful (few images, lossy files, inverted ones) is a warning on stderr, in the heading and
+    in the JSON. Where something is wrong it says so in a line and ends with exit code 1.
     """
     with _mistakes_in_a_line():
         from genbalance.commands.evaluate import evaluate
@@ -127,8 +131,8 @@ def export(
     Other programs and languages can draw with it.
 
     It draws a batch of any size, pixels in [0, 1]: the GAN's out of `latents` (and `conditions`), the VAE's out of
-    `noise` (and `labels`), its prior included. What the inputs are to be drawn from stands in the file, as JSON under
-    the metadata key `genbalance`.
+    `noise` (and `labels`), its prior included. The file says what to draw each input from (dtype, shape, distribution
+    and its parameters), as JSON under the metadata key `genbalance`.
     """
     with _mistakes_in_a_line():
         from genbalance.commands.export import export

@@ -19,12 +19,12 @@ class Model(StrEnum):
     VAE = "vae"
 
 
-ModelOption = Annotated[Model, typer.Option(help="Who draws.")]
+ModelOption = Annotated[Model, typer.Option(help="Model to sample from.")]
 WeightsOption = Annotated[Path | None, typer.Option(help="Its weights.  [default: models/MODEL.safetensors]")]
 DataOption = Annotated[Path, typer.Option(help="The digits that it was trained on, as `prepare` writes them.")]
 JudgeOption = Annotated[Path, typer.Option(help="The classifier that was trained on these digits.")]
 ParamsOption = Annotated[Path, typer.Option(help="Where seed and compute are read.")]
-SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="In place of that of params.yaml.")]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Overrides params.yaml.")]
 TriesOption = Annotated[int, typer.Option(min=1, help="Candidates drawn for a digit, at most.")]
 StepsOption = Annotated[int, typer.Option(min=2, max=200, help="Images of a way.")]
 OutOption = Annotated[Path, typer.Option(help="The picture: .png, or .gif, which moves there and back again.")]
@@ -41,13 +41,20 @@ def _studio(
 
 def generate(
     model: ModelOption,
-    out: Annotated[Path, typer.Option(help="The folder to write: a new or an empty one, or one that this wrote.")],
     digit: Annotated[int | None, typer.Option(help="The digit to draw: a class of the data.")] = None,
     count: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="How many of it.  [default: 64]", show_default=False)
     ] = None,
     digits: Annotated[
         str | None, typer.Option(help="Draw a line, as 2026-11-23: digits, and - . : / and spaces between them.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder to write: a new or an empty one, or one that this command wrote.  "
+            "[default: generated/MODEL-DIGITS]",
+            show_default=False,
+        ),
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Take the first candidates as they come, not the best.")] = False,
     weights: WeightsOption = None,
@@ -74,7 +81,8 @@ def generate(
 
         from genbalance.commands.generate import generate
 
-        typer.echo(generate(_studio(model, weights, data, judge, params, seed, tries), demand, out))
+        folder = out or Path("generated") / f"{model.value}-{demand.label}"
+        typer.echo(generate(_studio(model, weights, data, judge, params, seed, tries), demand, folder))
 
 
 def interpolate(

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -52,14 +52,16 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
         raise SystemExit(130) from None
 
 
-def publish(run: Run, stage: str, metrics: Mapping[str, Any], told: Collection[str] | None = None) -> None:
-    """One summary, two sinks: ``metrics/<stage>.json`` and the run get exactly the same numbers; a line tells them.
+def publish(run: Run, stage: str, metrics: Mapping[str, Any], made: Path, shown: Mapping[str, str]) -> None:
+    """One summary, two sinks: ``metrics/<stage>.json`` and the run get exactly the same numbers. A line on stdout names
+    what the stage made and a few of them.
 
     Args:
         run: gets every number, under dotted names; texts stay in the file.
         stage: its name.
         metrics: texts, numbers and mappings of them; fractions are rounded to 6 significant digits.
-        told: the names that the line tells; all that are no mappings, where it is not given.
+        made: the stage's main out, for the line.
+        shown: the numbers on the line, three to five: the text before the value → the metric's name.
 
     Raises:
         UserError: a number is NaN or infinite; the text names it.
@@ -67,8 +69,10 @@ def publish(run: Run, stage: str, metrics: Mapping[str, Any], told: Collection[s
     summary = rounded(metrics)
     write_json(METRICS / f"{stage}.json", summary)
     run.log(numbers(summary))
-    names = [name for name, value in summary.items() if not isinstance(value, Mapping)] if told is None else told
-    print(f"{stage}: {', '.join(f'{name} {summary[name]}' for name in names)}", flush=True)
+    values = (
+        f"{text} {summary[name]:{',' if isinstance(summary[name], int) else '.4g'}}" for text, name in shown.items()
+    )
+    print(f"{stage}: {made}: {', '.join(values)}", flush=True)
 
 
 def _share_the_processor() -> None:

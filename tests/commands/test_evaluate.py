@@ -115,7 +115,7 @@ def test_the_table_tells_the_numbers_of_the_json(measured):
 def test_every_metric_is_told_with_what_real_digits_get(measured):
     metrics = read(measured[1])
     keys = {key for measure in told(metrics) for key in (measure.key, measure.real, measure.mean_image)}
-    assert set(metrics) - keys == {"samples", "n", "class_histogram", "ci95", "kid_std"}
+    assert set(metrics) - keys == {"samples", "warnings", "n", "class_histogram", "ci95", "kid_std"}
 
 
 def test_an_arrow_says_where_the_best_lies(measured):
@@ -212,6 +212,46 @@ def test_the_test_digits_themselves_are_at_no_distance_in_any_form(here, tmp_pat
         assert found[-1]["fd_test"] == pytest.approx(0, abs=1e-6)
         assert found[-1]["coverage"] == 1
     assert found[0] == found[1]
+
+
+def warned(*arguments, out):
+    """The warnings in the JSON of a run that ends well, which stderr and the heading tell too."""
+    told = genbalance(*arguments, "--json", out)
+    assert told.exit_code == 0, told.output
+    warnings = json.loads(out.read_text(encoding="utf-8"))["warnings"]
+    lines = [f"warning: {warning}" for warning in warnings]
+    assert told.stderr.splitlines() == lines
+    assert told.stdout.splitlines()[2 : 3 + len(lines)] == [*lines, ""]
+    return warnings
+
+
+def test_as_many_white_on_black_samples_as_can_be_measured_are_no_reason_to_warn(here, tmp_path):
+    assert warned("samples.npy", out=tmp_path / "out.json") == []
+
+
+def test_a_folder_that_is_half_jpeg_is_measured_whole_with_a_word_on_it(here, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for index, image in enumerate(np.load("samples.npy")[:TESTS]):
+        Image.fromarray(image).save(tmp_path / "pictures" / f"{index}.{'jpg' if index % 2 else 'png'}")
+    (tmp_path / "pictures" / "labels.csv").write_text("7")
+    left_out, lossy = warned(tmp_path / "pictures", out=tmp_path / "out.json")
+    assert left_out.endswith(": labels.csv")
+    assert lossy.startswith(f"{TESTS // 2} of {TESTS} images are JPEG")
+    assert json.loads((tmp_path / "out.json").read_text())["n"] == TESTS
+
+
+@pytest.mark.parametrize(("negative", "expected"), [(True, 1), (False, 0)])
+def test_images_that_look_inverted_are_a_warning(here, tmp_path, negative, expected):
+    images = prepared.load(Path("data/prepared")).test.images // 2  # darker than the digits, no negative of them
+    np.save(tmp_path / "x.npy", 255 - images if negative else images)
+    found = [text for text in warned(tmp_path / "x.npy", out=tmp_path / "out.json") if "look inverted" in text]
+    assert len(found) == expected
+
+
+def test_fewer_samples_than_could_be_measured_are_a_warning(here, tmp_path):
+    np.save(tmp_path / "few.npy", digits(11, 5).images)
+    (few,) = warned(tmp_path / "few.npy", out=tmp_path / "out.json")
+    assert few.startswith(f"11 images are measured and not {TESTS}: ")
 
 
 def test_few_samples_are_all_measured(here, tmp_path):

@@ -99,6 +99,24 @@ def test_a_line_shows_its_digits_in_order_each_drawn_for_itself(studio, tmp_path
     assert not (tmp_path / "out/grid.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "name"), [(["--digit", 2], "vae-2"), (["--digits", "2011-02 0:1/2."], "vae-2011-02_0_1_2.")]
+)
+def test_without_a_folder_one_is_named_after_model_and_digits(studio, tmp_path, monkeypatch, wanted, name):
+    for path in studio.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    told = genbalance("generate", *VAE, *wanted)
+    assert told.exit_code == 0, told.output
+    assert told.stdout.splitlines()[-1].startswith(f"generated/{name}: ")
+    generated(tmp_path / "named", *VAE, *wanted)
+    assert content(tmp_path / "generated" / name) == content(tmp_path / "named")
+
+
+def test_what_is_drawn_without_a_folder_s_name_is_none_of_git_s_business():
+    assert "/generated/" in (Path(__file__).parents[2] / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
 def test_raw_digits_are_the_first_that_come(studio, tmp_path):
     index, _ = generated(tmp_path / "out", *VAE, "--digit", 1, "--count", 20, "--raw")
     numbers = [row["candidate"] for row in index["images"]]
@@ -126,8 +144,8 @@ def test_the_bound_on_the_tries_is_told_and_nothing_is_written(studio, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        ([], "--digit and --digits: found neither; allowed: one of them"),
-        (["--digit", 1, "--digits", "1"], "--digit and --digits: found both; allowed: one of them"),
+        ([], "give either --digit or --digits\n"),
+        (["--digit", 1, "--digits", "1"], "give either --digit or --digits, not both\n"),
         (["--digits", "12", "--count", 2], "--count: found 2 with --digits"),
         (["--digits", "2O26"], "--digits: found 'O' in '2O26'; allowed: digits, and between them - . : / and spaces"),
         (["--digits", "1²"], "--digits: found '²'"),
@@ -162,7 +180,7 @@ def test_a_file_of_somebody_else_is_never_removed(studio, tmp_path, place):
     generated(out, *VAE, "--digit", 0, "--count", 2)
     (out / place).parent.mkdir(exist_ok=True)
     (out / place).write_text("mine")
-    assert "this command did not write it" in refused("generate", *VAE, "--digit", 0, "--out", out)
+    assert "was not created by genbalance and is not removed" in refused("generate", *VAE, "--digit", 0, "--out", out)
     assert (out / place).read_text() == "mine"
 
 
@@ -171,13 +189,14 @@ def test_a_folder_of_something_else_is_refused(studio, tmp_path, index):
     (tmp_path / "file.txt").write_text("mine")
     if index is not None:
         (tmp_path / "generated.json").write_text(index)
-    assert "not what this command wrote" in refused("generate", *VAE, "--digit", 0, "--out", tmp_path)
+    told = refused("generate", *VAE, "--digit", 0, "--out", tmp_path)
+    assert told == f"{tmp_path}: exists and was not created by genbalance; choose an empty folder\n"
     assert (tmp_path / "file.txt").read_text() == "mine"
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_and_an_empty_folder_is_taken(studio, tmp_path):
     (tmp_path / "file").write_text("mine")
-    assert "not what this command wrote" in refused("generate", *VAE, "--digit", 0, "--out", tmp_path / "file")
+    assert "was not created by genbalance" in refused("generate", *VAE, "--digit", 0, "--out", tmp_path / "file")
     assert "out: cannot be written: " in refused("generate", *VAE, "--digit", 0, "--out", tmp_path / "file/out")
     (tmp_path / "empty").mkdir()
     generated(tmp_path / "empty", *VAE, "--digit", 0, "--count", 1)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from typed import genbalance, refused
 
-from genbalance.pictures import TILE
+from genbalance.pictures import TILE, text_tile
 
 MODELS = [["--model", "gan"], ["--model", "vae"]]
 MODELS += [["--model", kind, "--weights", f"models/{kind}_of_classes.safetensors"] for kind in ("gan", "vae")]
@@ -20,9 +20,12 @@ def drawn(*arguments):
 
 
 def tiles(path):
-    """[rows, columns, TILE, TILE]."""
+    """[rows, columns, TILE, TILE], without the labels before the rows."""
     with Image.open(path) as picture:
-        inner = np.asarray(picture)[1:, 1:]
+        shown = np.asarray(picture)
+    start = int((shown == shown[0, -1]).all(axis=0).argmax())  # the grid's first line
+    assert start > 0
+    inner = shown[1:, start + 1 :]
     rows, columns = inner.shape[0] // STEP, inner.shape[1] // STEP
     return inner.reshape(rows, STEP, columns, STEP).transpose(0, 2, 1, 3)[..., :TILE, :TILE]
 
@@ -58,6 +61,20 @@ def test_a_traversal_has_a_row_for_each_latent_named(studio, tmp_path):
     assert shown.shape[:2] == (2, 5)
     assert (shown[0, 0] != shown[0, -1]).any()
     assert (shown[0, 0] != shown[1, 0]).any()
+
+
+def test_the_picture_itself_says_which_latent_a_row_is_and_how_far_it_goes(studio, tmp_path):
+    steps, span = 5, 2.5
+    for latents in ((3, 0), (0, 3)):
+        named = [argument for latent in latents for argument in ("--latent", latent)]
+        drawn(
+            "traverse", *MODELS[1], "--digit", 1, *named, "--span", span, "--steps", steps, "--out", tmp_path / "x.png"
+        )
+        with Image.open(tmp_path / "x.png") as picture:
+            labels = np.asarray(picture)[:, : -(steps * STEP + 1)]
+        for row, latent in enumerate(latents):
+            expected = text_tile(f"latent {latent}\n-2.5 to 2.5 SD", STEP, labels.shape[1])
+            np.testing.assert_array_equal(labels[row * STEP : (row + 1) * STEP], expected)
 
 
 def test_a_traversal_without_a_latent_begins_with_those_that_change_most(studio, tmp_path):

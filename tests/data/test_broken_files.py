@@ -318,4 +318,4 @@ def test_the_same_samples_unbroken_are_read(tmp_path: Path) -> None:
     for name, content in whole.items():
         (tmp_path / name).write_bytes(content)
     for name in ("x.npy", "x.npz", "x.safetensors", "p"):
-        np.testing.assert_array_equal(sample_files.read(tmp_path / name), GOOD)
+        np.testing.assert_array_equal(sample_files.read(tmp_path / name).images, GOOD)

@@ -1,6 +1,5 @@
 """Samples on disk, in every form that is taken, and in many that are not."""
 
-import io
 import pickle
 import zipfile
 
@@ -43,7 +42,9 @@ def refused(path, *found):
 
 
 def same(path, images):
-    found = sample_files.read(path)
+    samples = sample_files.read(path)
+    assert samples.warnings == ()
+    found = samples.images
     assert type(found) is np.ndarray
     assert found.flags.writeable
     assert found.flags.c_contiguous
@@ -186,7 +187,9 @@ def test_a_pickle_under_another_name_is_not_opened(tmp_path):
 @pytest.mark.parametrize("name", ["p.pt", "p.pkl", "p.png", "p.npy.gz", "p"])
 def test_files_of_another_kind_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
-    refused(tmp_path / name, "a folder of PNG files, or a file .npy, .npz or .safetensors")
+    refused(
+        tmp_path / name, "a folder of images (PNG, JPEG, WebP, BMP, TIFF, GIF), or a file .npy, .npz or .safetensors"
+    )
 
 
 @pytest.mark.parametrize("name", ["a.npy", "folder", "a.pt"])
@@ -228,98 +231,22 @@ def test_a_type_that_numpy_lacks_is_named(tmp_path):
         sample_files.read(tmp_path / "x.safetensors")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    def write(**pictures):
-        for name, picture in pictures.items():
-            Image.fromarray(picture).save(tmp_path / f"{name}.png")
-        return tmp_path
-
-    return write
-
-
-def test_pictures_come_in_natural_order(folder):
-    names = ["sample_2", "sample_10", "sample_1", "a", "sample_02", "10"]
-    pictures = {name: np.full((2, 2), 10 * index + 10, np.uint8) for index, name in enumerate(names)}
-    ordered = ["10", "a", "sample_1", "sample_02", "sample_2", "sample_10"]
-    assert sample_files.read(folder(**pictures))[:, 0, 0].tolist() == [pictures[name][0, 0] for name in ordered]
+def test_what_was_left_out_of_a_folder_and_what_was_lossy_is_a_warning_each(images, tmp_path):
+    for index, suffix in enumerate((".png", ".jpg", ".webp", ".jpeg")):
+        Image.fromarray(images[index]).save(tmp_path / f"{index}{suffix}")
+    (tmp_path / "labels.csv").write_text("7")
+    samples = sample_files.read(tmp_path)
+    assert len(samples.images) == 4
+    left_out, lossy = samples.warnings
+    assert left_out == "left out, since they are not images: labels.csv"
+    assert lossy.startswith("3 of 4 images are JPEG and WebP: lossy compression")
 
 
-def test_what_else_lies_in_the_folder_is_ignored(folder, images):
-    path = folder(x=images[0])
-    (path / "notes.txt").write_text("hello")
-    (path / "._x.png").write_bytes(b"a Mac was here")
-    (path / "sub").mkdir()
-    Image.fromarray(images[1]).save(path / "sub" / "y.png")
-    (path / "folder.png").mkdir()
-    Image.fromarray(images[2]).save(path / "Z.PNG")
-    same(path, images[[2, 0]])
+def test_black_pictures_with_ones_are_refused(tmp_path):
+    Image.fromarray(np.eye(4, dtype=np.uint8)).save(tmp_path / "x.png")
+    refused(tmp_path, "multiply by 255")
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_every_kind_of_png_becomes_the_same_grey(tmp_path, mode):
-    levels = np.array([[0, 255], [255, 0]], np.uint8)
-    if mode == "I;16":
-        levels[0, 0] = 77
-        image = Image.fromarray(levels.astype(np.uint16) * 257)
-    else:
-        image = Image.fromarray(levels).convert(mode)
-    assert image.mode == mode
-    image.save(tmp_path / "x.png")
-    same(tmp_path, levels[None])
-
-
-def test_colours_become_their_luma(folder):
-    red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    path = folder(x=np.array([[red, green], [blue, (9, 9, 9)]], np.uint8))
-    luma = [255 * share for share in (0.299, 0.587, 0.114)]
-    assert np.abs(sample_files.read(path).ravel() - [*luma, 9]).max() <= 1
-
-
-def test_transparent_pixels_are_refused(folder):
-    path = folder(x=np.full((2, 2, 4), 128, np.uint8))
-    with pytest.raises(UserError, match=r"x\.png: found transparent pixels"):
-        sample_files.read(path)
-
-
-def test_pictures_of_differing_sizes_are_named(folder):
-    path = folder(a=np.zeros((3, 3), np.uint8), b=np.zeros((4, 4), np.uint8))
-    with pytest.raises(UserError, match=r"b\.png: found 4 × 4 pixels, but a\.png has 3 × 3"):
-        sample_files.read(path)
-
-
-def test_pictures_that_are_not_square_are_refused(folder):
-    refused(folder(a=np.zeros((3, 4), np.uint8)), "[1, 3, 4]")
-
-
-def test_black_pictures_with_ones_are_refused(folder):
-    refused(folder(a=np.eye(4, dtype=np.uint8)), "multiply by 255")
-
-
-def png(array):
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, format="PNG")
-    return stream.getvalue()
-
-
-def test_a_broken_picture_is_named(folder, images):
-    path = folder(fine=images[0])
-    whole = png(images[1])
-    for length in (0, 5, 20, 40, len(whole) // 2):
-        (path / "broken.png").write_bytes(whole[:length])
-        with pytest.raises(UserError, match=r"broken\.png: is not a whole PNG file"):
-            sample_files.read(path)
-
-
-def test_another_picture_under_the_name_of_a_png_is_named(tmp_path, images):
-    Image.fromarray(images[0]).save(tmp_path / "x.png", format="JPEG")
-    with pytest.raises(UserError, match=r"x\.png: is not a whole PNG file"):
-        sample_files.read(tmp_path)
-
-
-def test_a_folder_without_png_files_tells_what_it_holds(tmp_path):
-    refused(tmp_path, "it is empty")
-    (tmp_path / "a.jpg").write_bytes(b"x")
-    (tmp_path / "b.jpg").write_bytes(b"x")
-    (tmp_path / "0").mkdir()
-    refused(tmp_path, ".jpg, folders", "in the folder itself")
+def test_pictures_that_are_not_square_are_refused(tmp_path):
+    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "x.png")
+    refused(tmp_path, "[1, 3, 4]")

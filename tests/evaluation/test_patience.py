@@ -5,7 +5,7 @@ import itertools
 import sys
 
 import pytest
-from terminals import Terminal
+from terminals import Terminal, screen
 
 from genbalance.evaluation import patience
 
@@ -58,3 +58,13 @@ def test_a_measurement_that_breaks_off_ends_its_bar(monkeypatch: pytest.MonkeyPa
     for _ in patience.watched([[0] * 30] * 3, "−log p(x)"):
         break
     assert terminal.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(80, 1), (120, 30)])
+def test_the_bar_does_not_wrap_and_has_room(columns: int, bar: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with screen(columns) as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal.stream)
+        list(patience.watched([[0] * 2500] * 4, "−log p(x)"))
+        monkeypatch.undo()
+    assert max(map(len, terminal.drawn)) <= columns
+    assert terminal.drawn[-1].count("█") >= bar

@@ -1,9 +1,12 @@
 """Reading what the stages left behind."""
 
+import json
+import re
+
 import pytest
 
 from genbalance.errors import UserError
-from genbalance.reporting.headline import HEADLINE, headline
+from genbalance.reporting.headline import HEADLINE, PRINTED, headline, headline_table
 from genbalance.reporting.results import FILMS, METRICS, PICTURES, TABLES, read_results
 
 FILES = [
@@ -67,6 +70,41 @@ def test_a_headline_metric_that_is_missing_is_named(workspace, change, stage, ke
     change(root / f"metrics/{stage}.json", **{key: None})
     with pytest.raises(UserError, match=rf"metrics/{stage}\.json: {key}"):
         headline(read_results(root))
+
+
+def table_of(root):
+    stages = ("prepare", "evaluate_gan", "evaluate_vae")
+    return headline_table({stage: json.loads((root / f"metrics/{stage}.json").read_text()) for stage in stages})
+
+
+def test_the_table_shows_each_model_beside_real_digits_in_aligned_columns(finished):
+    title, head, *rows = table_of(finished).splitlines()
+    assert title == "some digits: 100 samples against 100 test digits"
+    assert len(rows) == len(PRINTED)
+    assert max(map(len, (title, head, *rows))) <= 80
+    cells = {re.split("  +", row)[0]: re.split("  +", row)[1:] for row in rows}
+    assert cells["Fréchet distance"] == ["↓", "22.810", "61.370", "3.114"]
+    assert cells["kernel distance (KID)"] == ["↓", "0.039", "0.148", "0.000"]
+    assert cells["1-NN accuracy, real against drawn"] == ["→½", "0.815", "0.858", "0.507"]
+    ends = [head.index(name) + len(name) for name in ("GAN", "VAE", "real digits")]
+    for row in rows:
+        found = [match.end() for match in re.finditer(r"[−\d.,]+(?=\s|$)", row[42:])]
+        assert {42 + end for end in found} <= set(ends), row
+    (nelbo,) = [row for row in rows if row.startswith("−ELBO")]
+    assert nelbo.endswith("101.300")
+    assert len(nelbo) == ends[1]  # the VAE's alone
+
+
+@pytest.mark.parametrize("model", ["gan", "vae"])
+@pytest.mark.parametrize("key", ["fd_test", "precision_real", "nll"])
+def test_a_number_that_the_table_lacks_is_named(workspace, change, model, key):
+    root = workspace()
+    change(root / f"metrics/evaluate_{model}.json", **{key: None})
+    if (model, key) in {("gan", "precision_real"), ("gan", "nll")}:  # not shown
+        table_of(root)
+    else:
+        with pytest.raises(UserError, match=rf"metrics/evaluate_{model}\.json: {key}"):
+            table_of(root)
 
 
 def test_an_interval_is_a_pair_where_there_is_one(finished):

@@ -21,6 +21,21 @@ def test_no_digit_and_minus_one_mean_any(anything: dict) -> None:
     assert asked(**anything) == Wish(None, 1, 1)
 
 
+@pytest.mark.parametrize("nothing", [{}, {"seed": None}, {"seed": float("nan")}, {"seed": 0}])
+def test_no_seed_is_the_seed_0(nothing: dict) -> None:
+    assert wishes(pd.DataFrame([{"digit": 7} | nothing]), classes=10) == [Wish(7, 0, 1)]
+
+
+def test_a_row_that_asks_for_nothing_wishes_for_one_digit_of_any_class() -> None:
+    assert wishes(pd.DataFrame([{}]), classes=10) == [Wish(None, 0, 1)]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "1", True])
+def test_what_is_no_seed_is_refused(seed: object) -> None:
+    with pytest.raises(UserError, match=r"^seed: found .+; allowed: whole numbers from 0 to 4294967295$"):
+        asked(seed=seed)
+
+
 @pytest.mark.parametrize("seven", [7, 7.0, np.int64(7)])
 def test_a_digit_is_a_whole_number_however_it_was_sent(seven: object) -> None:
     assert asked(digit=seven, count=3) == Wish(7, 1, 3)

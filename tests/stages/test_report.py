@@ -1,6 +1,7 @@
 """The report stage, without the tracker."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from reported import write
 
 from genbalance.errors import UserError
 from genbalance.params import read_params
-from genbalance.reporting.headline import HEADLINE
+from genbalance.reporting.headline import HEADLINE, NEXT, headline_table
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -56,6 +57,13 @@ def test_the_report_is_a_page_and_its_figures_and_completes_the_parent_run(works
     assert re.search(
         r"torch 2\.\d+\.\d+, torchvision 0\.\d+\.\d+, numpy", (workspace / "reports/index.html").read_text("utf-8")
     )
+
+
+def test_the_last_thing_on_stdout_is_the_headline_table_the_page_and_what_to_try_next(workspace, capsys):
+    load("stages/report.py").main(read_params(), Recorder())
+    metrics = {path.stem: json.loads(path.read_text()) for path in (workspace / "metrics").glob("*.json")}
+    assert capsys.readouterr().out == f"\n{headline_table(metrics)}\n\n{NEXT}\n"
+    assert (workspace / re.search(r"The page: (\S+)", NEXT)[1]).is_file()
 
 
 def test_missing_metrics_leave_the_former_report_as_it_was(workspace):

@@ -32,7 +32,7 @@ OWN: dict[str, tuple[Row, ...]] = {
 }
 ASKING = """`mlflow models serve -m models:/{name}@champion --env-manager local`, then POST to `/invocations` as JSON:
 `{{"dataframe_records": [{{"digit": 7, "seed": 1, "count": 2}}]}}`.
-`digit`: 0 … {last}, null or −1 for any; `seed`: the same one draws the same digits; `count`: 1 unless said otherwise.
+`digit`: 0 … {last}, null or −1 for any; `seed`: 0 by default, the same draws the same digits; `count`: 1 by default.
 Each answer has `row` (which wish), `read` (the class that the judge reads), `confidence` and `png` (Base64)."""
 
 

@@ -1,5 +1,6 @@
 """What a user asks for, checked before anything heavy loads."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -26,8 +27,7 @@ class Demand:
             UserError: they contradict one another, or ``digits`` cannot be drawn.
         """
         if (digit is None) == (digits is None):
-            found = "neither" if digit is None else "both"
-            raise UserError(f"--digit and --digits: found {found}; allowed: one of them")
+            raise UserError(f"give either --digit or --digits{', not both' if digits is not None else ''}")
         if digit is not None:
             return cls({digit: COUNT if count is None else count}, None, raw)
         assert digits is not None
@@ -39,6 +39,11 @@ class Demand:
             marks = " ".join(MARKS).strip()
             raise UserError(f"--digits: found {found}; allowed: digits, and between them {marks} and spaces")
         return cls(dict(Counter(int(character) for character in digits if character not in MARKS)), digits, raw)
+
+    @property
+    def label(self) -> str:
+        """For the name of a file: the digit, or the line with _ where a file name had better have no such mark."""
+        return re.sub("[ :/]", "_", self.text) if self.text is not None else str(next(iter(self.wanted)))
 
     @property
     def asked(self) -> dict[str, int | str]:

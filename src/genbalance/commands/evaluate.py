@@ -1,6 +1,7 @@
 """The suite on anybody's samples: no DVC, no MLflow, only files in and numbers out."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from genbalance.commands.evaluate_table import as_text
 from genbalance.commands.judge import in_pixels, load_judge
 from genbalance.data import prepared, sample_files
+from genbalance.data.levels import look_inverted
 from genbalance.errors import UserError
 from genbalance.files import write_json
 from genbalance.params import read_params
@@ -21,6 +23,8 @@ from genbalance.summary import rounded
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genbalance.evaluation.samples import Bench
+
 CAUTION = "Features are those of the project's classifier: no Inception-FID; compare at one n and with one judge alone."
 
 Images = NDArray[np.uint8]
@@ -28,7 +32,8 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of a file: ``heading`` says on what, ``metrics`` are rounded as the stages round theirs.
+    """What was measured of a file: ``heading`` says on what, with the warnings; ``metrics`` are rounded as the stages
+    round theirs, and hold the warnings as texts.
 
     ``copies``: the most copied-looking samples [k, S, S] first, then the nearest training, then the nearest test
     digits of each [3 · k, S, S].
@@ -55,7 +60,8 @@ class Evaluation:
 
 
 def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path) -> Evaluation:
-    """Measures images against prepared digits.
+    """Measures images against prepared digits. What makes the numbers doubtful is a warning, on stderr before anything is
+    measured and in the result.
 
     Args:
         samples: what `sample_files.read` takes, or images [n, S, S]; of more images than are measured, as many
@@ -69,7 +75,11 @@ def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path)
     """
     params = read_params(params_file)
     digits = prepared.load(data)
-    name, images = ("images", samples) if isinstance(samples, np.ndarray) else (samples, sample_files.read(samples))
+    if isinstance(samples, np.ndarray):
+        name, read = "images", sample_files.Samples(samples)
+    else:
+        name, read = str(samples), sample_files.read(samples)
+    images = read.images
     if images.shape[1] != digits.height:
         raise UserError(
             f"{name}: found images of {in_pixels(images.shape[1])} pixels, but the digits of {data} have "
@@ -81,18 +91,42 @@ def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path)
 
     reader = load_judge(judge, data, digits, set_up(params.compute, params.seed, "evaluate_file"))
     bench = Bench.of(digits, reader, params.evaluate, params.seed, most=len(images))
+    warnings = [*read.warnings, *_doubts(images, digits, bench)]
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
     drawn = _draw(images, bench.n, params.seed)
     measured = bench.measure(reader.read(drawn))
     looking = measured.copies
     some = f" of {len(images):,}, drawn by the seed {params.seed}," if len(drawn) < len(images) else ""
     return Evaluation(
-        heading=f"{name}: {bench.n:,} images{some} against {bench.n:,} test digits of {digits.title}\n{CAUTION}",
-        metrics=({"samples": name.resolve().name} if isinstance(name, Path) else {}) | rounded(measured.metrics),
+        heading="\n".join(
+            [
+                f"{name}: {bench.n:,} images{some} against {bench.n:,} test digits of {digits.title}",
+                CAUTION,
+                *(f"warning: {warning}" for warning in warnings),
+            ]
+        ),
+        metrics={"samples": Path(name).resolve().name, "warnings": warnings} | rounded(measured.metrics),
         classes=measured.classes,
         copies=np.concatenate(
             [drawn[looking.generated], digits.train.images[looking.train], digits.test.images[looking.test]]
         ),
     )
+
+
+def _doubts(images: Images, digits: prepared.Prepared, bench: "Bench") -> Iterator[str]:
+    """What makes the numbers of readable images doubtful."""
+    if look_inverted(images, digits.train.images):
+        yield (
+            "the images look inverted: their border and their mean are nearer to the negative of the digits than to "
+            "the digits; the digits are white on black, 255 − x inverts"
+        )
+    most = min(bench.knobs.samples, len(digits.train), len(digits.test))
+    if bench.n < most:
+        yield (
+            f"{bench.n:,} images are measured and not {most:,}: the Fréchet distance is larger for fewer images; "
+            f"compare it with that of {bench.n:,} real digits, which stands beside it"
+        )
 
 
 def _draw(images: Images, n: int, seed: int) -> Images:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genbalance.commands.columns import aligned
-from genbalance.reporting.measures import GROUPS, HALF, HIGHER, LOWER, REAL, ZERO, Measure, Source
+from genbalance.reporting.measures import ARROWS, GROUPS, Measure, Source
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import number, percent, span
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADER = ("", "", "value", "95% interval", "real digits", "mean image")
-ARROWS = {"": "", LOWER: "↓", HIGHER: "↑", REAL: "→real", HALF: "→½", ZERO: "→0"}
 MODEL = "file"  # in the place of gan or vae
 STAGE = f"evaluate_{MODEL}"
 

@@ -29,9 +29,9 @@ def check_free(out: Path) -> None:
         own |= {out / IMAGES / image["file"] for image in read_json(out / INDEX)["images"]}
         strange = sorted(path for path in out.rglob("*") if path not in own)
     except (OSError, JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        raise UserError(f"{out}: is there, and not what this command wrote; allowed: a new or empty folder") from None
+        raise UserError(f"{out}: exists and was not created by genbalance; choose an empty folder") from None
     if strange:
-        raise UserError(f"{strange[0]}: this command did not write it, and does not remove it; take another --out")
+        raise UserError(f"{strange[0]}: was not created by genbalance and is not removed; choose another --out")
 
 
 def save(out: Path, text: str | None, images: Mapping[str, NDArray[np.uint8]], index: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ def interpolate(studio: Studio, first: int, second: int, steps: int, rows: int, 
     for row in range(rows):
         told = None if starts.told is None or ends.told is None else torch.stack([starts.told[row], ends.told[row]])
         ways.append(interpolation(studio.sampler, torch.stack([starts.z[row], ends.z[row]]), told, steps))
-    _save(out, np.stack(ways))
+    _save(out, np.stack(ways), [f"{first} to {second}"] * rows)
     return f"{out}: from {first} to {second} in {steps} steps, drawn by the {studio.kind} with the seed {studio.root}"
 
 
@@ -72,7 +72,8 @@ def traverse(studio: Studio, digit: int, latents: list[int], span: float, steps:
 
     ways = traversals(sampler, best.z[0], best.told, values, latents or range(sampler.latents))
     shown = latents or [*ways][:ROWS]
-    _save(out, np.stack([ways[latent] for latent in shown]))
+    labels = [f"latent {latent}\n{-span:g} to {span:g} SD" for latent in shown]
+    _save(out, np.stack([ways[latent] for latent in shown]), labels)
     rows = ", ".join(map(str, shown))
     return f"{out}: a {digit} of the {studio.kind} with the seed {studio.root}; a row each, the latents {rows}"
 
@@ -82,10 +83,10 @@ def _check_kind(out: Path) -> None:
         raise UserError(f"--out: found '{out.name}'; allowed: a file name that ends in {' or '.join(KINDS)}")
 
 
-def _save(out: Path, ways: NDArray[np.uint8]) -> None:
+def _save(out: Path, ways: NDArray[np.uint8], labels: list[str]) -> None:
     from genbalance.generation.animation import save_ways
 
     try:
-        save_ways(out, ways)
+        save_ways(out, ways, labels)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None

@@ -1,4 +1,7 @@
-"""Arrays of images in any of the usual forms as uint8: what could be meant in two ways is refused, not guessed."""
+"""The check of range and polarity: arrays of images in any of the usual forms as uint8, white on black or not.
+
+What could be meant in two ways is refused, not guessed; images that look inverted are for the caller to warn about.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,26 @@ def as_images(found: NDArray[Any], path: Path) -> NDArray[np.uint8]:
         case "f":
             return _fractions(images, path)
     raise UserError(f"{path}: found values of type {images.dtype}; allowed: {TYPES}")
+
+
+def look_inverted(images: NDArray[np.uint8], reference: NDArray[np.uint8]) -> bool:
+    """Whether images uint8 [n, S, S] look like negatives of ``reference`` [m, S, S].
+
+    The rule: the mean level of the outermost ring of pixels and that of all pixels both lie more than twice as near to
+    the reference's negative (255 minus its level) as to the reference. Noise around mid-grey is not inverted, nor is
+    anything where the reference itself is about as bright as its negative.
+    """
+    return all(
+        abs(level - (255 - expected)) < abs(level - expected) / 2
+        for level, expected in zip(_brightness(images), _brightness(reference), strict=True)
+    )
+
+
+def _brightness(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """The mean level of the outermost ring of pixels, and of all."""
+    ring = np.ones(images.shape[1:], bool)
+    ring[1:-1, 1:-1] = False
+    return float(images[:, ring].mean()), float(images.mean())
 
 
 def _square(found: NDArray[Any], path: Path) -> NDArray[Any]:

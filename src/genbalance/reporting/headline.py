@@ -1,5 +1,9 @@
 """The few numbers that stand for a whole pipeline run."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from genbalance.reporting.measures import ARROWS, GROUPS
 from genbalance.reporting.results import Results
 
 SAMPLES = ("fd_infinity", "precision", "recall", "density", "coverage", "nn_accuracy", "authenticity")
@@ -51,3 +55,45 @@ def summary(results: Results) -> dict[str, float]:
 def headline(results: Results) -> dict[str, float]:
     """What the parent run shows in the tracker's table, by name."""
     return {name: results.number(stage, key) for name, (stage, key) in HEADLINE.items()}
+
+
+PRINTED = (
+    *("fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage"),
+    *("nn_accuracy", "authenticity", "ssim", "nelbo", "nll"),
+)
+"""The rows of the table in the terminal, by the names of the metrics."""
+
+NEXT = """\
+The page: reports/index.html
+Next:     dvc exp run --temp -S beta=4   another β, in a copy of this folder
+          make ui                        the runs in MLflow"""
+"""What `dvc repro` and `make repro` end with, below the table."""
+
+
+def headline_table(metrics_by_stage: Mapping[str, Mapping[str, Any]]) -> str:
+    """A dozen numbers of GAN and VAE beside those of real digits as plain text, at most 80 columns wide.
+
+    An arrow says where the best lies: ↓ low, ↑ high, →real near what real digits get, →½ there.
+
+    Args:
+        metrics_by_stage: metrics/<stage>.json by the stage's name: prepare, evaluate_gan and evaluate_vae.
+
+    Raises:
+        UserError: a metric is missing, or is not a number.
+    """
+    results = Results(metrics_by_stage, tables={}, pictures={}, films={})
+    measures = {measure.key: measure for measures in GROUPS.values() for measure in measures}
+    n, title = results.number("evaluate_gan", "n"), metrics_by_stage["prepare"].get("title", "")
+    lines = [f"{title}: {n:,} samples against {n:,} test digits", _row("", "", "GAN", "VAE", "real digits")]
+    for measure in (measures[key] for key in PRINTED):
+        shown = {model: measure.key if model in measure.models else None for model in ("gan", "vae")}
+        real = measure.real if isinstance(measure.real, str) else None
+        cells = [(f"evaluate_{model}", key) for model, key in shown.items()] + [("evaluate_vae", real)]
+        values = (f"{results.number(stage, key):z,.3f}".replace("-", "−") if key else "" for stage, key in cells)
+        lines.append(_row(measure.label, ARROWS[measure.better], *values))
+    return "\n".join(lines)
+
+
+def _row(label: str, arrow: str, *values: str) -> str:
+    cells = "".join(f"{value:>{width}}" for value, width in zip(values, (10, 10, 13), strict=True))
+    return f"{label:<36} {arrow:<5}{cells}".rstrip()

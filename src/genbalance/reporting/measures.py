@@ -7,6 +7,8 @@ from genbalance.reporting.results import Results
 
 LOWER, HIGHER, REAL = "lower is better", "higher is better", "best near real"
 HALF, ZERO = "best at ½", "best at 0"
+ARROWS = {"": "", LOWER: "↓", HIGHER: "↑", REAL: "→real", HALF: "→½", ZERO: "→0"}
+"""The same in plain text, for tables in a terminal."""
 
 Source = str | Callable[[Results, str], float]
 """A key of the model's metrics, or a function of the results and the model, ``gan`` or ``vae``."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST = 1000  # images that a row can ask for
+SEED, LARGEST_SEED = 0, 2**32 - 1  # the default is fixed, so that the same request has the same answer
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Drawn:
 
 
 def wishes(table: "pd.DataFrame", classes: int) -> list[Wish]:
-    """The rows of a table with the column ``seed``, and perhaps ``digit`` (none, null or −1: any) and ``count`` (none
-    or null: 1).
+    """The rows of a table with any of the columns ``digit`` (none, null or −1: any), ``count`` (none or null: 1) and
+    ``seed`` (none or null: 0).
 
     Raises:
         UserError: a value is not one of those.
@@ -50,7 +51,8 @@ def wishes(table: "pd.DataFrame", classes: int) -> list[Wish]:
     for row in table.to_dict("records"):
         digit = _whole("digit", row.get("digit"), -1, classes - 1, otherwise=-1)
         count = _whole("count", row.get("count"), 1, MOST, otherwise=1)
-        found.append(Wish(None if digit < 0 else digit, int(row["seed"]), count))
+        seed = _whole("seed", row.get("seed"), 0, LARGEST_SEED, otherwise=SEED)
+        found.append(Wish(None if digit < 0 else digit, seed, count))
     return found
 
 

@@ -186,11 +186,7 @@ def _save(candidate: Candidate, path: Path, model_id: str) -> None:
 
     # MLflow turns whole numbers away that stand in a column with a null
     whole_or_null = AnyType()  # type: ignore[no-untyped-call]
-    wish = [
-        ColSpec(whole_or_null, "digit", required=False),
-        ColSpec(DataType.long, "seed"),
-        ColSpec(whole_or_null, "count", required=False),
-    ]
+    wish = [ColSpec(whole_or_null, name, required=False) for name in ("digit", "seed", "count")]
     image = {"row": DataType.long, "read": DataType.long, "confidence": DataType.double, "png": DataType.string}
     package = Path(genbalance.__file__).parent
     save_model(

@@ -4,6 +4,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+from tqdm import tqdm
+
 from genbalance.repository import root
 from genbalance.tracking.contact import SERVERS, without_password
 from genbalance.tracking.processes import TAG, this_process
@@ -38,11 +40,10 @@ def open_spool(server: str, experiment: str, stage: str) -> Store:
     """
     store = open_store(spool_uri(server), experiment, artifacts=spool_folder(server) / "artifacts")
     place = spool_folder(server).relative_to(root())
-    print(
+    tqdm.write(  # above a training's bar
         f"{stage}: the tracking server {without_password(server)} does not answer; the run is kept in {place} until "
         "the next contact",
         file=sys.stderr,
-        flush=True,
     )
     return store
 

@@ -1,0 +1,216 @@
+"""Folders of image files: every file is read, refused by its name or listed as left out."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genbalance.data import image_folder
+from genbalance.data.image_folder import KINDS
+from genbalance.errors import UserError
+
+SIDE = 12
+LOSSLESS = {"WebP": {"lossless": True}}
+RIGHT_SIDE_UP = 274  # EXIF's tag of the orientation
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (9, SIDE, SIDE), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A function that writes pictures, by the name of the file."""
+
+    def write(**pictures):
+        for name, picture in pictures.items():
+            Image.fromarray(picture).save(tmp_path / f"{name}.png")
+        return tmp_path
+
+    return write
+
+
+def same(folder, images):
+    np.testing.assert_array_equal(image_folder.read(folder).images, images)
+
+
+def refused(folder, found):
+    with pytest.raises(UserError) as error:
+        image_folder.read(folder)
+    told = str(error.value)
+    assert "\n" not in told
+    assert told.startswith(str(folder))
+    assert found in told, told
+
+
+def save(path, image, **options):
+    kind = KINDS[path.suffix.lower()]
+    Image.fromarray(image).save(path, format=kind.upper(), **LOSSLESS.get(kind, {}), **options)
+
+
+@pytest.mark.parametrize("suffix", [suffix for suffix, kind in KINDS.items() if kind != "JPEG"])
+def test_a_lossless_file_of_any_kind_gives_its_pixels(suffix, images, tmp_path):
+    save(tmp_path / f"x{suffix.upper()}", images[0])
+    same(tmp_path, images[:1])
+    assert image_folder.read(tmp_path).kinds == (KINDS[suffix],)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
+def test_a_jpeg_gives_what_its_compression_left(suffix, tmp_path):
+    smooth = np.linspace(0, 255, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint8)
+    save(tmp_path / f"x{suffix}", smooth, quality=95)
+    assert np.abs(image_folder.read(tmp_path).images[0].astype(int) - smooth).max() < 16
+
+
+def test_a_folder_may_hold_several_kinds(images, tmp_path):
+    names = ["0.gif", "1.png", "2.bmp", "3.tiff", "10.webp"]
+    for name, image in zip(names, images, strict=False):
+        save(tmp_path / name, image)
+    same(tmp_path, images[:5])
+    assert image_folder.read(tmp_path).kinds == ("GIF", "PNG", "BMP", "TIFF", "WebP")
+
+
+def test_pictures_come_in_natural_order(folder):
+    names = ["sample_2", "sample_10", "sample_1", "a", "sample_02", "10"]
+    pictures = {name: np.full((2, 2), 10 * index + 10, np.uint8) for index, name in enumerate(names)}
+    ordered = ["10", "a", "sample_1", "sample_02", "sample_2", "sample_10"]
+    read = image_folder.read(folder(**pictures)).images
+    assert read[:, 0, 0].tolist() == [pictures[name][0, 0] for name in ordered]
+
+
+def test_companions_are_left_out_and_listed(folder, images):
+    path = folder(x=images[0])
+    names = [".DS_Store", "._x.png", "labels.csv", "meta.JSON", "notes.txt", "README", "Thumbs.db"]
+    for name in names:
+        (path / name).write_bytes(b"hello")
+    (path / ".ipynb_checkpoints").mkdir()
+    read = image_folder.read(path)
+    assert sorted(read.left_out) == sorted([*names, ".ipynb_checkpoints"])
+    same(path, images[:1])
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["a.svg"], "found 1 .svg (a.svg)"),
+        (["a.xyz", "b.xyz", "c.npy"], "found 2 .xyz (a.xyz, …), 1 .npy (c.npy)"),
+        (["digits"], "found 1 file (digits)"),
+        (["sub/"], "found 1 folder (sub)"),
+        (["folder.png/"], "found 1 folder (folder.png)"),
+        (["labels/"], "found 1 folder (labels)"),
+    ],
+)
+@pytest.mark.parametrize("pictures", [True, False])
+def test_whatever_else_is_in_the_folder_is_refused_by_name(folder, images, names, found, pictures):
+    path = folder(**({"x": images[0]} if pictures else {}))
+    for name in names:
+        (path / name).mkdir() if name.endswith("/") else (path / name).write_bytes(b"x")
+    refused(path, f"only PNG, JPEG, WebP, BMP, TIFF, GIF are supported, in the folder itself; {found}")
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path):
+    refused(tmp_path, "found nothing")
+    for index in range(3):
+        (tmp_path / f"{index}.csv").write_bytes(b"x")
+    refused(tmp_path, "found 3 .csv (0.csv, …)")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_mode_of_png_becomes_the_same_grey(tmp_path, mode):
+    levels = np.array([[0, 255], [255, 0]], np.uint8)
+    if mode == "I;16":
+        levels[0, 0] = 77
+        image = Image.fromarray(levels.astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(levels).convert(mode)
+    assert image.mode == mode
+    image.save(tmp_path / "x.png")
+    same(tmp_path, levels[None])
+
+
+def test_sixteen_bits_of_a_tiff_become_eight_and_thirty_two_are_refused(tmp_path):
+    levels = np.array([[0, 255], [77, 1]], np.uint8)
+    Image.fromarray(levels.astype(np.uint16) * 257).save(tmp_path / "x.tif")
+    same(tmp_path, levels[None])
+    for kind in (np.float32, np.int32):
+        Image.fromarray(levels.astype(kind)).save(tmp_path / "x.tif")
+        with pytest.raises(UserError, match=r"x\.tif: found pixels of 32 bits; allowed: 8 or 16"):
+            image_folder.read(tmp_path)
+
+
+def test_colours_become_their_luma(folder):
+    red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    path = folder(x=np.array([[red, green], [blue, (9, 9, 9)]], np.uint8))
+    luma = [255 * share for share in (0.299, 0.587, 0.114)]
+    assert np.abs(image_folder.read(path).images.ravel() - [*luma, 9]).max() <= 1
+
+
+def test_a_jpeg_in_cmyk_is_read(tmp_path):
+    Image.new("CMYK", (8, 8), (0, 0, 0, 0)).save(tmp_path / "white.jpg", quality=95)
+    assert image_folder.read(tmp_path).images.min() > 250
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
+@pytest.mark.parametrize(("orientation", "back"), [(3, 2), (6, 1), (8, 3)])
+def test_an_exif_orientation_is_applied(suffix, orientation, back, tmp_path):
+    upright = np.zeros((16, 16), np.uint8)
+    upright[:8, :8] = 255
+    stored = Image.fromarray(np.rot90(upright, back))
+    exif = Image.Exif()
+    exif[RIGHT_SIDE_UP] = orientation
+    stored.save(tmp_path / f"x{suffix}", exif=exif)
+    assert np.abs(image_folder.read(tmp_path).images[0].astype(int) - upright).max() < 32
+
+
+def test_transparent_pixels_are_refused(folder):
+    path = folder(x=np.full((2, 2, 4), 128, np.uint8))
+    with pytest.raises(UserError, match=r"x\.png: found transparent pixels"):
+        image_folder.read(path)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tiff"])
+def test_an_animation_is_refused(suffix, images, tmp_path):
+    first, *others = [Image.fromarray(image) for image in images[:3]]
+    first.save(tmp_path / f"x{suffix}", save_all=True, append_images=others)
+    with pytest.raises(UserError, match=rf"x\{suffix}: found 3 frames; allowed: one"):
+        image_folder.read(tmp_path)
+
+
+def test_pictures_of_differing_sizes_are_named(folder):
+    path = folder(a=np.zeros((3, 3), np.uint8), b=np.zeros((4, 4), np.uint8))
+    with pytest.raises(UserError, match=r"b\.png: found 4 × 4 pixels, but a\.png has 3 × 3"):
+        image_folder.read(path)
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_file_cut_anywhere_is_refused_by_name_or_whole(suffix, images, tmp_path):
+    stream = io.BytesIO()
+    kind = KINDS[suffix]
+    Image.fromarray(images[0]).save(stream, format=kind.upper(), **LOSSLESS.get(kind, {}))
+    whole = stream.getvalue()
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(whole)
+    expected = image_folder.read(tmp_path).images
+    refusals = []
+    for length in [*range(0, len(whole), 7), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        try:
+            found = image_folder.read(tmp_path).images
+        except UserError as error:
+            refusals.append(str(error))
+        else:  # what is missing holds no pixels, as an end marker does not
+            np.testing.assert_array_equal(found, expected)
+    assert len(refusals) > len(whole) // 7 / 2
+    assert all(told.startswith(f"{path}: is not a whole {kind} file") for told in refusals)
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_file_of_another_kind_than_its_name_says_is_named(suffix, images, tmp_path):
+    other = "BMP" if KINDS[suffix] == "PNG" else "PNG"
+    Image.fromarray(images[0]).save(tmp_path / "x", format=other)
+    shutil.move(tmp_path / "x", tmp_path / f"x{suffix}")
+    with pytest.raises(UserError, match=rf"x\{suffix}: is not a whole {KINDS[suffix]} file"):
+        image_folder.read(tmp_path)

@@ -1,0 +1,63 @@
+"""The rule of polarity: when images look like negatives of others."""
+
+import numpy as np
+import pytest
+
+from genbalance.data.levels import look_inverted
+
+SIDE = 12
+RNG = np.random.default_rng(0)
+
+
+def digits(n):
+    """Strokes of a few pixels, white on black."""
+    images = np.zeros((n, SIDE, SIDE), np.uint8)
+    images[:, 2:-2, 5:7] = RNG.integers(150, 256, (n, SIDE - 4, 2))
+    return images
+
+
+def noise(n):
+    return RNG.integers(0, 256, (n, SIDE, SIDE)).astype(np.uint8)
+
+
+REFERENCE = digits(50)
+
+
+@pytest.mark.parametrize(
+    ("images", "inverted"),
+    [
+        (digits(20), False),
+        (255 - digits(20), True),
+        (digits(1), False),
+        (255 - digits(1), True),
+        (noise(20), False),
+        (noise(20) // 2, False),
+        (np.zeros((3, SIDE, SIDE), np.uint8), False),
+        (np.full((3, SIDE, SIDE), 255, np.uint8), True),
+        (np.concatenate([digits(20), 255 - digits(20)]), False),
+    ],
+)
+def test_only_negatives_of_digits_look_inverted(images, inverted):
+    assert look_inverted(images, REFERENCE) is inverted
+
+
+def test_black_on_white_is_right_where_the_reference_is_so():
+    assert look_inverted(digits(20), 255 - REFERENCE)
+    assert not look_inverted(255 - digits(20), 255 - REFERENCE)
+
+
+def test_a_white_frame_alone_is_not_an_inversion():
+    framed = digits(20)
+    framed[:, [0, -1]] = framed[:, :, [0, -1]] = 255
+    assert not look_inverted(framed, REFERENCE)
+
+
+def test_nothing_is_inverted_beside_a_reference_as_bright_as_its_negative():
+    for images in (digits(20), 255 - digits(20), noise(20)):
+        assert not look_inverted(images, np.tile([[0, 255], [255, 0]], (5, 6, 6)).astype(np.uint8))
+
+
+def test_one_pixel_is_border_and_all():
+    dark, bright = np.full((1, 1, 1), 10, np.uint8), np.full((1, 1, 1), 240, np.uint8)
+    assert look_inverted(bright, dark)
+    assert not look_inverted(dark, dark)
