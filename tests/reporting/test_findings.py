@@ -62,6 +62,11 @@ def test_samples_are_said_to_be_best_where_they_are_best(fd, told):
     assert finding(beta(FALLS, RISES, fd)).answer.endswith(f"; {told}")
 
 
+def test_what_comes_and_goes_is_told_of_the_ends_alone():
+    told = finding(beta((60.0, 90.0, 3.0), RISES, FLAT)).answer
+    assert told.startswith("β = 10, compared with 0.1, stores less in the latents and reconstructs worse;")
+
+
 def test_the_numbers_behind_the_answer_are_told():
     assert finding(beta(FALLS, RISES, (16.04, 9.36, 43.06))).numbers == (
         "From β = 0.1 to 10 the rate falls from 60 to 3 and the distortion rises from 70 to 150 nats per image. "

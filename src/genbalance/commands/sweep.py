@@ -118,7 +118,7 @@ def save(sweep: Sweep, picture: Path | None, json: Path | None) -> None:
                 part.write_bytes(png(figure(sweep), LIGHT))
         if json:
             write_json(json, as_json(sweep))
-            for name in PICTURES[sweep.model]:
+            for name in {*PICTURES["vae"], *PICTURES["gan"]}:
                 for stale in json.with_suffix("").glob(f"{name}_*.png"):
                     stale.unlink()
             for value, pictures in sweep.pictures.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, stdev
 
 from genbalance.reporting.results import Results
@@ -65,13 +66,17 @@ def holes(results: Results) -> str:
 def _trade(sweep: Sweep) -> Finding:
     rate, distortion, fd = (sweep.means(f"evaluate_vae.{name}") for name in ("rate", "distortion", "fd_test"))
     symbol, ends = sweep.symbol, f"{_value(sweep, 0)} to {_value(sweep, -1)}"
-    stores = {"falls": "stores less in the latents", "rises": "stores more in the latents"}
+    stores = {
+        "falls": "stores less in the latents",
+        "rises": "stores more in the latents",
+        "": "stores as much in the latents",
+    }
     rebuilds = {"falls": "reconstructs better", "rises": "reconstructs worse", "": "reconstructs as well"}
     rates, distorts = _trend(rate), _trend(distortion)
-    if rates:
-        answer = f"A larger {symbol} {stores[rates]} and {rebuilds[distorts]}"
-    elif distorts:
-        answer = f"A larger {symbol} stores as much in the latents and {rebuilds[distorts]}"
+    steady = _is_steady(rate) and _is_steady(distortion)
+    who = f"A larger {symbol}" if steady else f"{symbol} = {_value(sweep, -1)}, compared with {_value(sweep, 0)},"
+    if rates or distorts:
+        answer = f"{who} {stores[rates]} and {rebuilds[distorts]}"
     else:
         answer = f"{symbol} hardly changes rate and distortion"
     low, high = level_range(sweep, "evaluate_vae.fd_test")
@@ -137,6 +142,13 @@ def _outside(sweep: Sweep, fd: Sequence[float], side: range) -> str:
 
 def _is_flat(values: Sequence[float]) -> bool:
     return max(values) - min(values) <= FLAT * max(map(abs, values))
+
+
+def _is_steady(values: Sequence[float]) -> bool:
+    """Whether they go one way only, but for steps back of less than :data:`FLAT` of their range."""
+    back = FLAT * (max(values) - min(values))
+    steps = [after - before for before, after in pairwise(values)]
+    return all(step >= -back for step in steps) or all(step <= back for step in steps)
 
 
 def _trend(values: Sequence[float]) -> str:

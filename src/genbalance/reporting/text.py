@@ -47,6 +47,11 @@ def span(low: float, high: float) -> str:
     return f"{low:,.{decimals}f} … {high:,.{decimals}f}".replace("-", "−")
 
 
+def unbroken(text: str) -> str:
+    """``text`` with spaces around equals signs at which no line breaks."""
+    return text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+
+
 def parameter(value: Any) -> str:
     """A parameter as params.yaml would spell it."""
     return value if isinstance(value, str) else json.dumps(value)
