@@ -145,10 +145,10 @@ def _is_flat(values: Sequence[float]) -> bool:
 
 
 def _is_steady(values: Sequence[float]) -> bool:
-    """Whether they go one way only, but for steps back of less than :data:`FLAT` of their range."""
+    """Whether they go one way only, but for steps back of less than :data:`FLAT` of their range, or hardly move."""
     back = FLAT * (max(values) - min(values))
     steps = [after - before for before, after in pairwise(values)]
-    return all(step >= -back for step in steps) or all(step <= back for step in steps)
+    return _is_flat(values) or all(step >= -back for step in steps) or all(step <= back for step in steps)
 
 
 def _trend(values: Sequence[float]) -> str:
