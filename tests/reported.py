@@ -10,7 +10,7 @@ from committed import PARAMS
 from PIL import Image
 
 from genbalance.params import read_params
-from genbalance.reporting.sweep import COLUMNS, Sweep, as_json, model
+from genbalance.reporting.sweep import COLUMNS, PICTURES, Sweep, as_json, model
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -109,11 +109,11 @@ def write(root, classes=10, side=8, epochs=3):
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([columns, *rows])
 
-    def picture(name):
+    def picture(name, rows=10):
         path = root / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        extent = 10 * (side + 1) + 1
-        Image.fromarray(rng.integers(0, 256, (extent, extent), dtype=np.uint8)).save(path)
+        height, width = rows * (side + 1) + 1, 10 * (side + 1) + 1
+        Image.fromarray(rng.integers(0, 256, (height, width), dtype=np.uint8)).save(path)
 
     def metrics(name, values):
         path = root / "metrics" / f"{name}.json"
@@ -156,6 +156,9 @@ def write(root, classes=10, side=8, epochs=3):
         values = {name: tuple(tuple(v + seed / 100 for seed in seeds) for v in (0.5, 1.0, 2.0)) for name in names}
         sweep = Sweep(key, params, (0.5, 1.0, 2.0), (seeds,) * 3, values, key)
         metrics(f"sweeps/{key}", as_json(sweep))
+        for name in PICTURES[model(key)]:
+            for value in ("0.5", "1", "2"):
+                picture(f"metrics/sweeps/{key}/{name}_{value}", rows=4)
 
     per_class = {str(c): round(1 - 0.01 * c, 6) for c in range(classes)}
     shape = {"classes": classes, "height": side, "width": side}

@@ -40,6 +40,8 @@ def commit(tmp_path, monkeypatch):
 
 def test_the_grids_of_a_commit_are_read_byte_by_byte(commit):
     assert sample_grids(commit) == {"train_vae_samples": PNG}
+    assert sample_grids(commit, ("train_vae_samples", "train_vae_reconstructions")) == {"train_vae_samples": PNG}
+    assert sample_grids(commit, ("train_gan_samples",)) == {}
 
 
 def test_the_curves_of_a_commit_come_out_of_the_cache(commit):

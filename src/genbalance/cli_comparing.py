@@ -49,12 +49,15 @@ def compare(
 def sweep(
     runs: Annotated[str, typer.Argument(help="The runs: 'beta-*', or several names with commas.")],
     figure: Annotated[Path | None, typer.Option(help="Draw the curves here, as a PNG.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write every metric of the model here, run by run.")] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="Write every metric of the model here, run by run, and grids to a folder of its name."),
+    ] = None,
 ) -> None:
     """Show what one parameter does, along its values.
 
-    A line for each value, and with `--figure` the curves as a picture. What `--json` writes to metrics/sweeps/ is drawn
-    in the report, too.
+    A line for each value, and with `--figure` the curves as a picture. What `--json` writes to metrics/sweeps/ is shown
+    in the report: a sweep of beta or lambda answers the page's first question about it, with samples at three values.
 
     After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. One
     parameter varies over the runs; with `-S seed=1,2,3` as well there are several of each value, and the table and the
@@ -63,7 +66,7 @@ def sweep(
     with mistakes_in_a_line():
         from genbalance.commands.sweep import as_text, find_sweep, save
 
-        found = find_sweep(runs)
+        found = find_sweep(runs, pictures=json is not None)
         typer.echo(as_text(found))
         save(found, figure, json)
 

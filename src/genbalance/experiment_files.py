@@ -1,6 +1,7 @@
 """Files of other commits, read without a checkout: pictures that git keeps, tables out of DVC's cache."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from genbalance.errors import UserError
@@ -11,10 +12,10 @@ PICTURES = ("train_gan_samples", "train_vae_samples")
 TRAININGS = ("train_gan", "train_vae", "train_classifier")
 
 
-def sample_grids(commit: str) -> dict[str, bytes]:
-    """The PNG bytes of those of :data:`PICTURES` that the commit has in metrics/, by name."""
+def sample_grids(commit: str, names: Sequence[str] = PICTURES) -> dict[str, bytes]:
+    """The PNG bytes of those of ``names`` that the commit has in metrics/, by name."""
     listed = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
-    return {name: _bytes(commit, f"metrics/{name}.png") for name in PICTURES if f"metrics/{name}.png" in listed}
+    return {name: _bytes(commit, f"metrics/{name}.png") for name in names if f"metrics/{name}.png" in listed}
 
 
 def curves(commit: str) -> dict[str, bytes]:

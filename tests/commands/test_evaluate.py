@@ -21,7 +21,7 @@ from genbalance.compute import initialised
 from genbalance.data import prepared
 from genbalance.models.classifier import Classifier
 from genbalance.reporting.measures import GROUPS
-from genbalance.reporting.text import number, percent, span
+from genbalance.reporting.text import number, share, span
 from genbalance.rng import stream_seed
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +102,10 @@ def test_the_table_tells_the_numbers_of_the_json(measured):
     metrics = read(out)
     rows = rows_of(table)
     for measure in told(metrics):
-        as_text = percent if measure.share else number
+        as_text = share if measure.share else number
         values = [as_text(metrics[measure.key])]
         if interval := metrics["ci95"].get(measure.key):
-            values.append(span(interval["low"], interval["high"], measure.share))
+            values.append(span(interval["low"], interval["high"]))
         values += [as_text(metrics[key]) for key in (measure.real, measure.mean_image) if isinstance(key, str)]
         found = rows[measure.label]
         assert found[0].startswith(("↑", "↓", "→"))
@@ -123,7 +123,7 @@ def test_an_arrow_says_where_the_best_lies(measured):
     expected = {
         "Fréchet distance": "↓",
         "coverage": "↑",
-        "1-NN accuracy, real against drawn": "→½",
+        "1-NN accuracy, real against generated": "→½",
         "Vendi score": "→real",
         "copying z-score": "→0",
     }
@@ -135,8 +135,8 @@ def test_real_digits_stand_beside_what_only_the_classes_tell(measured):
     *_, head, first, second, third = table.splitlines()
     at = head.split().index("real")
     shares = [float(line.split()[at]) for line in (first, second, third)]
-    assert rows_of(table)["share of the rarest class"][-1] == percent(min(shares))
-    assert rows_of(table)["share of the commonest class"][-1] == percent(max(shares))
+    assert rows_of(table)["share of the rarest class"][-1] == share(min(shares))
+    assert rows_of(table)["share of the commonest class"][-1] == share(max(shares))
 
 
 def test_the_json_says_what_was_measured_in_six_digits(measured):

@@ -3,6 +3,7 @@
 import io
 import json
 import statistics
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -43,6 +44,7 @@ def _experiments(monkeypatch):
     """Runs out of memory instead of out of git, which test_experiments.py reads them from."""
     monkeypatch.setattr(sweep, "find_commits", lambda text: {f"{i}": f"{text}/{i}" for i in range(len(RUNS[text]))})
     monkeypatch.setattr(sweep, "read_run", lambda name, _: RUNS[name.split("/")[0]][int(name.split("/")[1])])
+    monkeypatch.setattr(sweep, "sample_grids", lambda commit, names: {})
 
 
 def test_runs_are_put_in_the_order_of_their_values_with_the_metrics_that_all_have():
@@ -117,6 +119,62 @@ def test_the_command_prints_the_table_and_writes_both_files(tmp_path):
     assert written["seeds"] == list(SEEDS)
     assert [point["lambda"] for point in written["points"]] == list(LAMBDAS)
     assert written["points"][1]["metrics"]["evaluate_gan.recall"] == pytest.approx([42.01, 42.02, 42.03])
+
+
+def grid(shade, rows=10):
+    buffer = io.BytesIO()
+    picture = Image.new("L", (10 * 9 + 1, rows * 9 + 1), shade)
+    picture.putpixel((5, 5), shade + 1)
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def grids(monkeypatch):
+    """Every run's commit has its grids, in shades of its own."""
+    for name, runs in RUNS.items():
+        monkeypatch.setitem(RUNS, name, [replace(one, commit=str(place)) for place, one in enumerate(runs)])
+    monkeypatch.setattr(sweep, "sample_grids", lambda commit, names: {name: grid(10 * int(commit)) for name in names})
+
+
+def written(folder):
+    """The grids of a folder: their shades and sizes by their names."""
+    found = {}
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            found[path.name] = picture.getpixel((5, 5)) - 1, picture.size
+    return found
+
+
+@pytest.mark.usefixtures("grids")
+def test_grids_are_written_beside_the_numbers_by_value(tmp_path):
+    """Of the VAE its samples and reconstructions, of the GAN the samples of the least seed; those of an earlier sweep
+    go, and what else lies there stays."""
+    (tmp_path / "curves").mkdir()
+    (tmp_path / "curves/samples_7.png").write_bytes(b"old")
+    (tmp_path / "curves/mine.txt").write_bytes(grid(0))
+    for text, expected in (
+        ("beta", {f"{name}_{value}.png" for name in ("samples", "reconstructions") for value in ("0.1", "1", "10")}),
+        ("lambda", {"samples_0.5.png", "samples_2.png"}),
+    ):
+        result = CliRunner().invoke(app, ["sweep", text, "--json", str(tmp_path / "curves.json")])
+        assert result.exit_code == 0, result.output
+        assert written(tmp_path / "curves").keys() == expected
+    size = 10 * 9 + 1, 4 * 9 + 1
+    assert written(tmp_path / "curves") == {
+        "samples_0.5.png": (0, size),
+        "samples_2.png": (10, size),
+    }  # of seed 1
+    assert (tmp_path / "curves/mine.txt").is_file()
+
+
+@pytest.mark.usefixtures("grids")
+def test_no_grids_are_written_of_runs_without_a_common_seed_or_of_other_columns(monkeypatch, tmp_path):
+    alone = [run("beta", 1.0, 1), run("beta", 2.0, 2)]
+    monkeypatch.setitem(RUNS, "alone", alone)
+    assert sweep.find_sweep("alone", pictures=True).pictures == {}
+    monkeypatch.setattr(sweep, "sample_grids", lambda commit, names: dict.fromkeys(names, grid(0, rows=3)))
+    assert sweep.find_sweep("beta", pictures=True).pictures == {}
 
 
 def test_what_cannot_be_written_is_told_in_a_line(tmp_path):

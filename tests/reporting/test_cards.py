@@ -49,21 +49,21 @@ def test_numbers_that_share_a_row_are_told_apart_by_name(drawn):
 def test_what_real_images_get_stands_beside_precision_and_its_kin(drawn):
     rows = by_title(drawn, "Fidelity").scales[0].rows
     assert [row.label for row in rows] == ["precision", "recall", "density", "coverage"]
-    assert [row.note for row in rows] == ["real 0.95", "real 0.94", "real 1.00", "real 0.97"]
+    assert [row.note for row in rows] == ["real 0.951", "real 0.935", "real 0.997", "real 0.972"]
     assert [row.tick for row in rows] == pytest.approx([95.1, 93.5, 99.7, 97.2])
-    assert [mark.text for mark in rows[0].marks] == ["0.75", "0.69"]
+    assert [mark.text for mark in rows[0].marks] == ["0.749", "0.693"]
 
 
 def test_a_density_above_one_stays_on_its_scale(workspace, change):
     root = workspace()
     change(root / "metrics/evaluate_gan.json", density=1.4)
     density = by_title(cards(read_results(root), PARAMS), "Fidelity").scales[0].rows[2]
-    assert (density.marks[0].text, density.marks[0].at) == ("1.40", 100)
+    assert (density.marks[0].text, density.marks[0].at) == ("1.400", 100)
 
 
 def test_the_discriminator_is_the_one_that_was_kept(drawn):
-    rows = by_title(drawn, "tells apart").scales[0].rows
-    assert [row.marks[0].text for row in rows] == ["83.0%", "77.0%"]
+    rows = by_title(drawn, "Discriminator AUC").scales[0].rows
+    assert [row.marks[0].text for row in rows] == ["0.830", "0.770"]
 
 
 def test_both_models_share_a_scale_when_they_were_measured_alike(finished):

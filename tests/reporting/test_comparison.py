@@ -47,20 +47,20 @@ def test_a_distance_stands_between_its_floor_and_its_ceiling(results):
     assert (found.real, found.gan.text, found.mean_image) == ("3.114", "22.81", "1,210")
 
 
-def test_a_share_and_its_interval_are_told_in_per_cent(results):
-    found = line(results, "D is right on test images")
-    assert (found.gan.text, found.gan.span) == ("28.4%", "25.6 … 31.2%")
+def test_a_share_and_its_interval_are_told_as_fractions(results):
+    found = line(results, "D’s accuracy on test images")
+    assert (found.gan.text, found.gan.span) == ("0.284", "0.256 … 0.312")
 
 
 def test_a_model_without_a_metric_has_no_number(results):
-    assert line(results, "D is right on test images").vae.text == NONE
+    assert line(results, "D’s accuracy on test images").vae.text == NONE
     assert line(results, "rate [nats]").gan.text == NONE
     assert line(results, "rate [nats]").vae.text == "25.20"
 
 
 @pytest.mark.parametrize(
     ("key", "label", "better"),
-    [("nn_accuracy", "1-NN accuracy, real against drawn", "½"), ("copying_z", "copying z-score", "0")],
+    [("nn_accuracy", "1-NN accuracy, real against generated", "½"), ("copying_z", "copying z-score", "0")],
 )
 def test_the_best_value_is_told_where_it_is_neither_high_nor_low(results, key, label, better):
     assert line(results, label).better == f"best at {better}"
@@ -69,7 +69,7 @@ def test_the_best_value_is_told_where_it_is_neither_high_nor_low(results, key, l
 def test_real_images_are_told_twice_only_where_they_were_measured_unlike(workspace, change):
     root = workspace()
     change(root / "metrics/evaluate_vae.json", coverage_real=0.5)
-    assert line(read_results(root), "coverage").real == "0.972 / 0.5"
+    assert line(read_results(root), "coverage").real == "0.972 / 0.500"
 
 
 def test_the_floor_within_classes_leaves_out_those_that_were_not_measured(workspace):
@@ -81,8 +81,8 @@ def test_the_floor_within_classes_leaves_out_those_that_were_not_measured(worksp
     results = read_results(root)
     assert line(results, "Fréchet distance within a class, mean").real == "4"
     assert line(results, "Fréchet distance within a class, worst").real == "5"
-    assert line(results, "share of the rarest class").real == "0.0%"
-    assert line(results, "share of the commonest class").real == "60.0%"
+    assert line(results, "share of the rarest class").real == "0.000"
+    assert line(results, "share of the commonest class").real == "0.600"
 
 
 def test_where_no_class_was_measured_the_floor_is_that_of_all_images(workspace):

@@ -40,8 +40,8 @@ def test_many_classes_are_dots_with_a_number_in_the_middle_of_each(workspace):
 def test_of_a_conditional_model_the_map_says_what_its_codes_need_not_tell(finished):
     results = read_results(finished)
     assert "E[z|x, y]" in code_map(results, conditional=True).caption
-    assert "told the class" in code_map(results, conditional=True).caption
-    assert "told the class" not in code_map(results, conditional=False).caption
+    assert "conditioned on the class" in code_map(results, conditional=True).caption
+    assert "conditioned on the class" not in code_map(results, conditional=False).caption
 
 
 def luminance(ink):

@@ -121,12 +121,17 @@ def test_an_interval_is_told_with_its_number(html):
 
 
 def test_the_page_says_how_many_images_were_reconstructed(parsed):
-    assert "of 24 test images for the GAN, by searching z, and of 100 for the VAE" in parsed.text
-    assert "takes 200 draws" in parsed.text
+    assert "of 24 test images for the GAN, by GAN inversion, and of 100 for the VAE" in parsed.text
+    assert "takes k = 200 draws" in parsed.text
 
 
 def test_the_page_says_how_fair_the_models_are(parsed):
-    assert parsed.text.count("worst class gets 42.0% of the mean class’s share, and 1.13 times") == 2
+    assert (
+        parsed.text.count(
+            "the worst class has 0.420 of the mean; of the Fréchet distance within a class, the worst has 1.13 times"
+        )
+        == 2
+    )
 
 
 def test_the_data_s_provenance_appears(parsed):
@@ -182,7 +187,7 @@ def test_the_page_tells_no_path_of_the_machine(finished, html):
 def test_another_number_of_classes_and_another_size_appear(workspace, render, parse):
     seen = parse(render(workspace(classes=4, side=16, epochs=1)))
     assert "16 × 16 pixels, one of 4 classes" in seen.text
-    assert "4: clear images of all classes" in seen.text
+    assert "our classifier, 1 to 4;" in seen.text
 
 
 def test_what_differs_from_the_defaults_is_told_and_nothing_else(finished, render, html, parse):
@@ -198,7 +203,7 @@ def test_every_way_through_the_latents_is_named_beside_it(html):
     lists = [re.findall("<li>(.*?)</li>", part) for part in section.split("</figure>")]
     assert lists[:4] == [["0 → 1", "2 → 3"]] * 2 + [["z 5", "z 0"]] * 2
     assert "VAE, a 3" in section
-    assert "one latent taken from −2 to 2" in section
+    assert "one latent goes from −2 to 2" in section
 
 
 def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, parse):
@@ -210,7 +215,63 @@ def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, 
         file.unlink()
     bare = render(root)
     assert "#sweeps" not in bare
-    assert "Along the coefficients" not in parse(bare).text
+    assert 'id="sweeps"' not in bare
+    seen = parse(bare)
+    for key, symbol in (("beta", "β"), ("lambda", "λ")):
+        assert f"What does {symbol} do?" in seen.text
+        assert f"No sweep of {symbol} is in metrics/sweeps. To make one:" in seen.text
+        assert f"genbalance sweep '{key}-*' --json metrics/sweeps/{key}.json" in seen.text
+
+
+def test_the_answers_stand_before_all_else(html, parsed):
+    sections = [attrs["id"] for tag, attrs in parsed.elements if tag == "section"]
+    assert sections[0] == "effect"
+    effect = html[html.index('<section id="effect"') :].split("</section>")[0]
+    assert effect.count('<p class="answer">') == 2
+
+
+def test_what_a_coefficient_is_is_told_in_the_same_words_each_time(parsed):
+    assert (
+        parsed.text.count("acts as the ratio of step sizes: lrG = λ·lrD") == 3
+    )  # the answer, the settings, the method
+    assert parsed.text.count("L = LD + λ·LG. Adam") == 3
+    assert "weight of the generator" not in parsed.text
+
+
+def test_pictures_of_a_sweep_are_shown_and_missed_without_a_word(finished, html, workspace, render, parse):
+    shown = html[html.index('<section id="effect"') :].split("</section>")[0]
+    assert re.findall(r"<li><span>(.*?)</span>", shown) == [
+        *("β = 0.5", "β = 1<small>this run</small>", "β = 2"),
+        *("original", "β = 0.5", "β = 1<small>this run</small>", "β = 2"),
+        *("λ = 0.5", "λ = 1", "λ = 2"),  # of another schedule, so that none is this run's
+    ]
+    root = workspace()
+    for file in (root / "metrics/sweeps").glob("*/*.png"):
+        file.unlink()
+    bare = render(root)
+    assert "<li><span>" not in bare
+    assert "the same latents in each" not in parse(bare).text
+    assert parse(bare).text.count("What does") == parse(html).text.count("What does") == 2
+
+
+def test_holes_in_the_latent_space_are_told_where_the_numbers_tell_of_them(workspace, change, render, parse):
+    def told():
+        return "latent space has holes" in parse(render(root)).text
+
+    root = workspace()
+    change(root / "metrics/evaluate_vae.json", prior_discrepancy=0.0003)
+    assert not told()  # few real images are reached, and not for holes
+    change(root / "metrics/evaluate_vae.json", prior_discrepancy=0.03)
+    assert told()
+    change(root / "metrics/evaluate_vae.json", coverage=0.96)
+    assert not told()  # codes lie apart, and nothing is missed for it
+
+
+def test_the_command_that_reproduces_the_run_sets_what_is_not_the_default(finished, render, html, parse):
+    assert "<pre" in html
+    assert "dvc repro" in re.search(r"<pre.*?</pre>", html)[0]
+    changed = re.search(r"<pre.*?</pre>", render(finished, beta=4.0, data__path="a b"))[0]
+    assert "dvc exp run -S beta=4.0 -S &#39;data.path=a b&#39;" in changed
 
 
 def test_models_versions_and_machine_are_told(parsed):

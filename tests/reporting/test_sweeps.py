@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import matplotlib.figure
 import pytest
+from PIL import Image
 
 from genbalance.errors import UserError
 from genbalance.params import read_params
 from genbalance.reporting.results import read_results
 from genbalance.reporting.style import LIGHT
-from genbalance.reporting.sweep import COLUMNS, Sweep, as_json, read_sweep
+from genbalance.reporting.sweep import COLUMNS, Sweep, as_json, picture_path, read_sweep
 from genbalance.reporting.sweep_context import in_context
 
 NAMES = COLUMNS["vae"]
@@ -79,6 +80,31 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
         read_sweep(tmp_path / "y.json")
 
 
+def grid(path, columns=10, rows=4):
+    path.parent.mkdir(exist_ok=True)
+    Image.new("L", (columns * 5 + 1, rows * 5 + 1)).save(path)
+    return path.read_bytes()
+
+
+def test_pictures_are_read_with_the_sweep_and_those_of_other_values_are_not(tmp_path):
+    path = written(tmp_path / "beta.json")
+    names = ("samples", "reconstructions")
+    files = {(name, value): grid(picture_path(path, name, value)) for name in names for value in (2.0, 3.0)}
+    grid(picture_path(path, "samples", 0.5))  # without its reconstructions
+    assert read_sweep(path) == replace(SWEEP, pictures={2.0: {name: files[name, 2.0] for name in names}})
+
+
+@pytest.mark.parametrize("fault", [{"columns": 9}, {"rows": 1}, None])
+def test_a_picture_that_is_no_grid_is_refused_in_one_line(tmp_path, fault):
+    path = written(tmp_path / "beta.json")
+    for name in ("samples", "reconstructions"):
+        grid(picture_path(path, name, 2.0), **(fault or {}))
+    if fault is None:
+        picture_path(path, "samples", 2.0).write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"samples_2\.png: is no grid of 10 columns; remove it, or write it anew with"):
+        read_sweep(path)
+
+
 @pytest.fixture
 def asked(finished):
     return read_params(finished / "params.yaml").flat()
@@ -98,6 +124,21 @@ def test_a_run_like_those_of_a_sweep_is_marked_where_it_stands(finished, asked):
     assert weight.otherwise == {"gan.epochs": "8"}
     assert rings(weight.plot) == []
     assert "ring" not in weight.plot.caption
+
+
+def test_a_glance_marks_a_run_of_other_settings_with_a_dashed_ring_unless_it_is_far_off(workspace, change, asked):
+    def marks():
+        plot = in_context(read_results(root), asked)[1].glance
+        figure = matplotlib.figure.Figure()
+        plot.draw(figure, LIGHT)
+        panel = figure.axes[0]
+        dashed = [it for it in panel.collections if not len(it.get_facecolor()) and it.get_linestyle()[0][1]]
+        return [it.get_offsets().tolist() for it in dashed], "dashed ring" in plot.caption
+
+    root = workspace()
+    assert marks() == ([], False)  # 22.81, and the curve goes from 0.5 to 2
+    change(root / "metrics/evaluate_gan.json", fd_test=2.5)
+    assert marks() == ([[[1.0, 2.5]]], True)
 
 
 def test_of_the_other_model_s_params_no_difference_is_told(finished, asked):

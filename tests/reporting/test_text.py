@@ -2,7 +2,7 @@
 
 import pytest
 
-from genbalance.reporting.text import flat, number, parameter, percent, span
+from genbalance.reporting.text import flat, number, parameter, share, span, unbroken
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,14 @@ def test_an_interval_has_the_digits_that_its_width_tells(low, high, text):
     assert span(low, high) == text
 
 
-def test_a_share_s_interval_is_told_in_per_cent():
-    assert span(0.7123, 0.7488, share=True) == "71.2 … 74.9%"
-    assert span(0.9, 1, share=True) == "90 … 100%"
+def test_a_share_has_three_decimals():
+    assert [share(0.4567), share(0.07), share(1), share(0)] == ["0.457", "0.070", "1.000", "0.000"]
 
 
-def test_a_share_is_told_in_per_cent():
-    assert [percent(0.4567), percent(0.4567, 0), percent(1)] == ["45.7%", "46%", "100.0%"]
+def test_no_line_breaks_within_an_equation():
+    told = unbroken("from β = 0.1 to 1 = 1")
+    assert told.split(" ") == ["from", "β\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.1", "to", told[-5:]]
+    assert told.replace("\N{NO-BREAK SPACE}", " ") == "from β = 0.1 to 1 = 1"
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "null"), (1.0, "1.0"), (0.0005, "0.0005"), ("dcgan", "dcgan")])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from genbalance.commands.columns import aligned
 from genbalance.reporting.measures import ARROWS, GROUPS, Measure, Source
 from genbalance.reporting.results import Results
-from genbalance.reporting.text import number, percent, span
+from genbalance.reporting.text import number, share, span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,14 +36,14 @@ def _row(results: Results, measure: Measure) -> tuple[str, ...]:
         if source is None:
             return ""
         value = source(results, MODEL) if callable(source) else results.number(STAGE, source)
-        return percent(value) if measure.share else number(value)
+        return share(value) if measure.share else number(value)
 
     ends = results.interval(STAGE, measure.key)
     return (
         f"  {measure.label}",
         ARROWS[measure.better],
         text(measure.key),
-        span(*ends, measure.share) if ends else "",
+        span(*ends) if ends else "",
         text(measure.real),
         text(measure.mean_image),
     )

@@ -1,26 +1,38 @@
-"""A sweep: runs over several values of one parameter, perhaps over seeds each, as a table, a figure and JSON."""
+"""A sweep: runs over several values of one parameter, perhaps over seeds each, as a table, a figure and files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
 from genbalance.commands.columns import aligned
 from genbalance.errors import UserError
+from genbalance.experiment_files import sample_grids
 from genbalance.experiments import Run, differing, find_commits, read_run
 from genbalance.files import whole_file, write_json
+from genbalance.reporting import grids
 from genbalance.reporting.style import LIGHT, png
-from genbalance.reporting.sweep import COLUMNS, OF, Sweep, as_json, model
+from genbalance.reporting.sweep import COLUMNS, OF, PICTURES, Sweep, as_json, model, picture_path
 from genbalance.reporting.sweep_curves import figure
 from genbalance.reporting.text import parameter
 
+ROWS = 4  # of each grid that a sweep keeps: 40 samples; 20 originals, each row above that of their reconstructions
 
-def find_sweep(text: str) -> Sweep:
+
+def find_sweep(text: str, pictures: bool = False) -> Sweep:
     """The runs that ``text`` stands for (:func:`genbalance.experiments.find_commits`), by the parameter that varies.
+
+    Args:
+        text: names, patterns, revisions.
+        pictures: read the first rows of the runs' grids out of their commits, too: of the least seed that all values
+            have, since latents are shared within a seed alone.
 
     Raises:
         UserError: one cannot be read, or they are no sweep (:func:`sweep_of`).
     """
-    return sweep_of([read_run(name, commit) for commit, name in find_commits(text).items()], text)
+    runs = [read_run(name, commit) for commit, name in find_commits(text).items()]
+    sweep = sweep_of(runs, text)
+    return replace(sweep, pictures=_pictures(sweep, runs)) if pictures else sweep
 
 
 def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
@@ -65,6 +77,18 @@ def sweep_of(runs: Sequence[Run], text: str) -> Sweep:
     )
 
 
+def _pictures(sweep: Sweep, runs: Sequence[Run]) -> dict[float, dict[str, bytes]]:
+    shared = set.intersection(*map(set, sweep.seeds))
+    names = {f"train_{sweep.model}_{name}": name for name in PICTURES[sweep.model]}
+    found = {}
+    for run in runs if shared else ():
+        if run.seed == min(shared):
+            kept = {names[name]: png for name, png in sample_grids(run.commit, tuple(names)).items()}
+            if len(kept) == len(names) and all(grids.row_count(png) >= ROWS for png in kept.values()):
+                found[run.params[sweep.key]] = {name: grids.rows(png, 0, ROWS) for name, png in kept.items()}
+    return {value: found[value] for value in sweep.values if value in found}
+
+
 def as_text(sweep: Sweep) -> str:
     """A line for each value: the mean of each metric that the parameter moves, and where there are several seeds ±
     their standard deviation."""
@@ -82,7 +106,8 @@ def _cell(values: tuple[float, ...]) -> str:
 
 
 def save(sweep: Sweep, picture: Path | None, json: Path | None) -> None:
-    """Draws the figure and writes the numbers, where wanted.
+    """Draws the figure and writes the numbers, and beside these the pictures, where wanted. A picture of an earlier
+    sweep of that name is removed.
 
     Raises:
         UserError: a file cannot be written.
@@ -93,5 +118,12 @@ def save(sweep: Sweep, picture: Path | None, json: Path | None) -> None:
                 part.write_bytes(png(figure(sweep), LIGHT))
         if json:
             write_json(json, as_json(sweep))
+            for name in {*PICTURES["vae"], *PICTURES["gan"]}:
+                for stale in json.with_suffix("").glob(f"{name}_*.png"):
+                    stale.unlink()
+            for value, pictures in sweep.pictures.items():
+                for name, image in pictures.items():
+                    with whole_file(picture_path(json, name, value)) as part:
+                        part.write_bytes(image)
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None

@@ -1,22 +1,25 @@
 """The headline numbers as cards."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from genbalance.reporting.results import Results
 from genbalance.reporting.scale import Card, Mark, Place, Row, Scale, linear, position
-from genbalance.reporting.text import number, percent, span
+from genbalance.reporting.text import number, share, span
 
 MODELS = ("gan", "vae")
-SHARE: Place = partial(linear, low=0, high=1)
+Write = Callable[[float], str]
+UNIT: Place = partial(linear, low=0, high=1)
 
 
 def cards(results: Results, params: Mapping[str, Any]) -> list[Card]:
     """The headline cards; ``params`` are all parameters by dotted key."""
     return [
-        _distance(results, "fd", "Fréchet distance", "of the samples to the test images: nearer the floor is better"),
-        _distance(results, "kid", "Kernel distance", "the same question, free of bias: nearer the floor is better"),
+        _distance(
+            results, "fd", "Fréchet distance", "FID’s formula on our classifier’s features; near the floor is best"
+        ),
+        _distance(results, "kid", "Kernel distance (KID)", "on the same features, unbiased; near the floor is best"),
         _score(results),
         _manifolds(results),
         _copies(results),
@@ -44,7 +47,7 @@ def _score(results: Results) -> Card:
     rows = tuple(Row(model.upper(), (mark,), model, place(real)) for model, mark in marks.items())
     return Card(
         "Classifier score",
-        f"1: always the same; {results.classes}: clear images of all classes; nearer the mark is better",
+        f"Inception Score’s formula on our classifier, 1 to {results.classes}; nearer the mark is better",
         (Scale(rows, "1", str(results.classes), f"real {number(real)}"),),
     )
 
@@ -53,7 +56,7 @@ def _manifolds(results: Results) -> Card:
     rows = tuple(_both(results, key, key, real=True) for key in ("precision", "recall", "density", "coverage"))
     return Card(
         "Fidelity and diversity",
-        "precision, density: do samples lie where real images lie? recall, coverage: do they reach all real images? "
+        "precision, density: do samples lie where real images lie? recall, coverage: do samples reach all real images? "
         "nearer the mark is better",
         (Scale(rows, "0", "1 and above", "real training images"),),
         wide=True,
@@ -62,33 +65,33 @@ def _manifolds(results: Results) -> Card:
 
 def _copies(results: Results) -> Card:
     rows = (
-        _both(results, "authenticity", "authentic", share=True, real=True),
-        _both(results, "nearer_train", "nearer to training", share=True, real=True),
+        _both(results, "authenticity", "AuthPct", real=True),
+        _both(results, "nearer_train", "nearer to training", real=True),
     )
     return Card(
-        "Copies of training digits",
-        "copies are rarely authentic, and nearer to training than to test digits",
-        (Scale(rows, "0%", "100%", "validation images"),),
+        "Copies of training images",
+        "AuthPct: share of samples that are not copies; copies are nearer to training than to test images",
+        (Scale(rows, "0", "1", "validation images"),),
     )
 
 
 def _discriminator(results: Results) -> Card:
     kinds = {"train": ("training", "real"), "test": ("test", "extra")}
     marks = {
-        name: _mark(results, "evaluate_gan", f"d_auc_{name}", kind, SHARE, share=True)
+        name: _mark(results, "evaluate_gan", f"d_auc_{name}", kind, UNIT, write=share)
         for name, (_, kind) in kinds.items()
     }
     return Card(
-        "What D still tells apart",
-        "how often the kept discriminator ranks a real image above a generated one, at ½ a coin’s; training above "
-        "test images: learned by heart",
-        (Scale(tuple(Row(kinds[n][0], (m,), kinds[n][1], 50.0) for n, m in marks.items()), "0%", "100%", "a coin: ½"),),
+        "Discriminator AUC",
+        "how often D at the last step ranks a real image above a generated one; ½: chance; training above test: "
+        "memorised",
+        (Scale(tuple(Row(kinds[n][0], (m,), kinds[n][1], 50.0) for n, m in marks.items()), "0", "1", "chance: ½"),),
     )
 
 
 def _bound(results: Results, conditional: bool) -> Card:
     draws = number(results.number("evaluate_vae", "nll_draws"))
-    labels = {"nelbo": "−ELBO", "nll": "tighter bound", "distortion": "distortion", "rate": "rate"}
+    labels = {"nelbo": "−ELBO", "nll": f"IWAE bound, k = {draws}", "distortion": "distortion", "rate": "rate"}
     terms = {name: results.number("evaluate_vae", name) for name in labels}
     # A density can exceed one, so a Gaussian likelihood's distortion can be negative: then no bar can be cut in two.
     whole = min(terms.values()) >= 0
@@ -97,46 +100,42 @@ def _bound(results: Results, conditional: bool) -> Card:
                  for name, label in labels.items())  # fmt: skip
     hint = (
         f"bounds on −log {'p(x|y)' if conditional else 'p(x)'} of a test image: −ELBO, which is distortion + rate, and "
-        f"one that is tighter by {draws} draws; lower is better"
+        "the tighter IWAE bound; lower is better"
     )
     return Card("VAE: −ELBO", hint, (Scale(rows, "0" if whole else "", "nats per image"),))
 
 
 def _reconstruction(results: Results, latents: int) -> Card:
     active, inverted = results.number("evaluate_vae", "active_units"), results.number("evaluate_gan", "reconstructed")
-    rows = (_both(results, "ssim", "SSIM"), _both(results, "classifier_agreement", "same class", share=True))
+    rows = (_both(results, "ssim", "SSIM"), _both(results, "classifier_agreement", "class preserved"))
     units = Row("active units", (Mark("vae", number(active), linear(active, 0, latents)),), "vae")
     return Card(
         "Reconstruction",
-        f"test images through the VAE, and {number(inverted)} as near as the GAN is found to draw: how alike, and read "
-        "as the same class",
+        f"of test images, by the VAE and, of {number(inverted)}, by GAN inversion; class preserved: share with the "
+        "original’s predicted class",
         (Scale(rows, "nothing", "all"), Scale((units,), "0", f"{latents} latents")),
     )
 
 
 def _mark(
-    results: Results, stage: str, key: str, kind: str, place: Place | None, share: bool = False, name: str = ""
+    results: Results, stage: str, key: str, kind: str, place: Place | None, name: str = "", write: Write = number
 ) -> Mark:
-    """A metric on its scale; one that shares its row has a ``name``, a short number and no room for its interval."""
+    """A metric on its scale; one that shares its row has a ``name`` and no room for its interval."""
     value, ends = results.number(stage, key), results.interval(stage, key)
     return Mark(
         kind,
-        _short(value, share) if name else percent(value) if share else number(value),
+        write(value),
         place(value) if place else None,
         (place(ends[0]), place(ends[1])) if place and ends else None,
-        span(*ends, share) if ends and not name else "",
+        span(*ends) if ends and not name else "",
         name,
     )
 
 
-def _both(results: Results, key: str, label: str, share: bool = False, real: bool = False) -> Row:
+def _both(results: Results, key: str, label: str, real: bool = False) -> Row:
     """Both models on one row, between 0 and 1, beside what ``real`` images get."""
-    marks = tuple(_mark(results, f"evaluate_{m}", key, m, SHARE, share, m.upper()) for m in MODELS)
+    marks = tuple(_mark(results, f"evaluate_{m}", key, m, UNIT, m.upper(), share) for m in MODELS)
     if not real:
         return Row(label, marks)
     value = results.number("evaluate_gan", f"{key}_real")
-    return Row(label, marks, tick=SHARE(value), note=f"real {_short(value, share)}")
-
-
-def _short(value: float, share: bool) -> str:
-    return percent(value, 0) if share else f"{value:.2f}"
+    return Row(label, marks, tick=UNIT(value), note=f"real {share(value)}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import Plot, Theme, legend
-from genbalance.reporting.text import number, percent
+from genbalance.reporting.text import number, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ SIZE = (4.7, 4.1)
 
 
 def class_histogram(results: Results) -> Plot:
-    """Which classes the models draw, as the judge reads them, next to the real shares."""
+    """The classes of the samples, as the reference classifier predicts them, next to the real shares."""
     gan, vae = results.tables["evaluate_gan/classes"], results.tables["evaluate_vae/classes"]
     labels = gan["class"]
     spans = {name: (min(table["generated"]), max(table["generated"])) for name, table in (("GAN", gan), ("VAE", vae))}
@@ -26,17 +26,17 @@ def class_histogram(results: Results) -> Plot:
         panel.bar([c + 0.2 for c in labels], vae["generated"], 0.38, color=theme.vae, label="VAE")
         panel.hlines(gan["real"], [c - 0.45 for c in labels], [c + 0.45 for c in labels], color=theme.ink, lw=1.8,
                      label="real test images")  # fmt: skip
-        panel.set(xlabel="class, as the judge reads it", ylabel="share of the images", xticks=ticks(len(labels)))
+        panel.set(xlabel="predicted class", ylabel="share of the images", xticks=ticks(len(labels)))
         panel.grid(axis="x", visible=False)
         legend(panel)
 
     return Plot(
         "class_histogram",
-        "Which classes are drawn",
+        "Classes of the samples",
         "Bar chart of the share of each class. "
-        + "; ".join(f"{name}: from {percent(low)} to {percent(high)}" for name, (low, high) in spans.items())
-        + f"; real images: from {percent(min(gan['real']))} to {percent(max(gan['real']))}.",
-        "A class far under its line is one that the model rarely draws; at zero it has dropped it.",
+        + "; ".join(f"{name}: from {share(low)} to {share(high)}" for name, (low, high) in spans.items())
+        + f"; real images: from {share(min(gan['real']))} to {share(max(gan['real']))}.",
+        "A class far below its line is generated rarely; at zero it is a dropped mode.",
         draw,
         SIZE,
     )
@@ -54,14 +54,14 @@ def class_distances(results: Results) -> Plot:
             panel.bar(middle, table["fd"], 0.38, color=ink, label=model.upper())
             panel.hlines(table["fd_floor"], [x - 0.19 for x in middle], [x + 0.19 for x in middle], color=theme.ink,
                          lw=1.8, label="floor: real images" if model == "vae" else "")  # fmt: skip
-        panel.set(xlabel="class, as the judge reads it", ylabel="Fréchet distance within the class",
+        panel.set(xlabel="predicted class", ylabel="Fréchet distance within the class",
                   xticks=ticks(len(tables["gan"]["class"])))  # fmt: skip
         panel.grid(axis="x", visible=False)
         legend(panel)
 
     return Plot(
         "class_distances",
-        "How well each class is drawn",
+        "Fréchet distance by class",
         "Bar chart of the Fréchet distance of each class's samples to its test images. "
         + "; ".join(f"{m.upper()}: at most {number(fd)}, for class {number(label)}" for m, (fd, label) in worst.items())
         + f"; real images: at most {number(max(fd for table in tables.values() for fd in table['fd_floor']))}.",
@@ -72,7 +72,7 @@ def class_distances(results: Results) -> Plot:
 
 
 def confusion(results: Results) -> Plot:
-    """Rows: what the image is. Columns: what the judge reads."""
+    """Rows: what the image is. Columns: what the reference classifier predicts."""
     table, count = results.tables["train_classifier/confusion"], results.classes
     pairs = list(zip(table["actual"], table["predicted"], strict=True))
     cells = Counter(pairs)
@@ -90,21 +90,21 @@ def confusion(results: Results) -> Plot:
             if counts[row][column]:
                 panel.text(column, row, str(counts[row][column]), ha="center", va="center", fontsize=8,
                            color=theme.paper if shares[row][column] > 0.3 else theme.ink)  # fmt: skip
-        panel.set(xlabel="class that the judge reads", ylabel="actual class", xticks=ticks(count), yticks=ticks(count))
+        panel.set(xlabel="predicted class", ylabel="actual class", xticks=ticks(count), yticks=ticks(count))
         panel.grid(visible=False)
         panel.tick_params(length=0)
         bar = figure.colorbar(
             image, ax=panel, shrink=0.85, label="share of the actual class", ticks=[0, 0.01, 0.1, 0.5, 1]
         )
-        bar.ax.set_yticklabels(["0", "1%", "10%", "50%", "100%"])
+        bar.ax.set_yticklabels(["0", "0.01", "0.1", "0.5", "1"])
         bar.outline.set_visible(False)
 
     return Plot(
         "confusion",
-        "What the judge confuses",
+        "Reference classifier: confusion matrix",
         f"Confusion matrix of the classifier on {number(len(pairs))} test images of {count} classes: "
-        f"{number(wrong)} of them are read wrong.",
-        "Every number about the samples goes through this classifier, so its mistakes bound what can be measured.",
+        f"{number(wrong)} of them are misclassified.",
+        "Every metric of the samples uses this classifier, so its errors limit what can be measured.",
         draw,
         SIZE,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from genbalance.reporting.measures import GROUPS, Measure, Source
 from genbalance.reporting.results import Results
-from genbalance.reporting.text import number, percent, span
+from genbalance.reporting.text import number, share, span
 
 NONE = "–"
 
@@ -50,7 +50,7 @@ def _cell(results: Results, measure: Measure, model: str) -> Cell:
         return Cell(NONE)
     stage = f"evaluate_{model}"
     ends = results.interval(stage, measure.key)
-    return Cell(_text(measure, results.number(stage, measure.key)), span(*ends, measure.share) if ends else "")
+    return Cell(_text(measure, results.number(stage, measure.key)), span(*ends) if ends else "")
 
 
 def _shared(results: Results, measure: Measure, source: Source | None) -> str:
@@ -65,4 +65,4 @@ def _shared(results: Results, measure: Measure, source: Source | None) -> str:
 
 
 def _text(measure: Measure, value: float) -> str:
-    return percent(value) if measure.share else number(value)
+    return share(value) if measure.share else number(value)

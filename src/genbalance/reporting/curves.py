@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import Plot, Theme, axes, legend, line, log_axis
-from genbalance.reporting.text import number, percent
+from genbalance.reporting.text import number, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def gan_losses(results: Results, loss: str) -> Plot:
         "GAN: losses and gradients",
         f"Line chart over {len(epochs)} epochs. At the end L_D is {number(table['loss_d'][-1])} and L_G "
         f"{number(table['loss_g'][-1])}; below, the norms of both gradients on a logarithmic axis.",
-        "Neither loss alone says whether the pictures are good: they are the score of a game, not a distance.",
+        "The losses depend on both networks: neither alone says how good the samples are.",
         draw,
     )
 
@@ -39,10 +39,10 @@ def gan_accuracy(results: Results, loss: str) -> Plot:
     """What the discriminator still tells apart, by the sign of its output, which tells little of a critic."""
     table = results.tables["train_gan/curves"]
     epochs = table["epoch"]
-    last = {name: percent(table[f"d_accuracy_{name}"][-1]) for name in ("real", "generated", "held_out")}
+    last = {name: share(table[f"d_accuracy_{name}"][-1]) for name in ("real", "generated", "held_out")}
 
     def draw(figure: "Figure", theme: Theme) -> None:
-        (panel,) = axes(figure, "share that D gets right")
+        (panel,) = axes(figure, "D’s accuracy")
         panel.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
         panel.annotate("½: cannot tell", (1, 0.5), (0, 3), xycoords=("axes fraction", "data"), ha="right", va="bottom",
                        textcoords="offset points", color=theme.muted, fontsize=9.5)  # fmt: skip
@@ -54,12 +54,12 @@ def gan_accuracy(results: Results, loss: str) -> Plot:
 
     return Plot(
         "gan_accuracy",
-        "GAN: what D tells apart",
+        "GAN: D’s accuracy",
         f"Line chart over {len(epochs)} epochs of the discriminator's accuracy. At the end {last['real']} on the real "
         f"images it was trained on, {last['held_out']} on held-out real ones, {last['generated']} on generated ones.",
-        "A Wasserstein critic has no threshold at zero, so that this accuracy tells little; its ranking above does."
+        "A Wasserstein critic has no threshold at zero, so that this accuracy tells little; the AUC above does."
         if loss == "wasserstein"
-        else "A gap between the two real curves is memory: D knows its training images by heart.",
+        else "A gap between the two real curves: D has memorised training images.",
         draw,
     )
 
@@ -83,14 +83,13 @@ def vae_terms(results: Results) -> Plot:
         f"Two line charts over {len(epochs)} epochs. On validation images the distortion ends at "
         f"{number(table['val_distortion'][-1])} and the rate at {number(table['val_rate'][-1])} nats per image; "
         f"the best epoch is {number(best)}.",
-        "Distortion, the reconstruction term: what is lost. Rate, the KL term: what the latents carry. "
-        "β sets the price of rate.",
+        "Distortion is the reconstruction term, rate the KL term, which β weighs.",
         draw,
     )
 
 
 def classifier(results: Results) -> Plot:
-    """How the judge learned."""
+    """Loss and accuracy of the reference classifier."""
     table = results.tables["train_classifier/curves"]
     epochs = table["epoch"]
 
@@ -104,9 +103,9 @@ def classifier(results: Results) -> Plot:
 
     return Plot(
         "classifier",
-        "The judge: loss and accuracy",
+        "Reference classifier: loss and accuracy",
         f"Two line charts over {len(epochs)} epochs: cross-entropy on a logarithmic axis, and accuracy on validation "
-        f"images, which ends at {percent(table['val_accuracy'][-1])}.",
+        f"images, which ends at {share(table['val_accuracy'][-1])}.",
         "The training loss is measured on shifted and rotated images, so it may lie above the validation loss.",
         draw,
     )

@@ -1,7 +1,8 @@
 """Training as a filmstrip."""
 
-import io
 from collections.abc import Mapping
+
+from genbalance.reporting import grids
 
 FRAMES = 5
 
@@ -17,10 +18,5 @@ def frames(film: Mapping[int, bytes]) -> dict[int, bytes]:
 
 
 def _quarter(png: bytes) -> bytes:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(png)) as grid:
-        quarter = grid.crop((0, 0, (grid.width + 1) // 2, (grid.height + 1) // 2))
-    buffer = io.BytesIO()
-    quarter.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    width, height = grids.size(png)
+    return grids.part(png, (width + 1) // 2, (height + 1) // 2)

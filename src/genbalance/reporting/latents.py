@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from genbalance.reporting.classes import CROWDED
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import Plot, Theme
-from genbalance.reporting.text import number, percent
+from genbalance.reporting.text import number, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +21,8 @@ DARK_INKS = (
 )
 
 
-def kl_per_latent(results: Results) -> Plot:
-    """The rate, latent by latent, largest first."""
+def kl_per_latent(results: Results, prior: str) -> Plot:
+    """The rate, latent by latent, largest first; ``prior`` as in params.yaml."""
     values = sorted(results.tables["train_vae/kl_per_latent"]["kl"], reverse=True)
     active = results.number("train_vae", "active_units")
 
@@ -35,11 +35,15 @@ def kl_per_latent(results: Results) -> Plot:
 
     return Plot(
         "kl_per_latent",
-        "VAE: what each latent carries",
+        "VAE: KL term of each latent",
         f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
         f"{number(values[-1])} nats per image. {number(active)} units are active.",
-        "Grey latents are switched off: their posterior does not move with the image. With the prior N(0, I) the bars "
-        "add up to the rate; with a learned one each is a bound on what its latent tells.",
+        ("Grey latents are inactive: their posterior does not move with the image. " if active < len(values) else "")
+        + (
+            "With the learned prior, each bar is an upper bound on the information in its latent."
+            if prior == "flow"
+            else "The bars add up to the rate."
+        ),
         draw,
     )
 
@@ -67,14 +71,14 @@ def code_map(results: Results, conditional: bool) -> Plot:
 
     return Plot(
         "code_map",
-        "VAE: where the classes lie",
+        "VAE: classes in latent space",
         f"Map of the codes of {number(len(labels))} test images of {number(len(set(labels)))} classes on two linear "
-        f"discriminants; a logistic regression on all latents names the class of "
-        f"{percent(results.number('evaluate_vae', 'probe_accuracy'))} of the test images.",
+        f"discriminants; a logistic regression on all latents has an accuracy of "
+        f"{share(results.number('evaluate_vae', 'probe_accuracy'))} on the test images.",
         f"Each {'digit' if named else 'dot'} is the code {'E[z|x, y]' if conditional else 'E[z|x]'} of a test image"
         f"{', drawn as its class' if named else ''}; {'large' if named else 'numbers'}: the middle of each class. The "
         "plane was chosen on training images, for their classes to lie apart on it; it shows two directions of all."
-        f"{' A decoder that is told the class needs none of it in its codes.' if conditional else ''}",
+        f"{' A decoder conditioned on the class needs none of it in its codes.' if conditional else ''}",
         draw,
         (9.4, 5.6),
     )

@@ -16,7 +16,7 @@ Source = str | Callable[[Results, str], float]
 
 @dataclass(frozen=True)
 class Measure:
-    """``real`` and ``mean_image`` are what these two get; a ``share`` is written as per cent; ``models`` have it."""
+    """``real`` and ``mean_image`` are what these two get; a ``share`` has three decimals; ``models`` have it."""
 
     label: str
     key: str
@@ -66,45 +66,45 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
     ),
     "Fidelity and diversity": (
         _beside_real("classifier score", "classifier_score", HIGHER),
-        _beside_real("precision", "precision", HIGHER),
-        _beside_real("recall", "recall", HIGHER),
-        _beside_real("density", "density", HIGHER),
-        _beside_real("coverage", "coverage", HIGHER),
-        _beside_real("1-NN accuracy, real against drawn", "nn_accuracy", HALF, share=True),
+        _beside_real("precision", "precision", HIGHER, share=True),
+        _beside_real("recall", "recall", HIGHER, share=True),
+        _beside_real("density", "density", HIGHER, share=True),
+        _beside_real("coverage", "coverage", HIGHER, share=True),
+        _beside_real("1-NN accuracy, real against generated", "nn_accuracy", HALF, share=True),
         _beside_real("Vendi score", "vendi", REAL),
         _beside_real("mean distance of two samples", "pairwise_distance", REAL),
     ),
     "Classes": (
         Measure("share of the rarest class", "class_share_min", REAL, _share(min), share=True),
         Measure("share of the commonest class", "class_share_max", REAL, _share(max), share=True),
-        _beside_real("total variation from the real classes", "class_distance", LOWER),
-        Measure("worst class's share to the mean", "share_worst_to_mean", HIGHER),
+        _beside_real("total variation from the real classes", "class_distance", LOWER, share=True),
+        Measure("worst class's share to the mean", "share_worst_to_mean", HIGHER, share=True),
         Measure("Fréchet distance within a class, mean", "fd_class_mean", LOWER, _floor(_mean)),
         Measure("Fréchet distance within a class, worst", "fd_class_worst", LOWER, _floor(max)),
         Measure("worst of these to their mean", "fd_worst_to_mean", LOWER),
     ),
     "Copies of training digits": (
-        _beside_real("authentic samples", "authenticity", REAL, share=True),
+        _beside_real("AuthPct (share not copied)", "authenticity", REAL, share=True),
         _beside_real("nearer to a training than to a test image", "nearer_train", HALF, share=True),
         _beside_real("copying z-score", "copying_z", ZERO),
-        _discriminator("D is right on training images", "d_accuracy_train"),
-        _discriminator("D is right on test images", "d_accuracy_test"),
-        _discriminator("D is right on generated images", "d_accuracy_generated"),
-        _discriminator("D ranks training above generated images", "d_auc_train"),
-        _discriminator("D ranks test above generated images", "d_auc_test"),
+        _discriminator("D’s accuracy on training images", "d_accuracy_train"),
+        _discriminator("D’s accuracy on test images", "d_accuracy_test"),
+        _discriminator("D’s accuracy on generated images", "d_accuracy_generated"),
+        _discriminator("discriminator AUC, training images", "d_auc_train"),
+        _discriminator("discriminator AUC, test images", "d_auc_test"),
     ),
     "Reconstruction and likelihood": (
         Measure("mean squared error", "mse", LOWER),
         Measure("PSNR [dB]", "psnr", HIGHER),
         Measure("SSIM", "ssim", HIGHER),
-        Measure("read as the same class", "classifier_agreement", HIGHER, share=True),
+        Measure("class preserved", "classifier_agreement", HIGHER, share=True),
         _vae("Fréchet distance of the reconstructions", "fd_reconstructions", LOWER),
         _vae("−ELBO [nats]", "nelbo", LOWER),
         _vae("rate [nats]", "rate"),
         _vae("distortion [nats]", "distortion", LOWER),
-        _vae("importance-weighted bound [nats]", "nll", LOWER),
+        _vae("IWAE bound [nats]", "nll", LOWER),
         _vae("active units", "active_units"),
-        _vae("linear probe of the latents", "probe_accuracy", HIGHER, share=True),
-        _vae("codes to prior (floor: prior to prior)", "prior_discrepancy", LOWER, "prior_discrepancy_floor"),
+        _vae("linear probe accuracy", "probe_accuracy", HIGHER, share=True),
+        _vae("aggregate posterior against prior (MMD)", "prior_discrepancy", LOWER, "prior_discrepancy_floor"),
     ),
 }

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-TITLES = {"train_gan": "GAN", "train_vae": "VAE", "train_classifier": "The judge"}
+TITLES = {"train_gan": "GAN", "train_vae": "VAE", "train_classifier": "Reference classifier"}
 PANELS = {
     "train_gan": {
         "loss_g": "$L_G$ [nats]",
         "loss_d": "$L_D$ [nats]",
-        "d_accuracy_generated": "D right on\ngenerated",
+        "d_accuracy_generated": "D’s accuracy,\ngenerated",
     },
     "train_vae": {"val_distortion": "distortion\n[nats per image]", "val_rate": "rate\n[nats per image]"},
     "train_classifier": {"val_loss": "cross-entropy\n[nats]", "val_accuracy": "validation\naccuracy"},

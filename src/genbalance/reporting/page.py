@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genbalance.reporting import cards, classes, comparison, curves, dag, film, latents, pipeline, sweep_context, tables
+from genbalance.reporting.effects import effects
+from genbalance.reporting.findings import holes
 from genbalance.reporting.render import render
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import DARK, LIGHT, Plot, png
@@ -31,7 +33,7 @@ class Asked:
 def figures(results: Results, asked: Asked) -> dict[str, bytes]:
     """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark."""
     plots = [plot for group in _plots(results, asked).values() for plot in group]
-    plots += [sweep.plot for sweep in sweep_context.in_context(results, asked.params)]
+    plots += [plot for it in sweep_context.in_context(results, asked.params) for plot in (it.plot, it.glance)]
     return {
         f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
         for plot in plots
@@ -42,21 +44,27 @@ def figures(results: Results, asked: Asked) -> dict[str, bytes]:
 def page(results: Results, asked: Asked, drawn: Mapping[str, bytes]) -> str:
     """The page as HTML, with the figures ``drawn`` by :func:`figures`: equal input, equal text."""
     shown = {name: [_pair(plot, drawn) for plot in group] for name, group in _plots(results, asked).items()}
+    contexts = sweep_context.in_context(results, asked.params)
     return render(
         "page.html.j2",
         asked=asked.params,
         changed=tables.changed(asked.params, asked.defaults),
+        command=tables.command(asked.params, asked.defaults),
+        effects=[
+            (it, _pair(it.context.glance, drawn) if it.context else None) for it in effects(contexts, asked.params)
+        ],
+        holes=holes(results),
         sections=tables.parameters(asked.params),
         data=results.metrics["prepare"],
-        judge=results.metrics["train_classifier"],
+        classifier=results.metrics["train_classifier"],
         vae=results.metrics["train_vae"],
         measured={model: results.metrics[f"evaluate_{model}"] for model in ("gan", "vae")},
         cards=cards.cards(results, asked.params),
         pictures=results.pictures,
         films={name: film.frames(frames) for name, frames in results.films.items()},
         shown=shown,
-        ways={model: _ways(results, model) for model in ("gan", "vae")},
-        sweeps=[(it, _pair(it.plot, drawn)) for it in sweep_context.in_context(results, asked.params)],
+        tours={model: _tours(results, model) for model in ("gan", "vae")},
+        sweeps=[(it, _pair(it.plot, drawn)) for it in contexts],
         comparison=comparison.comparison(results),
         numbers=tables.every_number(results),
         dag=dag.drawing(pipeline.stages(asked.pipeline)),
@@ -76,7 +84,7 @@ def _plots(results: Results, asked: Asked) -> dict[str, list[Plot]]:
             curves.vae_terms(results),
             curves.classifier(results),
         ],
-        "rates": [latents.kl_per_latent(results)],
+        "rates": [latents.kl_per_latent(results, asked.params["vae.prior"])],
         "codes": [latents.code_map(results, asked.params["vae.conditional"])],
         "classes": [classes.class_histogram(results), classes.class_distances(results), classes.confusion(results)],
     }
@@ -86,7 +94,7 @@ def _pair(plot: Plot, drawn: Mapping[str, bytes]) -> tuple[Plot, bytes, bytes]:
     return plot, drawn[f"{plot.name}.png"], drawn[f"{plot.name}_dark.png"]
 
 
-def _ways(results: Results, model: str) -> dict[str, Any]:
+def _tours(results: Results, model: str) -> dict[str, Any]:
     """What the rows of a model's interpolations and traversals are."""
     ends, latents = (results.tables[f"evaluate_{model}/{name}"] for name in ("interpolations", "traversals"))
     return {

@@ -17,7 +17,8 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": text.number, "percent": text.percent, "data_uri": _data_uri}
+    environment.filters.update(number=text.number, share=text.share, parameter=text.parameter)
+    environment.filters.update(unbroken=text.unbroken, data_uri=_data_uri)
     return environment.get_template(template).render(**values)
 
 

@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from genbalance.errors import UserError
+from genbalance.reporting import grids
 from genbalance.reporting.text import SYMBOLS
 
 OF = {"lambda": "gan", "beta": "vae"}
@@ -32,10 +33,11 @@ COLUMNS = {
         "evaluate_gan.coverage": "coverage",
         "evaluate_gan.d_accuracy_test": "D on test",
         "evaluate_gan.d_accuracy_generated": "D on generated",
-        "evaluate_gan.d_auc_test": "D ranks",
+        "evaluate_gan.d_auc_test": "D AUC",
         "evaluate_gan.class_share_min": "rarest class",
     },
 }
+PICTURES = {"vae": ("samples", "reconstructions"), "gan": ("samples",)}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Sweep:
         seeds: of the runs of each value.
         metrics: by dotted name, for each value the value of each of its runs.
         name: what the figure is called: that of the file that keeps it, or the parameter.
+        pictures: by value, PNG bytes of the first rows of the grids of :data:`PICTURES`, of runs of one seed, by their
+            names; the values whose runs keep none are missing.
     """
 
     key: str
@@ -57,6 +61,7 @@ class Sweep:
     seeds: tuple[tuple[int, ...], ...]
     metrics: Mapping[str, tuple[tuple[float, ...], ...]]
     name: str
+    pictures: Mapping[float, Mapping[str, bytes]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -93,8 +98,13 @@ def as_json(sweep: Sweep) -> dict[str, Any]:
     return {"parameter": sweep.key, "params": dict(sweep.shared), "seeds": seeds, "points": points}
 
 
+def picture_path(path: Path, name: str, value: float) -> Path:
+    """Where the picture ``name`` of a value stands of the sweep in the file ``path``: in a folder of its name."""
+    return path.with_suffix("") / f"{name}_{value:.15g}.png"
+
+
 def read_sweep(path: Path) -> Sweep:
-    """What :func:`as_json` made, out of a file.
+    """What :func:`as_json` made, out of a file, with the pictures beside it (:func:`picture_path`).
 
     Raises:
         UserError: it cannot be read, or it is not such a file, or it lacks what is drawn.
@@ -111,6 +121,7 @@ def read_sweep(path: Path) -> Sweep:
             metrics={name: tuple(tuple(map(_finite, point["metrics"][name])) for point in points) for name in names},
             name=path.stem,
         )
+        sweep = replace(sweep, pictures=_pictures(sweep, path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
@@ -118,6 +129,35 @@ def read_sweep(path: Path) -> Sweep:
     if mistake := _mistake(sweep):
         raise UserError(f"{path}: {mistake}; write it anew with `genbalance sweep EXPERIMENTS --json {path}`")
     return sweep
+
+
+def _pictures(sweep: Sweep, path: Path) -> dict[float, dict[str, bytes]]:
+    """The pictures of the values that have all of theirs.
+
+    Raises:
+        UserError: one is no grid.
+    """
+    names = PICTURES.get(sweep.model, ())
+    found = {}
+    for value in sweep.values:
+        files = {name: picture_path(path, name, value) for name in names}
+        if names and all(file.is_file() for file in files.values()):
+            found[value] = {name: _grid(file, path) for name, file in files.items()}
+    return found
+
+
+def _grid(file: Path, path: Path) -> bytes:
+    png = file.read_bytes()
+    try:
+        rows = grids.row_count(png)
+    except OSError:
+        rows = 0
+    if rows < 2:
+        raise UserError(
+            f"{file}: is no grid of {grids.COLUMNS} columns; remove it, or write it anew with "
+            f"`genbalance sweep EXPERIMENTS --json {path}`"
+        )
+    return png
 
 
 def _mistake(sweep: Sweep) -> str | None:

@@ -9,10 +9,9 @@ from genbalance.errors import UserError
 from genbalance.reporting.results import Results
 from genbalance.reporting.style import Plot
 from genbalance.reporting.sweep import Sweep
-from genbalance.reporting.sweep_curves import Here, figure
+from genbalance.reporting.sweep_curves import MARKED, Here, figure, glance
 from genbalance.reporting.text import number, parameter
 
-MARKED = {"vae": ("rate", "distortion"), "gan": ("fd_test",)}  # what places the ring
 # params without a part in what is drawn of a model
 OTHERS = {"gan": ("vae.", "beta"), "vae": ("gan.", "lambda")}
 SIDES = ("evaluate.kid_", "evaluate.resamples", "evaluate.inversion_", "evaluate.importance_draws")
@@ -21,10 +20,12 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Context:
-    """A sweep's figure, and what to know of it: its values and seeds, and each parameter that was not as it is in this
-    run, by its key with the value that it had."""
+    """A sweep with its figure, its main curve for a ``glance``, and what to know of it: its values and seeds, and each
+    parameter that was not as it is in this run, by its key with the value that it had."""
 
+    sweep: Sweep
     plot: Plot
+    glance: Plot
     values: str
     seeds: str
     otherwise: Mapping[str, str]
@@ -54,8 +55,11 @@ def _context(sweep: Sweep, results: Results, params: Mapping[str, Any]) -> Conte
     seeds = sorted({seed for group in sweep.seeds for seed in group})
     # a logarithmic axis has no place for zero
     off = sweep.model == "gan" and value <= 0 < sweep.values[0]
+    here = None if off else _here(sweep, results, value)
     return Context(
-        figure(sweep, None if otherwise or off else _here(sweep, results, value)),
+        sweep,
+        figure(sweep, None if otherwise else here),
+        glance(sweep, here, alike=not otherwise),
         ", ".join(number(each) for each in sweep.values),
         ", ".join(map(str, seeds)),
         otherwise,
@@ -74,5 +78,4 @@ def _told(values: Mapping[str, Any], key: str) -> Any:
 
 
 def _here(sweep: Sweep, results: Results, value: float) -> Here:
-    stage = f"evaluate_{sweep.model}"
-    return {sweep.key: value} | {f"{stage}.{key}": results.number(stage, key) for key in MARKED[sweep.model]}
+    return {sweep.key: value} | {name: results.number(*name.split(".")) for name in MARKED[sweep.model]}

@@ -1,5 +1,6 @@
 """The long tables of the page: every parameter, and every number there is."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,12 @@ def changed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         for key, value in values.items()
         if key not in defaults or value != defaults[key]
     }
+
+
+def command(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The shell command that runs the pipeline with these parameters, given those of ``defaults``."""
+    settings = [shlex.quote(f"{key}={value}") for key, (value, _) in changed(values, defaults).items()]
+    return " ".join(["dvc exp run", *(f"-S {setting}" for setting in settings)]) if settings else "dvc repro"
 
 
 def every_number(results: Results) -> dict[str, dict[str, str]]:

@@ -29,24 +29,27 @@ def number(value: float, digits: int = 4) -> str:
     return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
 
 
-def percent(share: float, decimals: int = 1) -> str:
-    """A share in [0, 1] as per cent."""
-    return f"{100 * share:.{decimals}f}%"
+def share(value: float) -> str:
+    """A share, accuracy or rate in [0, 1], as papers write it: with three decimals."""
+    return f"{value:.3f}"
 
 
-def span(low: float, high: float, share: bool = False) -> str:
-    """An interval, with as many decimals as give its width two significant digits; a ``share`` as per cent.
+def span(low: float, high: float) -> str:
+    """An interval, with as many decimals as give its width two significant digits.
 
-    >>> span(110.214, 113.306), span(0.0667, 0.0942), span(0.7123, 0.7488, share=True)
-    ('110.2 … 113.3', '0.067 … 0.094', '71.2 … 74.9%')
+    >>> span(110.214, 113.306), span(0.0667, 0.0942)
+    ('110.2 … 113.3', '0.067 … 0.094')
     """
-    if share:
-        return f"{span(100 * low, 100 * high)}%"
     width = high - low
     decimals = max(0, 1 - math.floor(math.log10(width))) if width > 0 else FINEST + 1
     if decimals > FINEST:
         return f"{number(low)} … {number(high)}"
     return f"{low:,.{decimals}f} … {high:,.{decimals}f}".replace("-", "−")
+
+
+def unbroken(text: str) -> str:
+    """``text`` with spaces around equals signs at which no line breaks."""
+    return text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
 
 
 def parameter(value: Any) -> str:

@@ -32,6 +32,26 @@ def test_links_lead_to_their_sections(fresh, screen):
         fresh.page.wait_for_function(ARRIVED, arg=name)
 
 
+SHOWN = """return all("#effect .answer, #effect .rows img, #effect .plot img").filter(visible).map(it => [
+  it.closest("article").querySelector("h3").textContent,
+  it.getBoundingClientRect().bottom + scrollY,
+  it.tagName === "P" || it.naturalWidth > 0,
+])"""
+
+
+def test_the_answers_are_seen_before_a_second_screen_is_scrolled(browser, files):
+    """Both questions, answers, pictures and curves within the first 1,500 px of a desktop; on a phone they come first,
+    and the first question's pictures within the same."""
+    for screen, questions in (("desktop", {"What does β do?", "What does λ do?"}), ("phone", {"What does β do?"})):
+        with look(browser, files["report"], screen) as seen:
+            seen.ask('return Promise.all(all("img").map(it => it.decode()))')
+            found = [it for it in seen.ask(SHOWN) if it[0] in questions]
+            assert len(found) == {"desktop": 14, "phone": 9}[screen]  # answers, rows of images, curves
+            for _, bottom, loaded in found:
+                assert bottom <= 1500
+                assert loaded
+
+
 def test_links_and_summaries_fit_a_finger(phone):
     assert browsing.small_targets(phone) == []
 

@@ -1,0 +1,182 @@
+"""What a sweep measured, in sentences: no more is said than its numbers say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, stdev
+
+from genbalance.reporting.results import Results
+from genbalance.reporting.sweep import Sweep
+from genbalance.reporting.text import number, share
+
+FLAT = 0.1  # relative to the larger of two numbers: a lesser difference is none worth telling
+FAILS = 5.0  # times the least Fréchet distance: from here on a training has failed
+APART = 0.005  # MMD² between codes and prior: below it, the part of the prior that no code reaches is not seen
+WINS, LOSES = 0.9, 0.6  # mean accuracy of D on real and generated images: it tells them apart, or hardly does
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The ``answer`` in a sentence, and the numbers behind it."""
+
+    answer: str
+    numbers: str
+
+
+def finding(sweep: Sweep) -> Finding:
+    """What the sweep's parameter does: to rate and distortion of a VAE, or to the balance of a GAN."""
+    return _trade(sweep) if sweep.model == "vae" else _balance(sweep)
+
+
+def level_range(sweep: Sweep, metric: str) -> tuple[int, int]:
+    """The first and last place of the values around the least mean whose means lie within a standard deviation over
+    seeds of it: the larger one of the two. Where a value has one seed, nothing is known to be level with it."""
+    means = sweep.means(metric)
+    groups = sweep.metrics[metric]
+    best = means.index(min(means))
+
+    def level(place: int) -> bool:
+        both = (groups[place], groups[best])
+        return all(len(group) > 1 for group in both) and means[place] - means[best] <= max(map(stdev, both))
+
+    low = high = best
+    while low > 0 and level(low - 1):
+        low -= 1
+    while high + 1 < len(means) and level(high + 1):
+        high += 1
+    return low, high
+
+
+def holes(results: Results) -> str:
+    """What is said of holes in the latent space: nothing unless codes of test images lie apart from the prior, and the
+    samples reach fewer real images than real ones do."""
+    distance, floor, reached, real = (
+        results.number("evaluate_vae", key)
+        for key in ("prior_discrepancy", "prior_discrepancy_floor", "coverage", "coverage_real")
+    )
+    if distance - floor < APART or reached >= (1 - FLAT) * real:
+        return ""
+    return (
+        "The latent space has holes: the codes of test images lie apart from the prior that samples are drawn from "
+        f"(MMD² {number(distance, 3)}; two draws of the prior: {number(floor, 3)}), and coverage of the samples is "
+        f"{share(reached)}, where real images have {share(real)}."
+    )
+
+
+def _trade(sweep: Sweep) -> Finding:
+    rate, distortion, fd = (sweep.means(f"evaluate_vae.{name}") for name in ("rate", "distortion", "fd_test"))
+    symbol, ends = sweep.symbol, f"{_value(sweep, 0)} to {_value(sweep, -1)}"
+    stores = {
+        "falls": "stores less in the latents",
+        "rises": "stores more in the latents",
+        "": "stores as much in the latents",
+    }
+    rebuilds = {"falls": "reconstructs better", "rises": "reconstructs worse", "": "reconstructs as well"}
+    rates, distorts = _trend(rate), _trend(distortion)
+    steady = _is_steady(rate) and _is_steady(distortion)
+    who = f"A larger {symbol}" if steady else f"{symbol} = {_value(sweep, -1)}, compared with {_value(sweep, 0)},"
+    if rates or distorts:
+        answer = f"{who} {stores[rates]} and {rebuilds[distorts]}"
+    else:
+        answer = f"{symbol} hardly changes rate and distortion"
+    low, high = level_range(sweep, "evaluate_vae.fd_test")
+    last = len(fd) - 1
+    if (low, high) == (0, last) or _is_flat(fd):
+        samples = "the samples’ Fréchet distance hardly changes"
+    elif high == 0:
+        samples = f"samples are best at the smallest, {symbol} = {_value(sweep, 0)}"
+    elif low == last:
+        samples = f"samples are best at the largest, {symbol} = {_value(sweep, -1)}"
+    elif low == high:
+        samples = f"samples are best at {symbol} = {_value(sweep, low)}"
+    else:
+        samples = f"samples are best from {symbol} = {_value(sweep, low)} to {_value(sweep, high)}"
+    told = [
+        f"From {symbol} = {ends} the rate {_goes(rate)} and the distortion {_goes(distortion)} nats per image.",
+        f"The samples’ Fréchet distance is {_listed(sweep, fd, {0, fd.index(min(fd)), last})}.",
+    ]
+    return Finding(f"{answer}; {samples}.", " ".join([*told, _seeds(sweep)]))
+
+
+def _balance(sweep: Sweep) -> Finding:
+    fd = sweep.means("evaluate_gan.fd_test")
+    low, high = level_range(sweep, "evaluate_gan.fd_test")
+    symbol, last = sweep.symbol, len(fd) - 1
+    even = (low, high) == (0, last) or _is_flat(fd)
+    known = "within a standard deviation over the seeds" if low < high else "within a tenth of each other"
+    if even:
+        low, high = 0, last
+    level = f"From {symbol} = {_value(sweep, low)} to {_value(sweep, high)}"
+    least, most = (number(end(fd[low : high + 1]), 3) for end in (min, max))
+    if low < high:
+        answer = f"{level} {symbol} makes no difference" if even else f"{level} the GAN trains equally well"
+        told = [f"{level} the Fréchet distance is {least} to {most}, {known}."]
+    else:
+        answer = f"The GAN is best at {symbol} = {_value(sweep, low)}"
+        told = [f"The Fréchet distance is {least} at {symbol} = {_value(sweep, low)}."]
+    for side, edge in ((range(low - 1, -1, -1), low), (range(high + 1, last + 1), high)):
+        if side:
+            answer += f"; {_outside(sweep, fd, side)}"
+            right, caught, recall = (
+                share(sweep.means(f"evaluate_gan.{name}")[side[-1]])
+                for name in ("d_accuracy_test", "d_accuracy_generated", "recall")
+            )
+            told.append(
+                f"It is {_listed(sweep, fd, {side[0], side[-1]}, edge)}, where D is right on {right} of the held-out "
+                f"and {caught} of the generated images, and recall is {recall}."
+            )
+    return Finding(f"{answer}.", " ".join([*told, _seeds(sweep)]))
+
+
+def _outside(sweep: Sweep, fd: Sequence[float], side: range) -> str:
+    """What happens at the values on one side of the level range, the nearest first."""
+    ward = "above" if side.step > 0 else "below"
+    failed = [place for place in side if fd[place] >= FAILS * min(fd)]
+    if not failed:
+        return f"{ward}, samples are worse"
+    accuracy = mean(sweep.means(f"evaluate_gan.d_accuracy_{of}")[failed[-1]] for of in ("test", "generated"))
+    why = "D outpaces G and " if accuracy >= WINS else "G outpaces D and " if accuracy <= LOSES else ""
+    also = f" and {ward}" if failed == list(side[-len(failed) :]) and len(failed) > 1 else ""
+    return f"at {sweep.symbol} = {_value(sweep, failed[0])}{also}, {why}training fails"
+
+
+def _is_flat(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= FLAT * max(map(abs, values))
+
+
+def _is_steady(values: Sequence[float]) -> bool:
+    """Whether they go one way only, but for steps back of less than :data:`FLAT` of their range, or hardly move."""
+    back = FLAT * (max(values) - min(values))
+    steps = [after - before for before, after in pairwise(values)]
+    return _is_flat(values) or all(step >= -back for step in steps) or all(step <= back for step in steps)
+
+
+def _trend(values: Sequence[float]) -> str:
+    first, last = values[0], values[-1]
+    if abs(last - first) <= FLAT * max(abs(first), abs(last)):
+        return ""
+    return "falls" if last < first else "rises"
+
+
+def _goes(values: Sequence[float]) -> str:
+    first, last = number(values[0], 3), number(values[-1], 3)
+    return f"{_trend(values) or 'goes'} from {first} to {last}"
+
+
+def _listed(sweep: Sweep, values: Sequence[float], places: set[int], near: int = 0) -> str:
+    """Numbers with where they were measured, from the place ``near`` on outwards."""
+    told = [
+        f"{number(values[place], 3)} at {sweep.symbol} = {_value(sweep, place)}"
+        for place in sorted(places, key=lambda place: abs(place - near))
+    ]
+    head = ", ".join(told[:-1])
+    return f"{head} and {told[-1]}" if head else told[-1]
+
+
+def _seeds(sweep: Sweep) -> str:
+    counts = {len(seeds) for seeds in sweep.seeds}
+    return "One seed each." if counts == {1} else f"Means over {' to '.join(map(str, sorted(counts)))} seeds."
+
+
+def _value(sweep: Sweep, place: int) -> str:
+    return number(sweep.values[place])
