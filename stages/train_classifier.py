@@ -11,6 +11,7 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_classifier")
+MODEL = Path("models/classifier.safetensors")
 ADVICE = "a smaller classifier.learning_rate"
 
 
@@ -92,12 +93,13 @@ def main(params: Params, run: Run) -> None:
 
     history.tell_best(val_loss=min, val_accuracy=max)
     quality, predicted = reading_quality(in_blocks(model, test), digits.test.labels)
-    weights.save(Path("models/classifier.safetensors"), config, model.state_dict())
+    weights.save(MODEL, config, model.state_dict())
     with whole_folder(OUT) as folder:
         history.save(folder / "curves.csv")
         confusion = pd.DataFrame({"actual": digits.test.labels, "predicted": predicted})
         save_csv(folder / "confusion.csv", confusion)
     run.artifact(OUT)
+    run.model("classifier", MODEL, digits.profile)
     publish(
         run,
         "train_classifier",

@@ -12,6 +12,7 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_gan")
+MODEL = Path("models/gan.safetensors")
 SAMPLES = Path("metrics/train_gan_samples.png")
 GRID = 10  # rows and columns
 ADVICE = "a smaller gan.learning_rate, or a lambda nearer 1"
@@ -77,6 +78,8 @@ def main(params: Params, run: Run) -> None:
     ):
         album = Album(run, checkpoint.folder)
         for epoch in checkpoint.epochs(knobs.epochs):
+            if epoch == 1:  # the untrained network, in the run alone: the UI shows step 0 first
+                run.image("samples", showcase.samples(average.module), step=0)
             with meter.epoch(epoch):
                 taken = training.steps(phases, training.batches(count, size, order))
                 for scalars in until_diverged(taken, epoch, ADVICE):
@@ -102,9 +105,10 @@ def main(params: Params, run: Run) -> None:
 
     history.tell_best(d_ranking_held_out=objective.nearest_to_balance)
     gan.generator = average.module
-    weights.save(Path("models/gan.safetensors"), config, gan.state_dict())
+    weights.save(MODEL, config, gan.state_dict())
     for path in (OUT / "curves.csv", SAMPLES):
         run.artifact(path)
+    run.model("gan", MODEL, digits.profile)
     sizes = {
         f"{name}_parameters": sum(p.numel() for p in network.parameters())
         for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))

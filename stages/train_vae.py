@@ -13,6 +13,7 @@ from genbalance.tracking import Run
 
 DIGITS = Path("data/prepared")
 OUT = Path("artifacts/train_vae")
+MODEL = Path("models/vae.safetensors")
 PICTURES = {name: Path(f"metrics/train_vae_{name}.png") for name in ("samples", "reconstructions")}
 GRID = 10  # columns
 ADVICE = "a smaller vae.learning_rate"
@@ -95,6 +96,10 @@ def main(params: Params, run: Run) -> None:
     ):
         album = Album(run, checkpoint.folder)
         for epoch in checkpoint.epochs(knobs.epochs):
+            if epoch == 1:  # the untrained network, in the run alone: the UI shows step 0 first
+                valued = account(average.module, val, generator(seed, "vae/validation", device), val_labels)
+                run.image("samples", showcase.samples(average.module), step=0)
+                run.image("reconstructions", showcase.reconstructions(valued.reconstructions), step=0)
             model.train()
             with meter.epoch(epoch):
                 taken = training.steps(phases, training.batches(count, size, order))
@@ -122,9 +127,10 @@ def main(params: Params, run: Run) -> None:
             album.copy(name, best.epoch, path)
 
     history.tell_best(val_loss=min, val_distortion=min)
-    weights.save(Path("models/vae.safetensors"), config, best.state)
+    weights.save(MODEL, config, best.state)
     for path in (OUT / "curves.csv", OUT / "kl_per_latent.csv", *PICTURES.values()):
         run.artifact(path)
+    run.model("vae", MODEL, digits.profile)
     told = {"parameters": sum(p.numel() for p in model.parameters()), "machine": machine(device)}
     publish(run, "train_vae", {"best_epoch": best.epoch} | best.numbers | told)
 

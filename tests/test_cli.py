@@ -30,6 +30,7 @@ COMMANDS = [
     "compare",
     "sweep",
     "seeds",
+    "ui",
     "runs",
     "whence",
     "sync",

@@ -1,4 +1,4 @@
-"""The few numbers that stand for a whole pipeline run."""
+"""The few numbers that stand for a whole pipeline run; none is a property of the data alone, such as a floor."""
 
 from genbalance.reporting.results import Results
 
@@ -23,9 +23,6 @@ HEADLINE = {
     "vae_psnr": ("evaluate_vae", "psnr"),
     "vae_ssim": ("evaluate_vae", "ssim"),
     "vae_active_units": ("evaluate_vae", "active_units"),
-    "fd_floor": ("evaluate_gan", "fd_floor"),
-    "fd_ceiling": ("evaluate_gan", "fd_ceiling"),
-    "classifier_score_real": ("evaluate_gan", "classifier_score_real"),
 }
 
 
