@@ -20,7 +20,7 @@ def main(params: Params, run: Run) -> None:
     """Draw the figures, write the page, complete the parent run's row."""
     from genbalance.files import whole_folder
     from genbalance.pins import exact, pins
-    from genbalance.reporting.headline import headline
+    from genbalance.reporting.headline import PICTURES, headline
     from genbalance.reporting.page import Asked, figures, page
     from genbalance.reporting.results import read_results
 
@@ -41,7 +41,7 @@ def main(params: Params, run: Run) -> None:
             (folder / "figures" / name).write_bytes(image)
         (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     run.artifact(OUT, "report")
-    run.headline(numbers)
+    run.headline(numbers, PICTURES)
     run.restored()
     print(f"report: {OUT / 'index.html'}")
 

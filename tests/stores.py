@@ -15,6 +15,7 @@ import pytest
 from genbalance.params import Params, read_params
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+PROFILE = {"height": 28, "width": 28, "classes": 10, "mean": 0.13, "std": 0.31}
 
 
 @pytest.fixture

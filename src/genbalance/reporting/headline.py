@@ -1,4 +1,6 @@
-"""The few numbers that stand for a whole pipeline run; none is a property of the data alone, such as a floor."""
+"""The few numbers and pictures that stand for a whole pipeline run; none tells of the data alone, such as a floor."""
+
+from pathlib import Path
 
 from genbalance.reporting.results import Results
 
@@ -24,6 +26,8 @@ HEADLINE = {
     "vae_ssim": ("evaluate_vae", "ssim"),
     "vae_active_units": ("evaluate_vae", "active_units"),
 }
+
+PICTURES = {name: Path(f"metrics/train_{name}.png") for name in ("gan_samples", "vae_samples", "vae_reconstructions")}
 
 
 def headline(results: Results) -> dict[str, float]:

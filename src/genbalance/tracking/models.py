@@ -80,13 +80,13 @@ def save_program(
         signature: what it is given and what it answers.
         example: of what it is given.
     """
-    from mlflow.models import Model
-    from mlflow.pyfunc import save_model
-
     package = Path(genbalance.__file__).parent
     # MLflow wants type hints that it could take the signature from, and would compare, a second long, the requirements
-    # with what they are taken from
-    with warnings.catch_warnings(record=True), patch(COMPARISON):
+    # with the packages that they are taken from
+    with warnings.catch_warnings(record=True, action="always"), patch(COMPARISON):
+        from mlflow.models import Model
+        from mlflow.pyfunc import save_model
+
         save_model(
             path=str(path),
             mlflow_model=Model(model_uuid=model_id, model_id=model_id, run_id=run_id or None),

@@ -15,6 +15,15 @@ THUMBNAIL = 320  # pixels of the longer side: the UI's tile has room for 336, an
 SECTION = "grids"  # of the UI's charts; it comes before that of the metrics, which would have the pictures among them
 
 
+def read_picture(path: Path) -> "NDArray[np.uint8]":
+    """A picture file as [height, width] or [height, width, 3], 0 … 255."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 def log_picture(
     client: "MlflowClient", run_id: str, image: "NDArray[np.uint8]", key: str, step: int, origin: str
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from genbalance.tracking.contact import OutageError
 from genbalance.tracking.line import Line
 from genbalance.tracking.models import image_schema
-from genbalance.tracking.pictures import log_picture
+from genbalance.tracking.pictures import log_picture, read_picture
 from genbalance.tracking.store import BATCH
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SYSTEM = "system/"  # the UI shows metrics of such names on a page of their own
+EMPTY: Mapping[str, Path] = {}
 INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows progress, and the calls cost nothing
 
 
@@ -63,8 +65,9 @@ class Run(Protocol):
             profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
         """
 
-    def headline(self, values: Mapping[str, float]) -> None:
-        """Metrics of the whole pipeline run: they appear in its row, beside its parameters."""
+    def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
+        """Metrics and PNG files of the whole pipeline run: they appear in its row, beside its parameters, and in the
+        charts of such rows."""
 
     def restored(self) -> None:
         """Logs a run for each stage that DVC restored from its cache instead of running; for the pipeline's last."""
@@ -144,10 +147,13 @@ class MlflowRun:
         with suppress(OutageError):
             self._line.model(kind, weights, profile)
 
-    def headline(self, values: Mapping[str, float]) -> None:
+    def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
         """See :class:`Run`."""
         metrics = _metrics(values, None)
         self._line.send(lambda client, _, parent_id: client.log_batch(parent_id, metrics=metrics))
+        for name, path in pictures.items():
+            picture = read_picture(path)
+            self._line.send(partial(_log_of_parent, picture, name, self.run_id))
 
     def restored(self) -> None:
         """See :class:`Run`. Nothing while the server is away: what it has is not known then."""
@@ -180,6 +186,12 @@ class MlflowRun:
 
     def _send_metrics(self, batch: "list[Metric]") -> None:
         self._line.send(lambda client, run_id, _: client.log_batch(run_id, metrics=batch))
+
+
+def _log_of_parent(
+    picture: "NDArray[np.uint8]", name: str, origin: str, client: "MlflowClient", _: str, parent_id: str
+) -> None:
+    log_picture(client, parent_id, picture, name, 0, origin)
 
 
 def _metrics(values: Mapping[str, float], step: int | None) -> "list[Metric]":

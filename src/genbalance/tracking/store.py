@@ -30,11 +30,12 @@ EXPERIMENT = {
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": "What does λ do in a GAN trained on L = L_D + λ·L_G, and what does β do in a VAE trained on "
     "L = L_recon + β·L_KL?\n\n"
-    "A row is a run of the whole pipeline (`lambda` and `beta` are its parameters); unfold it to see its stages. A "
-    "stage's *Model metrics* show its sample grids by epoch and its curves.\n\n"
-    "To see an effect, select rows with other coefficients and press *Compare*: `gan_fd_test` (Fréchet distance of the "
-    "GAN's samples to test images; smaller is better) over `lambda`, and `vae_rate` (KL) against `vae_distortion` "
-    "(reconstruction loss) over `beta`.",
+    "- A row is a run of the whole pipeline, with `lambda` and `beta` as its parameters. Unfold it to see its stages; "
+    "the *Model metrics* of `train_gan` and `train_vae` begin with sample grids by epoch.\n"
+    "- `gan_fd_test` and `vae_fd_test` are Fréchet distances of samples to test images: smaller is better. `vae_rate` "
+    "is the KL, `vae_distortion` the reconstruction loss, in nats per image.\n"
+    "- The chart view (the second of the three buttons above the table) shows these over λ and β, and the samples of "
+    "all runs side by side. `dvc exp run -S beta=4` adds a run.",
 }
 
 
