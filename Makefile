@@ -48,8 +48,8 @@ lint: $(READY) ## ruff and mypy
 	@$(IN_ENV) ruff format --check
 	@$(IN_ENV) mypy
 
-ui: $(READY) ## the runs in the browser (mlflow ui)
-	@$(IN_ENV) mlflow ui --host 127.0.0.1
+ui: $(READY) ## the runs in MLflow, in the browser (make ui PORT=5001)
+	@$(IN_ENV) genbalance ui $(if $(PORT),--port $(PORT))
 
 report: $(READY) ## run the stages up to the report and name the page
 	@$(IN_ENV) dvc repro report

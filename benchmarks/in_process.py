@@ -37,6 +37,9 @@ class Watch:
     def dataset(self, *_: object, **__: object) -> None:
         """Nothing."""
 
+    def model(self, *_: object, **__: object) -> None:
+        """Nothing."""
+
     def headline(self, *_: object, **__: object) -> None:
         """Nothing."""
 

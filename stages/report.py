@@ -20,7 +20,7 @@ def main(params: Params, run: Run) -> None:
     """Draw the figures, write the page, complete the parent run's row, print the headline table."""
     from genbalance.files import whole_folder, write_json
     from genbalance.pins import exact, pins
-    from genbalance.reporting.headline import NEXT, headline, headline_table, summary
+    from genbalance.reporting.headline import NEXT, PICTURES, headline, headline_table, summary
     from genbalance.reporting.page import Asked, figures, page
     from genbalance.reporting.results import read_results
 
@@ -42,7 +42,7 @@ def main(params: Params, run: Run) -> None:
         (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
     write_json(METRICS / "summary.json", summary(results))
     run.artifact(OUT, "report")
-    run.headline(numbers)
+    run.headline(numbers, PICTURES)
     run.restored()
     print(f"\n{headline_table(results.metrics)}\n\n{NEXT}", flush=True)
 

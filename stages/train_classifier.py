@@ -102,6 +102,7 @@ def main(params: Params, run: Run) -> None:
         confusion = pd.DataFrame({"actual": digits.test.labels, "predicted": predicted})
         save_csv(folder / "confusion.csv", confusion)
     run.artifact(OUT)
+    run.model("classifier", WEIGHTS, digits.profile)
     metrics = {"epochs": epoch, "val_accuracy": val_accuracy} | quality | {"machine": machine(device)}
     publish(run, "train_classifier", metrics, WEIGHTS, PRINTED)
 

@@ -80,6 +80,8 @@ def main(params: Params, run: Run) -> None:
     ):
         album = Album(run, checkpoint.folder)
         for epoch in checkpoint.epochs(knobs.epochs):
+            if epoch == 1:  # the untrained network, in the run alone: the UI shows step 0 first
+                run.image("samples", showcase.samples(average.module), step=0)
             with meter.epoch(epoch):
                 taken = training.steps(phases, training.batches(count, size, order))
                 for scalars in until_diverged(taken, epoch, ADVICE):
@@ -108,6 +110,7 @@ def main(params: Params, run: Run) -> None:
     weights.save(WEIGHTS, config, gan.state_dict())
     for path in (OUT / "curves.csv", SAMPLES):
         run.artifact(path)
+    run.model("gan", WEIGHTS, digits.profile)
     sizes = {
         f"{name}_parameters": sum(p.numel() for p in network.parameters())
         for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))

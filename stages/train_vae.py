@@ -99,6 +99,10 @@ def main(params: Params, run: Run) -> None:
     ):
         album = Album(run, checkpoint.folder)
         for epoch in checkpoint.epochs(knobs.epochs):
+            if epoch == 1:  # the untrained network, in the run alone: the UI shows step 0 first
+                valued = account(average.module, val, generator(seed, "vae/validation", device), val_labels)
+                run.image("samples", showcase.samples(average.module), step=0)
+                run.image("reconstructions", showcase.reconstructions(valued.reconstructions), step=0)
             model.train()
             with meter.epoch(epoch):
                 taken = training.steps(phases, training.batches(count, size, order))
@@ -129,6 +133,7 @@ def main(params: Params, run: Run) -> None:
     weights.save(WEIGHTS, config, best.state)
     for path in (OUT / "curves.csv", OUT / "kl_per_latent.csv", *PICTURES.values()):
         run.artifact(path)
+    run.model("vae", WEIGHTS, digits.profile)
     told = {"parameters": sum(p.numel() for p in model.parameters()), "machine": machine(device)}
     publish(run, "train_vae", {"best_epoch": best.epoch} | best.numbers | told, WEIGHTS, PRINTED)
 

@@ -15,6 +15,8 @@ from committed import PARAMS
 
 from genbalance.params import Params, read_params
 
+PROFILE = {"height": 28, "width": 28, "classes": 10, "mean": 0.13, "std": 0.31}
+
 
 @pytest.fixture
 def empty_repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 import genbalance
 from genbalance.params import INERT, Params, read_yaml
-from genbalance.tracking.registry import NEEDED
+from genbalance.tracking.models import NEEDED
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
@@ -18,7 +18,7 @@ MODULES = {
     ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__"): path for path in SRC.rglob("*.py")
 }
 HARMLESS = ("genbalance.tracking", "genbalance.params")  # cannot change a result: see dvc.yaml
-SERVED = "genbalance.tracking.served"  # a program of its own, as stages are
+PROGRAMS = ("genbalance.tracking.served", "genbalance.tracking.trained")  # of their own, as stages are
 PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
 STAGES = [
     (name, model)
@@ -98,19 +98,19 @@ def test_a_tool_is_imported_in_its_own_place_alone(library: str, home: str) -> N
 
 def test_tracking_and_reporting_reach_no_torch() -> None:
     for module, path in within("tracking", "reporting"):
-        if module == SERVED:
+        if module in PROGRAMS:
             continue
         for behind in {module} | reached(path):
             assert not {n for n in imported(MODULES[behind]) if n.split(".")[0].startswith("torch")}, (module, behind)
 
 
 def test_what_mlflow_runs_to_serve_is_imported_by_nothing() -> None:
-    assert SERVED in MODULES
-    assert not {module for module, path in MODULES.items() if SERVED in imported(path)}
+    assert set(PROGRAMS) <= MODULES.keys()
+    assert not {module for module, path in MODULES.items() if set(PROGRAMS) & imported(path)}
 
 
 def test_a_served_model_asks_for_all_that_it_reaches() -> None:
-    behind = {SERVED} | reached(MODULES[SERVED])
+    behind = {*PROGRAMS}.union(*(reached(MODULES[program]) for program in PROGRAMS))
     libraries = {name.split(".")[0] for module in behind for name in imported(MODULES[module])}
     wanted = {name for library in libraries - {"genbalance"} for name in packages_distributions().get(library, ())}
     assert {name.lower() for name in wanted if not name.startswith("mlflow-")} == set(NEEDED)

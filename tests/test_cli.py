@@ -31,6 +31,7 @@ COMMANDS = [
     "compare",
     "sweep",
     "seeds",
+    "ui",
     "runs",
     "commits",
     "sync",

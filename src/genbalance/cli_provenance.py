@@ -72,6 +72,21 @@ def sync() -> None:
         typer.echo(lineage.synchronised())
 
 
+def ui(
+    port: Annotated[int, typer.Option(help="Of the server on this machine; 0: any that is free.")] = 5000,
+) -> None:
+    """Show the runs in MLflow: λ, β and what they do.
+
+    It starts MLflow's server on this machine, prints the address of the table of runs and opens it in a browser where
+    there is a screen; Ctrl-C ends the server. If MLFLOW_TRACKING_URI names a server, the address is that one's, and
+    nothing is started.
+    """
+    with mistakes_in_a_line():
+        from genbalance.commands.ui import serve
+
+        serve(port, typer.echo)
+
+
 def verify(
     revision: Annotated[str, typer.Argument(metavar="REV", help="The commit, branch, tag or experiment.")] = "HEAD",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the clone, and tell where it is.")] = False,

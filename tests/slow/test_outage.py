@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
+from stores import PROFILE
 
 from genbalance.params import Params, read_params
 from genbalance.tracking import Run, tracked
+from genbalance.tracking.settings import shown
 
 SRC = Path(__file__).parents[2] / "src"
 EPOCHS = 40
@@ -73,7 +75,7 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
         server.kill()
         train(run, 16, EPOCHS)
         run.artifact(Path("params.yaml"), "inputs")
-        run.dataset("digits", "abc", "bundled", {"images": 5000})
+        run.dataset("digits", "abc", "bundled", PROFILE)
         run.headline({"fd_test": 1.5})
     assert "does not answer; the run is kept in .spool/" in capsys.readouterr().err
     assert list((empty_repo / ".spool").iterdir())
@@ -92,7 +94,7 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
     points = {metric: steps(server.url, trained, metric) for metric in ("loss", "rate")}
     assert points == {metric: list(range(1, EPOCHS + 1)) for metric in points}
     shown = pictures(server.url, trained)
-    assert shown == [f"images/samples+step+{step}" for step in (10, 20, 30, 40)]
+    assert shown == [f"images/grids~samples+step+{step}" for step in (10, 20, 30, 40)]
     assert [file.path for file in MlflowClient(server.url).list_artifacts(trained.info.run_id, "inputs")] == [
         "inputs/params.yaml"
     ]
@@ -131,7 +133,7 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
     assert [parent.data.metrics.get("fd_test") for parent in parents] == [2.5, None]
     for child in children[:2]:
         assert steps(server.url, child, "loss") == list(range(1, 21))
-        assert child.data.params == {name: str(value) for name, value in spooling.flat().items()}
+        assert child.data.params == shown(spooling.flat())
         assert len(pictures(server.url, child)) == 2
 
 
@@ -164,4 +166,4 @@ def test_a_delivery_that_breaks_off_is_finished_by_the_next(
     for child in children:
         if child.info.run_name in ("prepare", "train_gan"):
             assert steps(server.url, child, "loss") == list(range(1, 11))
-            assert pictures(server.url, child) == ["images/samples+step+10"]
+            assert pictures(server.url, child) == ["images/grids~samples+step+10"]

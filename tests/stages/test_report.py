@@ -27,7 +27,7 @@ class Recorder:
     """Stands for the tracked run."""
 
     def __init__(self):
-        self.artifacts, self.headlines = [], []
+        self.artifacts, self.headlines, self.pictures = [], [], {}
 
     def artifact(self, path, folder=""):
         self.artifacts.append((path, folder, path.exists()))
@@ -35,8 +35,9 @@ class Recorder:
     def restored(self):
         pass
 
-    def headline(self, values):
+    def headline(self, values, pictures):
         self.headlines.append(dict(values))
+        self.pictures |= pictures
 
 
 @pytest.fixture
@@ -54,6 +55,8 @@ def test_the_report_is_a_page_and_its_figures_and_completes_the_parent_run(works
     assert {"figures/gan_losses.png", "figures/vae_terms_dark.png"} <= files
     assert run.artifacts == [(Path("reports"), "report", True)]
     assert [set(values) for values in run.headlines] == [set(HEADLINE)]
+    assert set(run.pictures) == {"gan_samples", "vae_samples", "vae_reconstructions"}
+    assert all(path.is_file() for path in run.pictures.values())
     assert re.search(
         r"torch 2\.\d+\.\d+, torchvision 0\.\d+\.\d+, numpy", (workspace / "reports/index.html").read_text("utf-8")
     )

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from genbalance.params import Params
 from genbalance.tracking import delivery, session
+from genbalance.tracking.settings import shown
 from genbalance.tracking.spool import spool_folder, spool_uri
 from genbalance.tracking.store import open_store, store_lock, store_uri
 
@@ -69,7 +70,7 @@ def test_sent_twice_it_is_there_once(
     once = everything(repo)
     assert len(once) == 2
     ((_, status, points, count, out, pictures),) = [row for row in once if row[0] == "train_gan"]
-    assert (status, count, out) == ("FINISHED", len(params.flat()), "abc")
+    assert (status, count, out) == ("FINISHED", len(shown(params.flat())), "abc")
     assert sorted(points) == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert len(pictures) == 3
     send(repo)

@@ -40,11 +40,11 @@ def test_a_run_of_the_commit_itself_is_named_by_it(parent) -> None:
     assert "genbalance.varies" not in run.data.tags
 
 
-def test_the_description_says_how_to_get_the_run_again(parent) -> None:
+def test_the_description_has_the_commands_that_reproduce_the_run(parent) -> None:
     run = parent("sweep-2", **{"lambda": "0.5"})
     commit = run.data.tags["mlflow.source.git.commit"][:8]
-    again = f"`git checkout {commit}`, then `dvc exp run -S lambda=0.5`"
-    assert run.data.tags["mlflow.note.content"] == f"To get it again: {again}."
+    again = f"git checkout {commit}\ndvc exp run -S lambda=0.5"
+    assert run.data.tags["mlflow.note.content"] == f"Reproduce:\n\n```sh\n{again}\n```"
 
 
 @pytest.mark.parametrize(("name", "sweep"), [("beta-12", "beta"), ("a-b-3", "a-b"), ("bold-eagle", None), ("", None)])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
+from stores import PROFILE
 
 from genbalance.errors import UserError
 from genbalance.params import Params
@@ -94,10 +95,9 @@ def test_a_failure_is_not_covered_by_a_sibling_that_ends_well(repo: Path, params
 def test_the_parents_row_is_complete_by_itself(repo: Path, params: Params) -> None:
     with tracked("report", params) as run:
         run.headline({"fd_test": 1.5})
-        run.dataset("digits", "d" * 40, "bundled", {"images": 5000})
+        run.dataset("digits", "d" * 40, "bundled", PROFILE)
     parents, children = runs(repo)
-    flat = {name: str(value) for name, value in params.flat().items()}
-    assert parents[0].data.params == children[0].data.params == flat
+    assert parents[0].data.params == {name: str(value) for name, value in params.flat().items()}
     assert parents[0].data.metrics == {"fd_test": 1.5}
     assert "fd_test" not in children[0].data.metrics
     for run_ in (parents[0], children[0]):
@@ -115,6 +115,33 @@ def test_a_child_knows_its_code_and_environment(repo: Path, params: Params, monk
     assert tags["env.python"] == platform.python_version()
     assert {"env.torch", "env.mlflow", "env.dvc", "env.platform", "env.cpus", "env.threads", "started"} <= set(tags)
     assert child.data.metrics["duration_s"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "experiment", "command"),
+    [("evaluate@gan", "", "dvc repro"), ("evaluate@gan", "bold-eagle", "dvc exp run"), ("", "", "evaluate_gan.py -v")],
+)
+def test_a_pipeline_run_tells_who_started_it_and_how(
+    stage: str, experiment: str, command: str, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["stages/evaluate_gan.py", "-v"])
+    monkeypatch.setattr("getpass.getuser", lambda: "somebody")
+    monkeypatch.setenv("DVC_STAGE", stage)
+    monkeypatch.setenv("DVC_EXP_NAME", experiment)
+    run_stages(params, "evaluate_gan")
+    (parent,), (child,) = runs(repo)
+    assert [run.data.tags["mlflow.source.name"] for run in (parent, child)] == [command, "stages/evaluate_gan.py"]
+    for run in (parent, child):
+        assert (run.data.tags["mlflow.source.type"], run.data.tags["mlflow.user"]) == ("LOCAL", "somebody")
+
+
+def test_an_account_without_a_name_is_no_hindrance(repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+    run_stages(params, "report")
+    assert "mlflow.user" not in runs(repo)[1][0].data.tags
 
 
 def test_metrics_by_step_are_complete_and_in_order(repo: Path, params: Params) -> None:
@@ -161,8 +188,8 @@ def test_a_copy_that_dvc_deletes_leaves_everything_at_the_root(
     assert (folder / "out.txt").read_text() == "out"
     assert (folder / "figures/a.txt").read_text() == "a"
     assert sorted(path.name.split("+timestamp")[0] for path in (folder / "images").glob("*.png")) == [
-        "samples+step+1",
-        "samples+step+2",
+        "grids~samples+step+1",
+        "grids~samples+step+2",
     ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from stores import PROFILE
 
 from genbalance.errors import UserError
 from genbalance.params import Params
@@ -46,7 +47,7 @@ def test_a_server_gets_metrics_images_and_artifacts(
             run.log({"loss": step / 2}, step=step)
         run.image("samples", np.zeros((20, 20), np.uint8), step=1)
         run.artifact(Path("params.yaml"), "inputs")
-        run.dataset("digits", "abc", "bundled", {"images": 5000})
+        run.dataset("digits", "abc", "bundled", PROFILE)
         run.headline({"fd_test": 1.5})
     assert capsys.readouterr() == ("", "")
     client = MlflowClient(tracking_uri=url)
@@ -54,7 +55,7 @@ def test_a_server_gets_metrics_images_and_artifacts(
     assert (child.info.status, parent.info.status) == ("FINISHED", "FINISHED")
     assert [m.value for m in client.get_metric_history(run.run_id, "loss")] == [step / 2 for step in range(1, 31)]
     assert parent.data.metrics["fd_test"] == 1.5
-    assert {path.name for path in kept.rglob(f"{run.run_id}/artifacts/*")} == {"images", "inputs"}
+    assert {path.name for path in kept.rglob(f"{run.run_id}/artifacts/*")} == {"images", "inputs", "params.yaml"}
     assert not {"mlflow.db", "mlruns", "mlartifacts"} & {path.name for path in empty_repo.iterdir()}
 
 

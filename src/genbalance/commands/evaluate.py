@@ -60,8 +60,8 @@ class Evaluation:
 
 
 def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path) -> Evaluation:
-    """Measures images against prepared digits. What makes the numbers doubtful is a warning, on stderr before anything is
-    measured and in the result.
+    """Measures images against prepared digits. What makes the numbers doubtful is a warning, on stderr before anything
+    is measured and in the result.
 
     Args:
         samples: what `sample_files.read` takes, or images [n, S, S]; of more images than are measured, as many

@@ -1,10 +1,12 @@
 """The way from a stage to its run: to the server, and into the spool from the moment on when that is away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from genbalance.tracking.contact import OutageError
+from genbalance.tracking.models import keep_trained
 from genbalance.tracking.restored import log_restored
 from genbalance.tracking.spool import has_spool, open_spool, shadows, spool_uri
 from genbalance.tracking.store import Store, store_lock, store_uri
@@ -58,6 +60,12 @@ class Line:
         if self.store.uri == store_uri():
             with store_lock(self.store.uri):
                 log_restored(self.store, self.parent_id, self.stage)
+
+    def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
+        """Keeps a trained network, if the server is there; see :func:`genbalance.tracking.models.keep_trained`."""
+        if self.store.uri == store_uri():
+            with self.store.contact() as client:
+                keep_trained(client, self.store.experiment_id, self.run_id, kind, weights, profile)
 
     def _do(self, action: "Callable[[MlflowClient, str, str], T]") -> T:
         with self.store.contact() as client:

@@ -26,6 +26,10 @@ class Lineage:
     key: str
     _stage: "PipelineStage | None"
 
+    def params(self) -> list[str]:
+        """The keys and sections of params.yaml that the stage reads."""
+        return [name for dep in (self._stage.params if self._stage else []) for name in dep.params]
+
     def deps(self) -> dict[str, str]:
         """The MD5 of each dep as it lay there when this was made, by its path; none of what was not there."""
         deps = self._stage.deps if self._stage else []

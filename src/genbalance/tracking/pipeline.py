@@ -114,4 +114,4 @@ def _note(varies: list[str], code: CodeVersion) -> dict[str, str]:
     if not code.commit or (code.dirty and code.changed != (str(PARAMS_FILE),)):
         return {}
     again = f"dvc exp run {' '.join(f'-S {setting}' for setting in varies)}" if varies else "make repro"
-    return {NOTE: f"To get it again: `git checkout {code.commit[:8]}`, then `{again}`."}
+    return {NOTE: f"Reproduce:\n\n```sh\ngit checkout {code.commit[:8]}\n{again}\n```"}

@@ -1,10 +1,13 @@
 """What a run is tagged with: which code, on what."""
 
+import getpass
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 from genbalance.params import Params
 from genbalance.tracking.code import CodeVersion
@@ -13,8 +16,11 @@ PACKAGES = ("torch", "mlflow", "dvc")
 
 
 def code_tags(code: CodeVersion) -> dict[str, str]:
-    """Which code ran, and for which experiment of DVC's; what is not known is left out."""
+    """Which code ran, who ran it by which command, and for which experiment of DVC's; what is not known is left out."""
     tags = {
+        "mlflow.user": _user(),
+        "mlflow.source.name": _command(),
+        "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": code.commit,
         "git.dirty": str(code.dirty).lower(),
         "git.changed": " ".join(code.changed)[:5000],
@@ -29,7 +35,6 @@ def environment_tags(params: Params) -> dict[str, str]:
     return {
         "dvc.stage": os.environ.get("DVC_STAGE", "none: started by hand"),
         "mlflow.source.name": sys.argv[0],
-        "mlflow.source.type": "LOCAL",
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "env.python": platform.python_version(),
         "env.platform": platform.platform(),
@@ -37,3 +42,21 @@ def environment_tags(params: Params) -> dict[str, str]:
         "env.threads": str(params.compute.threads),
         **{f"env.{name}": version(name) for name in PACKAGES},
     }
+
+
+def _user() -> str:
+    """The name of the account, as MLflow tells it; "" for one without a name."""
+    with suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return ""
+
+
+def _command() -> str:
+    """What was typed to start the pipeline, a stage of it or a command of ours."""
+    if os.environ.get("DVC_EXP_NAME"):
+        return "dvc exp run"
+    if os.environ.get("DVC_STAGE"):
+        return "dvc repro"
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.name
+    return " ".join([name, *sys.argv[1:2]])

@@ -2,16 +2,14 @@
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import genbalance
 from genbalance.errors import UserError
 from genbalance.tracking.contact import told
+from genbalance.tracking.models import keep_model, save_program
 from genbalance.tracking.store import SQLITE, Store, load_mlflow, store_lock, store_uri
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ ALIAS = "champion"
 WEIGHTS = "genbalance.weights.md5"
 METRIC = "genbalance.metric."
 BENCH = "genbalance.measured.on."
-# what the package needs to serve; pinned as installed, since MLflow's own guess takes it many seconds
-NEEDED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "ruamel.yaml", "safetensors", "threadpoolctl", "torch")
 EXAMPLE = {"digit": 7, "seed": 1, "count": 2}
 
 
@@ -154,23 +150,18 @@ def _champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
 
 
 def _create(client: "MlflowClient", experiment_id: str, candidate: Candidate) -> "ModelVersion":
-    """Through the client alone: MLflow's functions of the same purpose act on a store that the process has set."""
-    from mlflow.entities import LoggedModelStatus
-
-    run_id = candidate.run_id or None
-    logged = client.create_logged_model(experiment_id, candidate.name, run_id, candidate.all_tags)
-    status = LoggedModelStatus.FAILED
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            _save(candidate, Path(folder) / "model", logged.model_id)
-            client.log_model_artifacts(logged.model_id, f"{folder}/model")
-        status = LoggedModelStatus.READY
-    finally:
-        client.finalize_logged_model(logged.model_id, status)
+    logged = keep_model(
+        client,
+        experiment_id,
+        candidate.name,
+        candidate.run_id,
+        lambda folder, model_id: _save(candidate, folder, model_id),
+        tags=candidate.all_tags,
+    )
     return client.create_model_version(
         candidate.name,
         logged.artifact_location,
-        run_id,
+        candidate.run_id or None,
         candidate.all_tags,
         description=candidate.card,
         model_id=logged.model_id,
@@ -179,8 +170,7 @@ def _create(client: "MlflowClient", experiment_id: str, candidate: Candidate) ->
 
 def _save(candidate: Candidate, path: Path, model_id: str) -> None:
     import pandas as pd
-    from mlflow.models import Model, ModelSignature
-    from mlflow.pyfunc import save_model
+    from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
@@ -188,15 +178,13 @@ def _save(candidate: Candidate, path: Path, model_id: str) -> None:
     whole_or_null = AnyType()  # type: ignore[no-untyped-call]
     wish = [ColSpec(whole_or_null, name, required=False) for name in ("digit", "seed", "count")]
     image = {"row": DataType.long, "read": DataType.long, "confidence": DataType.double, "png": DataType.string}
-    package = Path(genbalance.__file__).parent
-    save_model(
-        path=str(path),
-        mlflow_model=Model(model_uuid=model_id, model_id=model_id, run_id=candidate.run_id or None),
-        python_model=str(package / "tracking" / "served.py"),
-        artifacts={"weights": str(candidate.weights), "judge": str(candidate.judge)},
-        code_paths=[str(package)],
-        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in NEEDED],
-        signature=ModelSignature(Schema([*wish]), Schema([ColSpec(kind, name) for name, kind in image.items()])),
-        input_example=pd.DataFrame([EXAMPLE]),
-        model_config=dict(candidate.config),
+    save_program(
+        path,
+        "served.py",
+        model_id,
+        candidate.run_id,
+        {"weights": candidate.weights, "judge": candidate.judge},
+        candidate.config,
+        ModelSignature(Schema([*wish]), Schema([ColSpec(kind, name) for name, kind in image.items()])),
+        pd.DataFrame([EXAMPLE]),
     )

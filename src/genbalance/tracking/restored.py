@@ -18,6 +18,7 @@ from genbalance.tracking.ledger import RESTORED, runs_behind
 from genbalance.tracking.lineage import KEY, OUT, key_of
 from genbalance.tracking.pipeline import parent_of, settle
 from genbalance.tracking.provenance import code_tags
+from genbalance.tracking.settings import shown
 from genbalance.tracking.store import Store, reach, store_lock, store_uri
 from genbalance.tracking.tags import PARENT, STAGE
 
@@ -86,7 +87,7 @@ def _log(store: Store, parent: str, name: str, entry: Mapping[str, Any], made_by
     tags = {PARENT: parent, STAGE: _stage(name), KEY: key_of(entry), RESTORED: "true", "dvc.stage": name}
     tags |= {OUT + path: md5 for path, md5 in outs.items()} | ({FROM: made_by} if made_by else {})
     params = flatten(entry.get("params", {}).get(str(PARAMS_FILE), {}))
-    told = [Param(key, str(value)) for key, value in params.items()]
+    told = [Param(key, value) for key, value in shown(params).items()]
     now = time.time_ns() // 1_000_000
     points = [Metric(key, float(value), now, 0) for key, value in _numbers(_stage(name), outs).items()]
     with store.contact() as client:

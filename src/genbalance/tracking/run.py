@@ -4,12 +4,15 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genbalance.tracking.contact import OutageError
 from genbalance.tracking.line import Line
-from genbalance.tracking.pictures import log_picture
+from genbalance.tracking.models import image_schema
+from genbalance.tracking.pictures import log_picture, read_picture
 from genbalance.tracking.store import BATCH
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
     from numpy.typing import NDArray
 
+SYSTEM = "system/"  # the UI shows metrics of such names on a page of their own
+EMPTY: Mapping[str, Path] = {}
 INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows progress, and the calls cost nothing
 
 
@@ -48,11 +53,21 @@ class Run(Protocol):
             name: the data's name.
             digest: a hash of its content, of which MLflow keeps 36 characters.
             source: where it comes from.
-            profile: its size, classes and the like, as JSON can hold them.
+            profile: what it is like, as JSON can hold it; ``height`` and ``width`` of its images are among it.
         """
 
-    def headline(self, values: Mapping[str, float]) -> None:
-        """Metrics of the whole pipeline run: they appear in its row, beside its parameters."""
+    def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
+        """The trained network, as a model that MLflow can load and call.
+
+        Args:
+            kind: gan, vae or classifier.
+            weights: its file.
+            profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
+        """
+
+    def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
+        """Metrics and PNG files of the whole pipeline run: they appear in its row, beside its parameters, and in the
+        charts of such rows."""
 
     def restored(self) -> None:
         """Logs a run for each stage that DVC restored from its cache instead of running; for the pipeline's last."""
@@ -78,6 +93,9 @@ class MlflowRun:
         self._step: int | None = None
         self._curves = {name for name, steps in known.items() if any(steps)}
         self._flushed = time.monotonic()
+        self._samples: SimpleQueue[list[Metric]] = SimpleQueue()
+        before = [step for name, steps in known.items() if name.startswith(SYSTEM) for step in steps]
+        self._sampled = 1 + max(before, default=-1)
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
         """See :class:`Run`. Sent in batches: a full one, or at a new step, or at the end.
@@ -113,7 +131,8 @@ class MlflowRun:
         """See :class:`Run`. The pipeline's run shows it too."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        data = Dataset(name, digest[:36], "local", json.dumps({"uri": source}), profile=json.dumps(dict(profile)))
+        origin, schema = json.dumps({"uri": source}), image_schema(profile["height"], profile["width"])
+        data = Dataset(name, digest[:36], "local", origin, schema, json.dumps(dict(profile)))
         given = [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])]
 
         def give(client: "MlflowClient", *run_ids: str) -> None:
@@ -122,10 +141,19 @@ class MlflowRun:
 
         self._line.send(give)
 
-    def headline(self, values: Mapping[str, float]) -> None:
+    def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
+        """See :class:`Run`. Nothing while the server is away: DVC has the weights, MLflow keeps a copy."""
+        self.flush()
+        with suppress(OutageError):
+            self._line.model(kind, weights, profile)
+
+    def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
         """See :class:`Run`."""
         metrics = _metrics(values, None)
         self._line.send(lambda client, _, parent_id: client.log_batch(parent_id, metrics=metrics))
+        for name, path in pictures.items():
+            picture = read_picture(path)
+            self._line.send(partial(_log_of_parent, picture, name, self.run_id))
 
     def restored(self) -> None:
         """See :class:`Run`. Nothing while the server is away: what it has is not known then."""
@@ -140,8 +168,17 @@ class MlflowRun:
         told = [RunTag(name, value) for name, value in tags.items()]
         self._line.send(lambda client, run_id, _: client.log_batch(run_id, tags=told))
 
+    def sample(self, load: Mapping[str, float], milliseconds: int) -> None:
+        """The load of the machine at a time, in ms since 1970: from any thread, and sent with what is logged next."""
+        from mlflow.entities import Metric
+
+        self._samples.put([Metric(SYSTEM + name, value, milliseconds, self._sampled) for name, value in load.items()])
+        self._sampled += 1
+
     def flush(self) -> None:
         """Sends what is pending."""
+        while not self._samples.empty():
+            self._pending += self._samples.get()
         self._flushed = time.monotonic()
         while batch := self._pending[:BATCH]:
             self._send_metrics(batch)
@@ -149,6 +186,12 @@ class MlflowRun:
 
     def _send_metrics(self, batch: "list[Metric]") -> None:
         self._line.send(lambda client, run_id, _: client.log_batch(run_id, metrics=batch))
+
+
+def _log_of_parent(
+    picture: "NDArray[np.uint8]", name: str, origin: str, client: "MlflowClient", _: str, parent_id: str
+) -> None:
+    log_picture(client, parent_id, picture, name, 0, origin)
 
 
 def _metrics(values: Mapping[str, float], step: int | None) -> "list[Metric]":

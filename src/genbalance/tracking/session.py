@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from genbalance.errors import UserError
-from genbalance.params import Params
+from genbalance.params import PARAMS_FILE, Params
 from genbalance.tracking.code import CodeVersion, code_version
 from genbalance.tracking.contact import OutageError
 from genbalance.tracking.delivery import deliver
@@ -17,8 +18,10 @@ from genbalance.tracking.processes import TAG, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
+from genbalance.tracking.settings import shown
 from genbalance.tracking.spool import TARGET, open_spool, spool_uri
 from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock, store_uri
+from genbalance.tracking.system import sampling
 from genbalance.tracking.tags import PARENT, STAGE
 
 
@@ -47,7 +50,8 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
     load_mlflow()
     line, run = _start(stage, params, ends, resumable(ends.key))
     try:
-        yield run
+        with sampling(run.sample):
+            yield run
         run.log({"duration_s": time.monotonic() - begun})
         run.flush()
         run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
@@ -94,8 +98,13 @@ def _open(
                 client.set_tag(child, name, tags[name])
         else:
             child, known = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id, {}
+    _log_params(store, parent, params.flat())
+    if not found:
+        _log_params(store, child, shown(params.flat(), ends.params()))
+        if PARAMS_FILE.exists():
+            with store.contact() as client:
+                client.log_artifact(child, str(PARAMS_FILE))
     line = Line(store, stage, params.tracking.experiment, child, parent)
-    _log_params(line, params, (parent,) if found else (parent, child))
     return line, MlflowRun(line, ends.key, known)
 
 
@@ -117,10 +126,8 @@ def _deliver(server: str, last: bool) -> None:
         print(f"what waits in the spool was refused: {error}", file=sys.stderr, flush=True)
 
 
-def _log_params(line: Line, params: Params, run_ids: tuple[str, ...]) -> None:
+def _log_params(store: Store, run_id: str, values: Mapping[str, Any]) -> None:
     from mlflow.entities import Param
 
-    told = [Param(name, str(value)) for name, value in params.flat().items()]
-    with line.store.contact() as client:
-        for run_id in run_ids:
-            client.log_batch(run_id, params=told)
+    with store.contact() as client:
+        client.log_batch(run_id, params=[Param(name, str(value)) for name, value in values.items()])

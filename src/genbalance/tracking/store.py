@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from genbalance.errors import UserError
 from genbalance.repository import root
 from genbalance.tracking.contact import QUICK, SERVERS, URI, told
+from genbalance.tracking.view import TAG, is_current, view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,10 +27,15 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 EXPERIMENT = {
-    "mlflow.experimentKind": "custom_model_development",  # the UI then shows training runs, not traces
-    "mlflow.note.content": "What do the balancing coefficients do? λ (`lambda`) in a GAN, `beta` in a VAE. A row is a "
-    "run of the pipeline, below it are its stages. Choose rows and press Compare: `vae_rate` against `vae_distortion` "
-    "over `beta`, `gan_fd_test` over `lambda`.",
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "What does λ do in a GAN trained on L = L_D + λ·L_G, and what does β do in a VAE trained on "
+    "L = L_recon + β·L_KL?\n\n"
+    "- A row is a run of the whole pipeline, with `lambda` and `beta` as its parameters. Unfold it to see its stages; "
+    "the *Model metrics* of `train_gan` and `train_vae` begin with sample grids by epoch.\n"
+    "- `gan_fd_test` and `vae_fd_test` are Fréchet distances of samples to test images: smaller is better. `vae_rate` "
+    "is the KL, `vae_distortion` the reconstruction loss, in nats per image.\n"
+    "- The chart view (the second of the three buttons above the table) shows these over λ and β, and the samples of "
+    "all runs side by side. `dvc exp run -S beta=4` adds a run.",
 }
 
 
@@ -123,10 +129,13 @@ def open_store(uri: str, experiment: str, artifacts: Path | None = None) -> Stor
                     f"tracking.experiment: {experiment!r} was deleted in {uri}; take another name, or "
                     f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
                 )
+            if not is_current(found.tags):
+                client.set_experiment_tag(found.experiment_id, TAG, view())
             return Store(uri, client, found.experiment_id)
         # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy
         place = None if uri.startswith(SERVERS) else (artifacts or root() / "mlartifacts").as_uri()
-        return Store(uri, client, client.create_experiment(experiment, artifact_location=place, tags=EXPERIMENT))
+        tags = EXPERIMENT | {TAG: view()}
+        return Store(uri, client, client.create_experiment(experiment, artifact_location=place, tags=tags))
 
 
 def reach(experiment: str) -> Store:

@@ -1,0 +1,148 @@
+"""Networks as MLflow's logged models: a program of ours beside the package and the weights, so that no pickle is among
+them."""
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import genbalance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.models import ModelSignature
+
+COMPARISON = "mlflow.utils.environment.warn_dependency_requirement_mismatches"
+# what the package needs to serve; pinned as installed, since MLflow's own guess takes it many seconds
+NEEDED = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "ruamel.yaml", "safetensors", "threadpoolctl", "torch")
+
+
+def keep_model(
+    client: "MlflowClient",
+    experiment_id: str,
+    name: str,
+    run_id: str,
+    save: Callable[[Path, str], None],
+    tags: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> "LoggedModel":
+    """Makes a logged model. Through the client alone: MLflow's functions of the same purpose act on a store that the
+    process has set.
+
+    Args:
+        client: of the store.
+        experiment_id: where it belongs.
+        name: of the model.
+        run_id: of its training, "" where none is known.
+        save: writes the model into a folder that is not there yet; it is given its id too.
+        tags: of the model.
+        params: those that the UI shows beside it.
+    """
+    from mlflow.entities import LoggedModelStatus
+
+    logged = client.create_logged_model(experiment_id, name, run_id or None, dict(tags or {}), dict(params or {}))
+    status = LoggedModelStatus.FAILED
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder) / "model", logged.model_id)
+            client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        status = LoggedModelStatus.READY
+    finally:
+        client.finalize_logged_model(logged.model_id, status)
+    return logged
+
+
+def save_program(
+    path: Path,
+    program: str,
+    model_id: str,
+    run_id: str,
+    files: Mapping[str, Path],
+    config: Mapping[str, Any],
+    signature: "ModelSignature",
+    example: "pd.DataFrame | None" = None,
+) -> None:
+    """Writes a model whose code is a file of this package.
+
+    Args:
+        path: the folder to make.
+        program: the name of that file.
+        model_id: of the logged model.
+        run_id: of its training, "" where none is known.
+        files: what the program reads, by the name that it knows.
+        config: what it is to know beside.
+        signature: what it is given and what it answers.
+        example: of what it is given.
+    """
+    package = Path(genbalance.__file__).parent
+    # MLflow wants type hints that it could take the signature from, and would compare, a second long, the requirements
+    # with the packages that they are taken from
+    with warnings.catch_warnings(record=True, action="always"), patch(COMPARISON):
+        from mlflow.models import Model
+        from mlflow.pyfunc import save_model
+
+        save_model(
+            path=str(path),
+            mlflow_model=Model(model_uuid=model_id, model_id=model_id, run_id=run_id or None),
+            python_model=str(package / "tracking" / program),
+            artifacts={name: str(file) for name, file in files.items()},
+            code_paths=[str(package)],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in NEEDED],
+            signature=signature,
+            input_example=example,
+            model_config=dict(config),
+        )
+
+
+def keep_trained(
+    client: "MlflowClient", experiment_id: str, run_id: str, kind: str, weights: Path, profile: Mapping[str, Any]
+) -> None:
+    """Keeps a network as a logged model of the run that trained it; :mod:`genbalance.tracking.trained` runs it.
+
+    Args:
+        client: of the store.
+        experiment_id: of the run.
+        run_id: of the training.
+        kind: gan, vae or classifier.
+        weights: its file.
+        profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
+    """
+    from mlflow.entities import LoggedModelOutput
+
+    config = {"kind": kind} | {key: profile[key] for key in ("mean", "std")}
+    signature = _signature(kind, profile["height"], profile["width"], profile["classes"])
+
+    def save(folder: Path, model_id: str) -> None:
+        save_program(folder, "trained.py", model_id, run_id, {"weights": weights}, config, signature)
+
+    params = client.get_run(run_id).data.params
+    logged = keep_model(client, experiment_id, kind, run_id, save, params=params)
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+
+
+def image_schema(height: int, width: int) -> str:
+    """The schema of a data set of grey images uint8 [n, height, width] and their labels, as MLflow keeps it."""
+    import numpy as np
+    from mlflow.types import Schema, TensorSpec
+
+    images = TensorSpec(np.dtype("uint8"), (-1, height, width), "images")
+    labels = TensorSpec(np.dtype("int64"), (-1,), "labels")
+    told = {"features": Schema([images]).to_json(), "targets": Schema([labels]).to_json()}
+    return json.dumps({"mlflow_tensorspec": told})
+
+
+def _signature(kind: str, height: int, width: int, classes: int) -> "ModelSignature":
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    images = Schema([TensorSpec(np.dtype("uint8"), (-1, height, width))])
+    if kind == "classifier":
+        return ModelSignature(images, Schema([TensorSpec(np.dtype("float32"), (-1, classes))]))
+    return ModelSignature(Schema([ColSpec(DataType.long, "seed"), ColSpec(DataType.long, "count")]), images)
