@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_info
 
+from genbalance.instructions import pinned
+
 CPUINFO = Path("/proc/cpuinfo")
 VENDOR = ("vendor_id", "CPU implementer")  # as Linux calls it on x86 and on ARM
 HALF_PRECISION = ("avx512_bf16", "amx_bf16")
@@ -14,13 +16,16 @@ HALF_PRECISION = ("avx512_bf16", "amx_bf16")
 def machine(device: torch.device) -> str:
     """The kind of machine that computes, in a line: equal lines are to give equal bytes. No name of a host is in it.
 
-    GPU, if there is one; the CPU's vendor, the instructions that torch uses, the cache by whose size oneDNN cuts its
-    blocks; the kernels that OpenBLAS chose; threads; Python, by whose version requirements.txt chooses that of NumPy.
+    GPU, if there is one; the CPU's vendor, by which MKL chooses; the instructions that torch uses; the cache by whose
+    size oneDNN cuts its blocks; the kernels that OpenBLAS chose; threads; Python, by whose version requirements.txt
+    chooses that of NumPy. Equal bytes do not need equal lines: where the instructions are pinned (see
+    :mod:`genbalance.instructions`), vendor and cache decide for few shapes.
     Ask after :func:`genbalance.compute.set_up`.
     """
     gpu = [f"cuda {torch.cuda.get_device_name(device)}"] if device.type == "cuda" else []
     found = torch.cpu.get_capabilities()
-    level = [torch.backends.cpu.get_cpu_capability(), *(name for name in HALF_PRECISION if found.get(name))]
+    half = () if pinned() else HALF_PRECISION
+    level = [torch.backends.cpu.get_cpu_capability(), *(name for name in half if found.get(name))]
     cache = [f"L2 {found['l2_cache_size'] // 1024} KiB"] if found.get("l2_cache_size") else []
     blas = sorted({info["architecture"] for info in threadpool_info() if info.get("architecture")})
     told = [

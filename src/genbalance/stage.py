@@ -10,6 +10,7 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.files import write_json
+from genbalance.instructions import pin
 from genbalance.params import Params, read_params
 from genbalance.repository import root
 from genbalance.summary import numbers, rounded
@@ -39,6 +40,8 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     _share_the_processor()
     try:
         params = read_params()
+        if params.compute.precision == "fp32":  # products in bf16 need newer instructions
+            pin()
         with Workplace(stage) as place:
             with tracked(stage, params, place.resumable) as run:
                 main(params, run)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 
+from genbalance.elementary import exp, log
 from genbalance.evaluation.patience import watched
 
 ROWS = 500  # images × draws at a time: bounds the memory
@@ -57,7 +58,7 @@ def _bounds(model: Autoencoder, images: Tensor, draws: int, noise: torch.Generat
         z = posterior.mean + posterior.stddev * epsilon
         wanted = labels.repeat(count) if labels is not None else None
         log_likelihood = _log_likelihood(model.decode(z.flatten(0, 1), wanted), images, count)
-        minus_log_posterior = (epsilon.square() + LOG_TWO_PI).div(2).sum(dim=2) + posterior.stddev.log().sum(dim=1)
+        minus_log_posterior = (epsilon.square() + LOG_TWO_PI).div(2).sum(dim=2) + log(posterior.stddev).sum(dim=1)
         log_ratio = model.log_prior(z) + minus_log_posterior
         total = torch.logaddexp(total, torch.logsumexp((log_likelihood + log_ratio).double(), dim=0))
     return math.log(draws) - total
@@ -79,6 +80,6 @@ def _log_bernoulli(logits: Tensor, images: Tensor) -> Tensor:
     a time: a logarithm for each pixel would cost as much as the decoder's own products.
     """
     nats = logits.clamp(min=0).addcmul_(logits, images, value=-1).sum(dim=2)
-    for factors in logits.abs().neg_().exp_().add_(1).split(FACTORS, dim=2):
-        nats += factors.prod(dim=2).log_()
+    for factors in exp(logits.abs().neg_()).add_(1).split(FACTORS, dim=2):
+        nats += factors.prod(dim=2).sub_(1).log1p_()
     return -nats

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from genbalance.models.narrow import Narrow
+
 FEATURES = 128
 
 
@@ -34,7 +36,7 @@ class Classifier(nn.Module):
         self.penultimate = nn.Sequential(
             nn.Linear(2 * width * side * side, FEATURES, bias=False), nn.BatchNorm1d(FEATURES), nn.ReLU(inplace=True)
         )
-        self.head = nn.Linear(FEATURES, classes)
+        self.head = Narrow(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
         """Penultimate activations [B, 128], ≥ 0."""

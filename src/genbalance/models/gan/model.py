@@ -12,6 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from genbalance.models.gan.conditions import Conditions
 from genbalance.models.gan.dcgan import dcgan_generator, dcgan_trunk
 from genbalance.models.gan.mlp import mlp_generator, mlp_trunk
+from genbalance.models.narrow import Narrow
 
 GENERATORS = {"mlp": mlp_generator, "dcgan": dcgan_generator}
 TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk}
@@ -44,7 +45,7 @@ class Discriminator(nn.Module):
     def __init__(self, arch: str, size: int, width: int, conditions: int = 0, spectral: bool = False) -> None:
         super().__init__()
         self.trunk, features = TRUNKS[arch](size, width)
-        self.head = nn.Linear(features, 1)
+        self.head = Narrow(features, 1)
         if conditions:
             self.embedding = nn.Embedding(conditions, features)
             nn.init.zeros_(self.embedding.weight)

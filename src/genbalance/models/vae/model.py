@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import softplus
 
+from genbalance.elementary import exp
 from genbalance.models.vae.convolution import conv_decoder, conv_encoder
 from genbalance.models.vae.perceptron import mlp_decoder, mlp_encoder
 from genbalance.models.vae.priors import Prior, RealNvp, StandardNormal
@@ -67,7 +68,7 @@ class Vae(nn.Module):
         # softplus bounds, which a gradient leads back from
         log_variance = LARGEST_LOG_VARIANCE - softplus(LARGEST_LOG_VARIANCE - log_variance)
         log_variance = LEAST_LOG_VARIANCE + softplus(log_variance - LEAST_LOG_VARIANCE)
-        return Normal(mean, log_variance.div(2).exp(), validate_args=False)
+        return Normal(mean, exp(log_variance.div(2)), validate_args=False)
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
         """p(x|z), a distribution over each pixel, batch shape [B, 1, S, S].
@@ -82,7 +83,7 @@ class Vae(nn.Module):
             return Bernoulli(logits=outputs, validate_args=False)
         mean, raw = outputs.chunk(2, dim=1)
         log_sigma = self.log_sigma_floor + softplus(raw - self.log_sigma_floor)
-        return Normal(mean.sigmoid(), log_sigma.exp(), validate_args=False)
+        return Normal(mean.sigmoid(), exp(log_sigma), validate_args=False)
 
     def log_prior(self, latents: Tensor) -> Tensor:
         """Log p(z), nats, of latents [..., L]."""

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from genbalance.elementary import exp
 from genbalance.models.vae.perceptron import perceptron
 
 LARGEST_LOG_SCALE = 2.0  # of one coupling: keeps the flow invertible in float32
@@ -52,13 +53,13 @@ class _Coupling(nn.Module):
         """z → u, and log |du/dz| [...]."""
         known, changed = z[..., self.order].split(self.sizes, dim=-1)
         log_scale, shift = self._scale_and_shift(known)
-        return torch.cat([known, changed * log_scale.exp() + shift], dim=-1), log_scale.sum(dim=-1)
+        return torch.cat([known, changed * exp(log_scale) + shift], dim=-1), log_scale.sum(dim=-1)
 
     def inverse(self, u: Tensor) -> Tensor:
         """u → z."""
         known, changed = u.split(self.sizes, dim=-1)
         log_scale, shift = self._scale_and_shift(known)
-        return torch.cat([known, (changed - shift) * (-log_scale).exp()], dim=-1)[..., self.order.argsort()]
+        return torch.cat([known, (changed - shift) * exp(-log_scale)], dim=-1)[..., self.order.argsort()]
 
 
 def _pair(latents: int, width: int) -> list[_Coupling]:
@@ -85,7 +86,7 @@ class RealNvp(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log p(z)."""
-        z, total = (z - self.shift) * self.log_scale.exp(), self.log_scale.sum()
+        z, total = (z - self.shift) * exp(self.log_scale), self.log_scale.sum()
         for coupling in self._chain():
             z, log_slope = coupling(z)
             total = total + log_slope
@@ -95,7 +96,7 @@ class RealNvp(nn.Module):
         """z = f⁻¹(noise)."""
         for coupling in reversed(self._chain()):
             noise = coupling.inverse(noise)
-        return noise * (-self.log_scale).exp() + self.shift
+        return noise * exp(-self.log_scale) + self.shift
 
 
 Prior = StandardNormal | RealNvp
