@@ -10,7 +10,7 @@ export DO_NOT_TRACK := true
 IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test slow lint ui report verify bench clean
+.PHONY: help setup repro baseline test slow lint ui report verify bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ $(PACKAGES): requirements.txt
 repro: $(READY) ## run the six stages, those whose inputs changed (dvc repro)
 	@$(IN_ENV) dvc repro
 	@$(IN_ENV) genbalance sync
+	@$(IN_ENV) genbalance status
+
+baseline: $(READY) ## commit this machine's results on a branch, where they are other bytes than the commit's
+	@$(IN_ENV) genbalance baseline
 
 test: $(READY) ## the tests but the slow ones (pytest), on two processes
 	@$(IN_ENV) pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

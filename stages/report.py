@@ -1,4 +1,4 @@
-"""Report: reads metrics/, artifacts/ and dvc.yaml; writes reports/index.html and reports/figures/.
+"""Report: reads metrics/, artifacts/ and dvc.yaml; writes reports/index.html, reports/figures/, metrics/summary.json.
 
 The page holds every picture in itself and needs no network. The figures stand beside it for READMEs and papers.
 """
@@ -6,7 +6,7 @@ The page holds every picture in itself and needs no network. The figures stand b
 from pathlib import Path
 
 from genbalance.params import INERT, Params, read_yaml
-from genbalance.stage import execute
+from genbalance.stage import METRICS, execute
 from genbalance.tracking import Run
 
 OUT = Path("reports")
@@ -18,9 +18,9 @@ REQUIREMENTS = Path("requirements.txt")
 
 def main(params: Params, run: Run) -> None:
     """Draw the figures, write the page, complete the parent run's row, print the headline table."""
-    from genbalance.files import whole_folder
+    from genbalance.files import whole_folder, write_json
     from genbalance.pins import exact, pins
-    from genbalance.reporting.headline import NEXT, headline, headline_table
+    from genbalance.reporting.headline import NEXT, headline, headline_table, summary
     from genbalance.reporting.page import Asked, figures, page
     from genbalance.reporting.results import read_results
 
@@ -40,6 +40,7 @@ def main(params: Params, run: Run) -> None:
         for name, image in drawn.items():
             (folder / "figures" / name).write_bytes(image)
         (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
+    write_json(METRICS / "summary.json", summary(results))
     run.artifact(OUT, "report")
     run.headline(numbers)
     run.restored()

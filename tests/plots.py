@@ -5,9 +5,14 @@ from small_repository import ROOT
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 LISTED = [*PIPELINE["plots"], *(plot for stage in PIPELINE["stages"].values() for plot in stage.get("plots", []))]
-PLOTS = {
-    name: given or {} for plot in LISTED for name, given in (plot if isinstance(plot, dict) else {plot: {}}).items()
-}
+ALL = {name: given or {} for plot in LISTED for name, given in (plot if isinstance(plot, dict) else {plot: {}}).items()}
+NUMBERS = [  # no plots: DVC has a run cache for a stage whose outs git keeps only if they are metrics or plots
+    name.replace("${item.model}", model)
+    for name in ALL
+    if name.endswith(".json")
+    for model in (("gan", "vae") if "${item.model}" in name else ("",))
+]
+PLOTS = {name: given for name, given in ALL.items() if not name.endswith(".json")}
 IMAGES = [name for name in PLOTS if name.endswith(".png")]
 DRAWN = [name for name in PLOTS if name not in IMAGES]
 

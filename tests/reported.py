@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from committed import PARAMS
 from PIL import Image
 
 from genbalance.params import read_params
@@ -149,7 +150,7 @@ def write(root, classes=10, side=8, epochs=3):
     table("evaluate_vae/codes", ("x", "y", "class"), codes)
     picture("metrics/train_vae_reconstructions")
 
-    params = read_params(REPOSITORY / "params.yaml").flat() | {"gan.epochs": 8, "data.path": "elsewhere"}
+    params = read_params(PARAMS).flat() | {"gan.epochs": 8, "data.path": "elsewhere"}
     for key, seeds in (("beta", (42,)), ("lambda", (1, 2))):
         names = COLUMNS[model(key)]
         values = {name: tuple(tuple(v + seed / 100 for seed in seeds) for v in (0.5, 1.0, 2.0)) for name in names}
@@ -187,6 +188,7 @@ def write(root, classes=10, side=8, epochs=3):
         (root / "models" / f"{name}.safetensors").write_bytes(name.encode())
     (root / "docs").mkdir()
     (root / "docs" / "pipeline.yaml").write_text(DVC_YAML, encoding="utf-8")
-    for name in ("params.yaml", "requirements.txt", "src/genbalance/reporting/defaults.yaml"):
+    shutil.copy(PARAMS, root)
+    for name in ("requirements.txt", "src/genbalance/reporting/defaults.yaml"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, root / name)

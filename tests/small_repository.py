@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from committed import PARAMS, ROOT
+
 EVERY = ["prepare", "train_classifier", "train_gan", "train_vae", "evaluate@gan", "evaluate@vae", "report"]
 SMALL = {
-    r"limit: null": "limit: 400",
+    r"limit: all": "limit: 400",
     r"epochs: \d+": "epochs: 2",
     r" samples: \d+": " samples: 100",
     r"resamples: \d+": "resamples: 10",
@@ -43,13 +44,13 @@ def stages_run(output: str) -> list[str]:
 
 
 def fresh_repository(place: Path) -> Path:
-    """What git would clone of the project as it stands, with params.yaml made small, as a commit of its own."""
+    """What git would clone of the project as it stands, with the defaults made small, as a commit of its own."""
     listed = call(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
-    text = (place / "params.yaml").read_text()
+    text = PARAMS.read_text()
     for pattern, small in SMALL.items():
         text, changes = re.subn(pattern, small, text)
         assert changes, pattern

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from committed import PARAMS
 
 from genbalance.params import Params, read_params
-
-PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 @pytest.fixture

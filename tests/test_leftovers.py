@@ -1,9 +1,9 @@
 """Which outs of a commit are not of its params: asked of the project's own dvc.lock, as real DVC wrote it."""
 
 from copy import deepcopy
-from pathlib import Path
 
 import pytest
+from committed import committed
 
 from genbalance.dotted import leaves
 from genbalance.errors import UserError
@@ -11,17 +11,15 @@ from genbalance.leftovers import leftovers
 from genbalance.locks import parse_lock
 from genbalance.params.reader import parse_yaml
 
-ROOT = Path(__file__).parents[1]
-
 
 @pytest.fixture
 def stages():
-    return deepcopy(dict(parse_lock((ROOT / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")))
+    return deepcopy(dict(parse_lock(committed("dvc.lock"), "dvc.lock")))
 
 
 @pytest.fixture
 def params():
-    return dict(leaves(parse_yaml((ROOT / "params.yaml").read_text(encoding="utf-8"), "params.yaml")))
+    return dict(leaves(parse_yaml(committed("params.yaml"), "params.yaml")))
 
 
 def outs(stages, *names):

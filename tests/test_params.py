@@ -2,17 +2,16 @@
 
 import re
 from functools import reduce
-from pathlib import Path
 
 import pytest
+from committed import PARAMS
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from genbalance.errors import UserError
 from genbalance.params import Params, Section, read_params, read_yaml
 
-COMMITTED = Path(__file__).parents[1] / "params.yaml"
-TEXT = COMMITTED.read_text(encoding="utf-8")
+TEXT = PARAMS.read_text(encoding="utf-8")
 ROWS = TEXT.splitlines()
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?: +(?P<value>[^#\s]+))? *(?P<comment>#.*)?$")
 
@@ -69,12 +68,12 @@ def refusal(tmp_path, text):
 
 
 def test_the_committed_file_is_valid_and_the_parser_of_this_test_sees_all_of_it():
-    assert set(read_params(COMMITTED).flat()) == set(KNOBS)
+    assert set(read_params(PARAMS).flat()) == set(KNOBS)
 
 
 def test_no_value_is_changed_on_its_way():
     values = YAML(typ="safe", pure=True).load(TEXT)
-    flat = read_params(COMMITTED).flat()
+    flat = read_params(PARAMS).flat()
     for key, value in flat.items():
         plain = reduce(lambda node, part: node[part], key.split("."), values)
         assert value == plain, key
@@ -83,7 +82,7 @@ def test_no_value_is_changed_on_its_way():
 
 def test_lambda_and_beta_and_seed_stand_on_top():
     assert list(KNOBS)[:3] == ["lambda", "beta", "seed"]
-    assert read_params(COMMITTED).lambda_ == float(KNOBS["lambda"][0])
+    assert read_params(PARAMS).lambda_ == float(KNOBS["lambda"][0])
 
 
 def test_every_key_has_a_comment():
@@ -105,7 +104,7 @@ def test_no_field_has_a_default():
 
 
 def test_params_cannot_be_changed_after_they_are_read():
-    params = read_params(COMMITTED)
+    params = read_params(PARAMS)
     for section, name in ((params, "beta"), (params.gan, "epochs")):
         with pytest.raises(ValidationError):
             setattr(section, name, 1)
@@ -137,7 +136,7 @@ def test_a_limit_that_leaves_less_than_a_batch_is_refused_and_one_more_batch_is_
         ("seed", "0"),
         ("seed", "4294967295"),
         ("compute.threads", "256"),
-        ("data.limit", "null"),
+        ("data.limit", "all"),
         ("classifier.rotation", "0"),
         ("gan.adam_beta1", "0"),
         ("gan.adam_beta2", "0.9999"),
@@ -209,9 +208,9 @@ WRONG = [
     ("data.path", "7", "7", "text"),
     ("data.path", '""', "''", "text that is not empty"),
     ("data.path", "null", "None", "text"),
-    ("data.limit", "99", "99", "≥ 100 or null"),
-    ("data.limit", "all", "'all'", "≥ 100 or null"),
-    ("data.limit", "500.0", "500.0", "≥ 100 or null"),
+    ("data.limit", "99", "99", "≥ 100 or all"),
+    ("data.limit", "null", "None", "≥ 100 or all"),
+    ("data.limit", "500.0", "500.0", "≥ 100 or all"),
     ("data.val_fraction", "0", "0", "0.01 … 0.5"),
     ("data.val_fraction", "0.6", "0.6", "0.01 … 0.5"),
     ("data.test_fraction", "20%", "'20%'", "0.01 … 0.5"),
@@ -304,7 +303,7 @@ def test_the_ranges_that_the_comments_tell_are_those_that_are_enforced(tmp_path)
             (problem,) = refusal(tmp_path, with_value({key: "word"}))
             assert told[0] in problem, key
             enforced.add(key)
-    numbers = {key for key, value in read_params(COMMITTED).flat().items() if not isinstance(value, str | bool)}
+    numbers = {key for key, value in read_params(PARAMS).flat().items() if not isinstance(value, str | bool)}
     assert enforced == numbers - {"seed"}  # its 2³²−1 is easier to read than what it comes to
 
 

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from committed import PARAMS
 from typer.testing import CliRunner
 
 from genbalance.cli import app
 from genbalance.params import read_params
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
-PLAIN = read_params(ROOT / "params.yaml").flat()
+TEXT = PARAMS.read_text(encoding="utf-8")
+PLAIN = read_params(PARAMS).flat()
 LINE = re.compile(r"^(?P<indent> *)(?P<key>\w+):(?P<gap> +)(?P<value>[^#\s]+)(?P<rest>.*)$")
 MUTATIONS = 50
 HEAVY = {"torch", "mlflow", "dvc", "pandas", "numpy"}

@@ -7,9 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from plots import DRAWN, IMAGES, PLOTS, tables
+from plots import DRAWN, IMAGES, NUMBERS, PLOTS, tables
 from safetensors import safe_open
 from small_repository import EVERY, call, fresh_repository, runs, stages_run
+
+BY_COEFFICIENT = ("gan_fd", "gan_recall", "vae_fd", "rate", "distortion", "nll")  # of metrics/summary.json
 
 
 def contents(repository: Path) -> dict[str, str]:
@@ -50,7 +52,8 @@ def test_every_stage_runs_and_nothing_is_left_to_do(reproduced: tuple[Path, str]
 def test_every_plot_finds_the_columns_and_images_that_the_stages_leave(reproduced: tuple[Path, str]) -> None:
     shown = json.loads(call(reproduced[0], "dvc", "plots", "show", "--json"))
     assert "errors" not in shown
-    assert shown["data"].keys() == PLOTS.keys()
+    assert shown["data"].keys() == {*PLOTS, *NUMBERS}
+    assert not any(shown["data"][name] for name in NUMBERS)  # git keeps them; no chart is drawn of them
     for name in DRAWN:
         (entry,) = shown["data"][name]
         in_every_row = set.intersection(*(set(row) for row in entry["content"]["data"]["values"]))
@@ -100,7 +103,7 @@ def test_a_commit_leads_to_its_runs_and_a_run_to_its_commits(repository: Path) -
     assert sorted(row[0] for row in rows) == sorted(EVERY)
     (parent,) = {run["parent"] for run in runs(repository)[1] if run["id"] in {row[1] for row in rows}}
     for run in (rows[0][1], rows[-1][1], parent):
-        assert call(repository, "genbalance", "whence", run).splitlines()[1].startswith(head)
+        assert call(repository, "genbalance", "commits", run).splitlines()[1].startswith(head)
 
 
 def test_what_is_restored_and_not_run_gets_a_run_too(repository: Path) -> None:
@@ -127,12 +130,34 @@ def test_a_coefficient_reruns_its_own_model_alone(repository: Path, coefficient:
     assert stages_run(output) == [f"train_{model}", f"evaluate@{model}", "report"]
     (parent,) = [run for run in runs(repository)[0] if run["name"] == f"only-{model} {coefficient}"]
     key, value = coefficient.split("=")
+    changed = call(repository, "git", "diff", "--unified=0", "HEAD", "--", "params.yaml").splitlines()[5:]
+    assert [line[:1] for line in changed] == ["-", "+"]  # that value, and nothing else
+    assert changed[1].startswith(f"+{key}: {value} ")
     assert float(parent["params"][key]) == float(value)
     assert parent["datasets"] == {"bundled"}
     assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
     compared = json.loads(call(repository, "dvc", "plots", "diff", "main", f"only-{model}", "--json"))["data"]
     told = {name: sorted(rev for entry in compared[name] for rev in entry["revisions"]) for name in PLOTS}
     assert told == {name: ["main", f"only-{model}"] for name in PLOTS}
+
+
+def test_dvcs_tables_fit_into_120_columns(repository: Path) -> None:
+    """Of an experiment that changes both coefficients, and so every number that they have a part in."""
+    names = json.loads((repository / "metrics/summary.json").read_text())
+    summary = {name: value + 0.5 for name, value in names.items() if name in BY_COEFFICIENT}
+    (repository / "metrics/summary.json").write_text(json.dumps(names | summary))
+    params = (repository / "params.yaml").read_text()
+    (repository / "params.yaml").write_text(
+        params.replace("lambda: 1.0", "lambda: 0.25").replace("beta: 1.0", "beta: 0.5")
+    )
+    call(repository, "dvc", "exp", "save", "-n", "prime-vibe")
+    wide = call(repository, "dvc", "exp", "show", "--only-changed", "--no-pager", COLUMNS="999").splitlines()
+    (header,) = [line for line in wide if "Experiment" in line]
+    shown = header[:120].split()
+    assert [name for name in shown if name not in ("Experiment", "Created")][:8] == [*BY_COEFFICIENT, "lambda", "beta"]
+    rows = call(repository, "dvc", "metrics", "diff", "HEAD", "prime-vibe", "--md").splitlines()[2:]
+    assert len(rows) == len(summary)
+    assert len(names) <= 12
 
 
 def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(repository: Path) -> None:

@@ -2,13 +2,12 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from committed import ROOT, committed
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = committed("README.md")
 NUMBER = r"−?\d+(?:\.\d+)?"
 ROWS = {
     "Fréchet distance": ("gan.fd_test", "vae.fd_test", "vae.fd_floor", "vae.fd_ceiling"),
@@ -32,7 +31,7 @@ INTERVALS = {"Fréchet distance": "fd_test", "classifier score": "classifier_sco
 
 
 def summary(model: str) -> dict[str, Any]:
-    return json.loads((ROOT / "metrics" / f"evaluate_{model}.json").read_text())
+    return json.loads(committed(f"metrics/evaluate_{model}.json"))
 
 
 def metric(name: str) -> float:
@@ -67,7 +66,7 @@ def test_the_table_tells_the_intervals_of_this_commit(row: str) -> None:
 
 
 def test_the_judges_accuracy_is_that_of_this_commit() -> None:
-    accuracy = json.loads((ROOT / "metrics" / "train_classifier.json").read_text())["test_accuracy"]
+    accuracy = json.loads(committed("metrics/train_classifier.json"))["test_accuracy"]
     assert f"({accuracy:.1%} of the test" in re.sub(r"\s+", " ", README)
 
 

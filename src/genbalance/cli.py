@@ -94,7 +94,8 @@ def evaluate(
 for command in (
     *(cli_drawing.generate, cli_drawing.interpolate, cli_drawing.traverse),
     *(cli_comparing.compare, cli_comparing.sweep, cli_comparing.seeds),
-    *(cli_provenance.runs, cli_provenance.whence, cli_provenance.sync, cli_provenance.verify),
+    *(cli_provenance.runs, cli_provenance.commits, cli_provenance.sync, cli_provenance.verify),
+    *(cli_provenance.status, cli_provenance.baseline),
 ):
     app.command()(command)
 

@@ -21,7 +21,9 @@ def runs(
         typer.echo(lineage.runs(revision))
 
 
-def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")]) -> None:
+def commits(
+    run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")],
+) -> None:
     """List the commits that hold what an MLflow run left.
 
     Experiments are among them.
@@ -29,7 +31,31 @@ def whence(run: Annotated[str, typer.Argument(help="The id of a run, of a stage 
     with mistakes_in_a_line():
         from genbalance.commands import lineage
 
-        typer.echo(lineage.whence(run))
+        typer.echo(lineage.commits(run))
+
+
+def status() -> None:
+    """Tell whether the results here are those of the commit.
+
+    On another kind of machine than the commit's own the same code may leave other bytes.
+    """
+    with mistakes_in_a_line():
+        from genbalance.commands import baseline
+
+        typer.echo(baseline.status())
+
+
+def baseline() -> None:
+    """Commit the results of this machine on a branch of their own.
+
+    For where `genbalance status` says that another kind of machine left other bytes than the commit holds: experiments
+    then start from results that this machine has made, DVC can check them out, and comparisons tell what the experiment
+    did, and not what the machine did.
+    """
+    with mistakes_in_a_line():
+        from genbalance.commands import baseline
+
+        typer.echo(baseline.baseline())
 
 
 def sync() -> None:

@@ -21,6 +21,7 @@ from genbalance.repository import git
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(?P<name>.+)")
 CODE = ("dvc.yaml", "requirements.txt", "src", "stages")  # what decides results, beside the params and the data
+SUMMARY = "metrics/summary.json"  # numbers of the other files, for DVC's tables
 SKIPPED = {"ci95", "class_histogram"}  # spreads of other metrics, and a table
 LARGEST = 1e150  # whose square is a finite number
 ABSENT = "(absent)"
@@ -39,6 +40,7 @@ class Run:
         metrics: numbers by the name of their file in metrics/ and their dotted key, such as ``evaluate_vae.nelbo``;
             without those that an earlier run had made, where this one ran a part of the pipeline.
         code: git's ids of what decides results beside params and data, by path.
+        machine: the kinds of machine that its metrics name (:func:`genbalance.machine.machine`), "" where none does.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Run:
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     code: Mapping[str, str]
+    machine: str = ""
 
 
 def read_run(name: str, commit: str) -> Run:
@@ -62,17 +65,24 @@ def read_run(name: str, commit: str) -> Run:
     old = leftovers(parse_lock(lock, f"{name}: {LOCK}"), values, name) if lock else set()
     files = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
     metrics: dict[str, float] = {}
-    for file in (PurePosixPath(file) for file in files if file.endswith(".json") and file not in old):
+    machines: list[str] = []
+    for file in (PurePosixPath(file) for file in files if file.endswith(".json") and file not in {SUMMARY, *old}):
         try:
-            numbers = json.loads(_show(name, commit, str(file)))
+            told = dict(leaves(json.loads(_show(name, commit, str(file)))))
         except (ValueError, RecursionError):
             raise UserError(f"{name}: {file}: is not JSON") from None
-        metrics |= {f"{file.stem}.{key}": float(value) for key, value in leaves(numbers) if _is_metric(key, value)}
+        metrics |= {f"{file.stem}.{key}": float(value) for key, value in told.items() if _is_metric(key, value)}
+        machines += [str(told["machine"])] if "machine" in told else []
     if not metrics:
         raise UserError(f"{name}: has no numbers of its own in metrics/*.json; was it run?")
     code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")
     ids = {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in code) if path}
-    return Run(name, commit, seed, params, metrics, ids)
+    return Run(name, commit, seed, params, metrics, ids, "; ".join(dict.fromkeys(machines)))
+
+
+def read_machine(commit: str) -> str:
+    """The kinds of machine that the metrics of a commit name; "" where they name none."""
+    return read_run(commit, commit).machine
 
 
 def read_settings(name: str, commit: str) -> tuple[int, dict[str, Any]]:

@@ -29,6 +29,11 @@ def parse_lock(text: str, name: str) -> Stages:
     return stages
 
 
+def hashes(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """MD5 by path, of deps or outs in dvc.lock."""
+    return {entry["path"]: entry.get("md5", "") for entry in entries}
+
+
 def lock_of(commit: str, name: str) -> Stages:
     """The entries of a commit's dvc.lock; ``name`` is what the commit was asked for by.
 

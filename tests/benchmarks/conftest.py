@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from committed import PARAMS
 from threadpoolctl import threadpool_limits
 
 from genbalance.data import prepared
@@ -28,7 +29,7 @@ def load(monkeypatch):
 
 @pytest.fixture
 def params():
-    return read_params(ROOT / "params.yaml")
+    return read_params(PARAMS)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from committed import PARAMS
 
 from genbalance.params import read_params
 
@@ -14,7 +15,7 @@ SEED = 7
 @pytest.fixture
 def knobs():
     small = {"kid_subsets": 4, "kid_subset_size": 100, "resamples": 10}
-    return read_params(ROOT / "params.yaml").evaluate.model_copy(update=small)
+    return read_params(PARAMS).evaluate.model_copy(update=small)
 
 
 def test_ours_and_the_libraries_make_the_same_numbers(load, knobs):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from committed import PARAMS
 
 from genbalance.errors import UserError
 
@@ -61,7 +62,7 @@ def test_pythaes_environment_sees_the_projects_packages_and_is_made_once(load, n
 
 
 def test_without_an_index_the_likelihood_is_left_out_in_one_line(load, no_index, tmp_path, monkeypatch, capsys):
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(PARAMS, tmp_path)
     monkeypatch.chdir(tmp_path)
     likelihood = load("likelihood")
     monkeypatch.setattr(likelihood, "set_up", lambda *_: torch.device("cpu"))

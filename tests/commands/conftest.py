@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from committed import PARAMS
 from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
@@ -127,7 +128,7 @@ def unlearned(tmp_path_factory):
     """A repository with params, stripes for digits (class k is bright in its third), a judge who learned these, and
     models that draw stripes without having learned it."""
     folder = tmp_path_factory.mktemp("unlearned")
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = PARAMS.read_text(encoding="utf-8")
     for key, value in (("device", "cpu"), ("threads", "1")):
         text = re.sub(rf"^(  {key}: +)\w+", rf"\g<1>{value}", text, flags=re.MULTILINE)
     (folder / "params.yaml").write_text(text, encoding="utf-8")

@@ -1,14 +1,15 @@
 """What a model's card says."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from committed import committed
 
 from genbalance.commands.card import card
 from genbalance.data.prepared import Prepared, Split
-from genbalance.files import read_json
 from genbalance.locks import parse_lock
 from genbalance.params import flatten
 
@@ -24,8 +25,8 @@ def split(n: int) -> Split:
 def told(request: pytest.FixtureRequest) -> tuple[str, str, dict, dict]:
     """A kind, its card, its params and its metrics, of this repository's run."""
     kind = request.param
-    metrics = read_json(ROOT / f"metrics/evaluate_{kind}.json")
-    lock = parse_lock((ROOT / "dvc.lock").read_text(), "dvc.lock")
+    metrics = json.loads(committed(f"metrics/evaluate_{kind}.json"))
+    lock = parse_lock(committed("dvc.lock"), "dvc.lock")
     params = flatten(lock[f"train_{kind}"]["params"]["params.yaml"])
     digits = Prepared(split(3600), split(400), split(1000), "bundled", "MNIST, a few", 10, 0.1, 0.3)
     return kind, card(kind, f"genbalance-{kind}", digits, params, metrics, "0123abcd-dirty", "f" * 32), params, metrics

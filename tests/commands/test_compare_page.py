@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from committed import PARAMS
 from typer.testing import CliRunner
 
 from genbalance.cli import app
@@ -128,7 +129,7 @@ def test_page_table_and_figures_go_to_mlflow(tmp_path, monkeypatch):
         return name
 
     monkeypatch.setattr(compare_files, "keep_folder", keep)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(PARAMS, tmp_path)
     result = CliRunner().invoke(app, ["compare", "b*", "--mlflow"])
     assert result.exit_code == 0, result.output
     assert kept.pop("asked") == ("genbalance", "compare beta=1 | beta=2 | beta=4", "comparison")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import typed
+from committed import PARAMS
 from PIL import Image
 
 from genbalance import weights
@@ -47,7 +48,7 @@ def save_judge(path, size=SIDE, classes=CLASSES):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = PARAMS.read_text(encoding="utf-8")
     for key, value in CHEAP.items():
         text, replaced = re.subn(rf"^(  {key}: +)\w+", rf"\g<1>{value}", text, flags=re.MULTILINE)
         assert replaced == 1, key

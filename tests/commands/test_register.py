@@ -1,11 +1,13 @@
 """`genbalance register` where a pipeline has run: what was measured is registered, and nothing else."""
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from committed import PARAMS, committed
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
@@ -55,13 +57,13 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(PARAMS, tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (9, 12, 12), dtype=np.uint8)
     part = Split(images, np.arange(9) % 3)
     prepared.save(Prepared(part, part, part, "idx", "Noise", 3, 0.5, 0.3), Path("data/prepared"))
     trained(1)
     for kind in ("gan", "vae"):
-        write_json(Path(f"metrics/evaluate_{kind}.json"), read_json(ROOT / f"metrics/evaluate_{kind}.json"))
+        write_json(Path(f"metrics/evaluate_{kind}.json"), json.loads(committed(f"metrics/evaluate_{kind}.json")))
     Path("dvc.yaml").write_text(PIPELINE)
     commit(Repo.init(no_scm=True))
     return tmp_path

@@ -73,7 +73,7 @@ def make_data() -> Callable[..., Data]:
     """The data section of params.yaml."""
 
     def make(**changes: Any) -> Data:
-        values = {"source": "idx", "path": "idx", "limit": None, "val_fraction": 0.1, "test_fraction": 0.2}
+        values = {"source": "idx", "path": "idx", "limit": "all", "val_fraction": 0.1, "test_fraction": 0.2}
         return Data.model_validate(values | changes)
 
     return make

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from committed import PARAMS
 from numpy.lib import format as npy
 from PIL import Image
 from safetensors.numpy import save_file
@@ -161,7 +162,7 @@ def test_broken_idx_files_are_each_refused_in_a_line_that_names_one(
     spec.loader.exec_module(program)
     monkeypatch.setattr(stage, "tracked", untracked)
     whole = make_contents(side=SIDE)
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("source: bundled", "source: idx")
+    text = PARAMS.read_text(encoding="utf-8").replace("source: bundled", "source: idx")
     cases = UNREADABLE_BY_ROOT_TOO if os.geteuid() == 0 else list(IDX_CASES)
     for number, case in enumerate(cases):
         name, spoil = IDX_CASES[case]
@@ -287,7 +288,7 @@ def test_broken_samples_are_each_refused_in_a_line_that_names_the_file(
 ) -> None:
     digits = [make_split(n, SIDE, 3, seed) for seed, n in enumerate((120, 30, 30))]
     prepared.save(prepared.Prepared(*digits, "idx", "own IDX files", 3, 0.5, 0.3), Path("data/prepared"))
-    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    Path("params.yaml").write_bytes(PARAMS.read_bytes())
     cases: dict[str, tuple[str, Spoil]] = {
         case: (name, lambda file, make=make: file.write_bytes(make(tmp_path)))
         for case, (name, make) in SAMPLE_CASES.items()

@@ -43,7 +43,7 @@ def test_sizes_follow_the_fractions(make_split, make_data):
     assert [len(part) for part in parts] == [360, 120, 120]
 
 
-@pytest.mark.parametrize("limit", [None, 300])
+@pytest.mark.parametrize("limit", ["all", 300])
 def test_splits_are_stratified(whole, make_data, limit):
     for part in split(*whole, 3, make_data(limit=limit), seed=42):
         np.testing.assert_allclose(shares(part) * len(part), np.array([1, 2, 3]) / 6 * len(part), atol=1)

@@ -190,7 +190,7 @@ def test_what_differs_from_the_defaults_is_told_and_nothing_else(finished, rende
     changed = render(finished, beta=4.0, gan__arch="mlp", data__limit=500)
     table = changed[changed.index("What differs from the defaults") :].split("</table>")[0]
     rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', table)
-    assert rows == [("beta", "4.0", "1.0"), ("data.limit", "500", "null"), ("gan.arch", "mlp", "dcgan")]
+    assert rows == [("beta", "4.0", "1.0"), ("data.limit", "500", "all"), ("gan.arch", "mlp", "dcgan")]
 
 
 def test_every_way_through_the_latents_is_named_beside_it(html):

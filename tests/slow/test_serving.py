@@ -26,7 +26,7 @@ from genbalance.evaluation.judge import Judge
 from genbalance.models.classifier import Classifier
 
 EACH = 30  # digits asked for, of each class
-PARAMS = {"limit": "null", "threads": "1"}
+PARAMS = {"limit": "all", "threads": "1"}
 EPOCHS = {"classifier": 4, "gan": 6}  # fewer, and the generator's moving average still lies near where it began
 pytestmark = pytest.mark.slow
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from committed import PARAMS
 
 from genbalance.data import normalization, prepared
 from genbalance.errors import UserError
@@ -48,7 +49,7 @@ def params(tmp_path, monkeypatch):
     """params.yaml as committed, with changes to its data section, in an empty repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    committed = read_params(REPOSITORY / "params.yaml")
+    committed = read_params(PARAMS)
 
     def change(**changes):
         return committed.model_copy(update={"data": committed.data.model_copy(update=changes)})
@@ -167,10 +168,10 @@ def assert_refused(params):
 def test_the_bundled_digits_need_no_torch(params):
     code = f"""
 import sys
-sys.path[:0] = [{str(REPOSITORY / "src")!r}, {str(Path(__file__).parent)!r}]
+sys.path[:0] = [{str(REPOSITORY / "src")!r}, {str(Path(__file__).parents[1])!r}, {str(Path(__file__).parent)!r}]
 from pathlib import Path
-from test_prepare import REPOSITORY, Recorder, program, read_params
-program().main(read_params(REPOSITORY / "params.yaml"), Recorder())
+from test_prepare import PARAMS, Recorder, program, read_params
+program().main(read_params(PARAMS), Recorder())
 print(sorted({{"torch", "torchvision"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,8 @@ from copy import deepcopy
 
 import pytest
 
-from genbalance.tracking.lineage import hashes, key_of, lineage
+from genbalance.locks import hashes
+from genbalance.tracking.lineage import key_of, lineage
 
 ENTRY = {
     "cmd": "python stages/train_vae.py",

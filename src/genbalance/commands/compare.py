@@ -65,6 +65,7 @@ class Comparison:
         contrasts: one for each other group.
         params: those that differ, by dotted key, with the value of each group, the first group's first.
         code: paths of the code that are not the same in all runs.
+        machines: the kinds of machine of each group, where they are not the same in all runs; else empty.
         same: metrics that the change reaches in no group.
         left_out: metrics that not every run has as a finite number.
     """
@@ -73,6 +74,7 @@ class Comparison:
     contrasts: tuple[Contrast, ...]
     params: Mapping[str, tuple[Any, ...]]
     code: tuple[str, ...]
+    machines: Mapping[str, tuple[str, ...]]
     same: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -119,7 +121,10 @@ def compare_groups(groups: Sequence[Group], every: bool) -> Comparison:
     )
     params = differing(*(group.params for group in groups))
     code = tuple(differing(*(run.code for run in runs)))
-    return Comparison(first, contrasts, params, code, tuple(same), tuple(left_out))
+    machines = {group.name: tuple(dict.fromkeys(run.machine for run in group.runs)) for group in groups}
+    if len({machine for found in machines.values() for machine in found}) == 1:
+        machines = {}
+    return Comparison(first, contrasts, params, code, machines, tuple(same), tuple(left_out))
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -142,6 +147,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "compared_with": comparison.first.name,
         "groups": groups,
         "code": comparison.code,
+        "machines": comparison.machines,
         "paired": {contrast.group.name: contrast.paired for contrast in comparison.contrasts},
         "confidence": CONFIDENCE,
         "family": comparison.judged,

@@ -8,6 +8,10 @@ from genbalance.commands.groups import Group
 from genbalance.reporting.text import letters
 
 LEFT_OUT = "Left out, measured with other params or no finite number in some run:"
+MACHINES = (
+    "The kinds of machine differ, and with them the last bits: a difference may come from there, and not from the "
+    "params. `make baseline` makes a baseline of this machine's own."
+)
 JUDGE = ("data.", "classifier.")  # what decides the digits and the network that the samples are read by
 YARDSTICK = (*JUDGE, "evaluate.")  # what measures the samples, and not what is measured
 
@@ -22,6 +26,12 @@ def notes(comparison: Comparison) -> list[str]:
     lines = [] if comparison.params else ["params that differ: none"]
     if comparison.code:
         lines.append(f"The code differs between runs ({', '.join(comparison.code)}): a difference may come from there.")
+    if comparison.machines:
+        lines.append(MACHINES)
+        lines += [
+            f"  {letter}: {' and '.join(machine or 'not recorded' for machine in machines)}"
+            for letter, machines in zip(letters(), comparison.machines.values(), strict=False)
+        ]
     if measures := [key for key in comparison.params if key.startswith(YARDSTICK)]:
         lines.append(f"{', '.join(measures)}: also what measures differs, so distances and scores may not compare.")
     return [*lines, *_methods(comparison)]

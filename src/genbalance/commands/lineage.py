@@ -3,11 +3,10 @@
 from genbalance.commands.columns import aligned
 from genbalance.errors import UserError
 from genbalance.experiments import find_commits
-from genbalance.locks import every_lock, lock_of, names_of
+from genbalance.locks import every_lock, hashes, lock_of, names_of
 from genbalance.params import read_params
 from genbalance.repository import git
 from genbalance.tracking.ledger import outs_of, runs_behind
-from genbalance.tracking.lineage import hashes
 from genbalance.tracking.restored import sync
 from genbalance.tracking.store import reach
 
@@ -37,7 +36,7 @@ def runs(revision: str) -> str:
     return aligned(rows, texts=True)
 
 
-def whence(run_id: str) -> str:
+def commits(run_id: str) -> str:
     """A line for each commit that holds every out of a run, the newest first.
 
     Raises:
@@ -45,12 +44,12 @@ def whence(run_id: str) -> str:
     """
     outs = outs_of(reach(read_params().tracking.experiment), run_id)
     holding: list[str] = []
-    for commits, stages in every_lock():
+    for holders, stages in every_lock():
         held: dict[str, str] = {}
         for entry in stages.values():
             held |= hashes(entry.get("outs", ()))
         if outs.items() <= held.items():
-            holding += commits
+            holding += holders
     if not holding:
         return f"{run_id}: no commit and no experiment holds its {len(outs)} outs; were they committed?"
     named = names_of(holding)

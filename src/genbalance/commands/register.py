@@ -9,11 +9,11 @@ from genbalance.commands.card import card
 from genbalance.data import prepared
 from genbalance.errors import UserError
 from genbalance.files import read_json
-from genbalance.locks import Stages, lock_here
+from genbalance.locks import Stages, hashes, lock_here
 from genbalance.params import PARAMS_FILE, flatten, read_params
 from genbalance.tracking.code import code_version
 from genbalance.tracking.ledger import runs_behind
-from genbalance.tracking.lineage import hashes, lineage
+from genbalance.tracking.lineage import lineage
 from genbalance.tracking.provenance import code_tags
 from genbalance.tracking.registry import Candidate, register
 from genbalance.tracking.store import Store, reach

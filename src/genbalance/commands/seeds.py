@@ -79,6 +79,10 @@ def as_text(spread: Spread) -> str:
         parts.append(
             f"The code differs between runs ({', '.join(spread.code)}): a part of the spread may come from there."
         )
+    if len(machines := {run.machine for run in spread.group.runs}) > 1:
+        parts.append(
+            f"The kinds of machine differ ({' and '.join(sorted(machines))}): a part of the spread may be theirs."
+        )
     if spread.metrics:
         parts.append(aligned(rows))
     if spread.same:

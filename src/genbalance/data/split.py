@@ -21,7 +21,7 @@ def split(train: Split, test: Split | None, classes: int, data: params.Data, see
     """
     random_state = stream_seed(seed, "split") % 2**32
     total = len(train) + (0 if test is None else len(test))
-    kept = min(data.limit or total, total)
+    kept = total if data.limit == "all" else min(data.limit, total)
     if test is None:
         n_test = round(kept * data.test_fraction)
         rest, test_part = _two(train, kept - n_test, n_test, random_state)

@@ -19,6 +19,8 @@ def _words(node: dict[str, Any]) -> str:
     match node:
         case {"enum": choices}:
             return " | ".join(choices)
+        case {"const": word}:
+            return str(word)
         case {"type": "object", "properties": keys}:
             return f"a mapping of {', '.join(keys)}"
         case {"type": "integer" | "number" as kind, **limits}:
@@ -27,7 +29,7 @@ def _words(node: dict[str, Any]) -> str:
             return "true | false"
         case {"type": "string"}:
             return "text that is not empty"
-    return "null"
+    raise TypeError(node)
 
 
 def _range(limits: dict[str, Any]) -> str:

@@ -61,11 +61,12 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(f"{path}: {_explain(problem)}" for problem in error.errors())) from None
+        lines = dict.fromkeys(f"{path}: {_explain(problem)}" for problem in error.errors())
+        raise UserError("\n".join(lines)) from None
 
 
 def _explain(problem: Any) -> str:
-    where = problem["loc"]
+    where = problem["loc"][:2]  # section and key; what follows names a member of a union
     key = ".".join(_in_a_line(str(part)) for part in where)
     found = _in_a_line(SHORT.repr(problem["input"]))
     match problem["type"]:

@@ -44,7 +44,7 @@ class Data(Section):
 
     source: Literal["bundled", "mnist", "fashion_mnist", "kmnist", "qmnist", "idx"]
     path: Annotated[str, Field(min_length=1)]
-    limit: Annotated[int, Field(ge=100)] | None
+    limit: Annotated[int, Field(ge=100)] | Literal["all"]
     val_fraction: Fraction
     test_fraction: Fraction
 
@@ -202,7 +202,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _batches_fit_the_limit(self) -> "Params":
-        if self.data.limit is not None:
+        if self.data.limit != "all":
             most = int(self.data.limit * (1 - self.data.val_fraction))
             for name, section in (("classifier", self.classifier), ("gan", self.gan), ("vae", self.vae)):
                 if section.batch_size > most:

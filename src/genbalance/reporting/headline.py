@@ -32,6 +32,25 @@ HEADLINE = {
     "classifier_score_real": ("evaluate_gan", "classifier_score_real"),
 }
 
+SUMMARY = {
+    "n": ("evaluate_gan", "n"),
+    "accuracy": ("train_classifier", "test_accuracy"),
+    "fd_floor": ("evaluate_gan", "fd_floor"),
+    "fd_ceiling": ("evaluate_gan", "fd_ceiling"),
+    "gan_fd": ("evaluate_gan", "fd_test"),
+    "gan_recall": ("evaluate_gan", "recall"),
+    "vae_fd": ("evaluate_vae", "fd_test"),
+    "rate": ("evaluate_vae", "rate"),
+    "distortion": ("evaluate_vae", "distortion"),
+    "nll": ("evaluate_vae", "nll"),
+}
+SUMMARY_DIGITS = 4  # significant ones; with six columns that λ and β change, `dvc exp show` fits into 120 columns
+
+
+def summary(results: Results) -> dict[str, float]:
+    """What DVC's tables show of a run (metrics/summary.json), by short name."""
+    return {name: float(f"{results.number(stage, key):.{SUMMARY_DIGITS}g}") for name, (stage, key) in SUMMARY.items()}
+
 
 def headline(results: Results) -> dict[str, float]:
     """What the parent run shows in the tracker's table, by name."""

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from genbalance.errors import UserError
-from genbalance.tracking.lineage import KEY, OUT, hashes, key_of
+from genbalance.locks import hashes
+from genbalance.tracking.lineage import KEY, OUT, key_of
 from genbalance.tracking.store import Store
 from genbalance.tracking.tags import PARENT
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from genbalance.locks import hashes
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage
@@ -62,11 +64,6 @@ def key_of(entry: Mapping[str, Any]) -> str:
     params = {key: value for values in entry.get("params", {}).values() for key, value in values.items()}
     told = {"cmd": entry["cmd"], "deps": hashes(entry.get("deps", ())), "params": _plain(params)}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def hashes(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """MD5 by path, of deps or outs in dvc.lock."""
-    return {entry["path"]: entry.get("md5", "") for entry in entries}
 
 
 def _plain(value: Any) -> Any:

@@ -9,13 +9,13 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.files import read_json
-from genbalance.locks import Stages, lock_here, lock_of
+from genbalance.locks import Stages, hashes, lock_here, lock_of
 from genbalance.params import PARAMS_FILE, Params, flatten
 from genbalance.summary import numbers
 from genbalance.tracking.code import code_version
 from genbalance.tracking.delivery import deliver
 from genbalance.tracking.ledger import RESTORED, runs_behind
-from genbalance.tracking.lineage import KEY, OUT, hashes, key_of
+from genbalance.tracking.lineage import KEY, OUT, key_of
 from genbalance.tracking.pipeline import parent_of, settle
 from genbalance.tracking.provenance import code_tags
 from genbalance.tracking.store import Store, reach, store_lock, store_uri

@@ -1,0 +1,92 @@
+"""Whether the results here are the commit's, and a commit of one's own where another kind of machine made them."""
+
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from genbalance.errors import UserError
+from genbalance.experiments import read_machine
+from genbalance.locks import LOCK, Stages, hashes, lock_here, lock_of
+from genbalance.repository import git
+
+BRANCH = "baseline"
+RESULTS = (LOCK, "metrics")  # what git keeps of a run
+
+
+def status() -> str:
+    """Two lines, or one where the results are the commit's.
+
+    Raises:
+        UserError: there is no dvc.lock here, or none in HEAD.
+    """
+    head, here = git("rev-parse", "--short=8", "HEAD").strip(), lock_here()
+    other, changed = _held_against(here, lock_of("HEAD", "HEAD"))
+    if other:
+        machine = read_machine("HEAD") or "not recorded"
+        return (
+            f"{len(other)} of {len(here)} stages left other bytes than on the machine of commit {head} ({machine}).\n"
+            "`make baseline` commits these results on a branch of your own, for experiments to start from."
+        )
+    if changed:
+        return f"Not of commit {head}, by other params, data or code: {', '.join(changed)}."
+    return f"The results are those of commit {head}, byte for byte."
+
+
+def baseline() -> str:
+    """Commits dvc.lock and metrics/ on a branch of their own, and says on which.
+
+    Raises:
+        UserError: the results are the commit's, something else is changed, or git refuses.
+    """
+    head, here = git("rev-parse", "--short=8", "HEAD").strip(), lock_here()
+    other, _ = _held_against(here, lock_of("HEAD", "HEAD"))
+    if not other:
+        raise UserError(f"the results are those of commit {head}; there is no other baseline to commit")
+    listed = git("status", "--porcelain", "-z", "--untracked-files=no").split("\0")
+    if changed := [line[3:] for line in listed if line and not line[3:].startswith(RESULTS)]:
+        raise UserError(
+            f"{', '.join(changed)}: differs from commit {head}; a baseline is the commit's own code and params: commit "
+            "the change, or restore it and run `make repro`"
+        )
+    if not git("var", "GIT_COMMITTER_IDENT"):
+        raise UserError("git does not know who commits: set `git config user.name` and `git config user.email`")
+    branch = git("branch", "--show-current").strip()
+    if not branch.startswith(BRANCH):
+        taken = git("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+        names = (BRANCH, *(f"{BRANCH}-{number}" for number in range(2, len(taken) + 3)))
+        branch = next(name for name in names if name not in taken)
+        _run("switch", "--quiet", "--create", branch)
+    _run("add", "--", *RESULTS)
+    _run("commit", "--quiet", "--message", f"Results of {head} on another kind of machine")
+    return f"Committed on the branch {branch}: experiments now start from it."
+
+
+def _held_against(here: Stages, committed: Stages) -> tuple[list[str], list[str]]:
+    """The stages that were given what the commit's were and left something else, and those that were given something
+    else, be it by a stage before them."""
+    made = {out["path"]: name for name, entry in here.items() for out in entry.get("outs", ())}
+
+    def given(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+        deps = {path: md5 for path, md5 in hashes(entry.get("deps", ())).items() if path not in made}
+        return entry["cmd"], deps, entry.get("params")
+
+    changed = [name for name, entry in here.items() if given(entry) != given(committed.get(name, {"cmd": None}))]
+    while more := [
+        name
+        for name, entry in here.items()
+        if name not in changed and any(made.get(dep["path"]) in changed for dep in entry.get("deps", ()))
+    ]:
+        changed += more
+    other = [
+        name
+        for name, entry in here.items()
+        if name not in changed and hashes(entry["outs"]) != hashes(committed[name]["outs"])
+    ]
+    return other, changed
+
+
+def _run(*arguments: str) -> None:
+    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        told = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise UserError(f"git {arguments[0]}: {told[0]}")

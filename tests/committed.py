@@ -1,0 +1,53 @@
+"""What tests may say of this commit's results and defaults, whatever was run in the working tree since.
+
+An experiment that was applied changes params.yaml, dvc.lock and metrics/; another processor changes the last bits.
+"""
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from genbalance.params import read_yaml
+
+ROOT = Path(__file__).parents[1]
+DEFAULTS = read_yaml(ROOT / "src/genbalance/reporting/defaults.yaml")
+
+
+def git(*arguments: str) -> bytes:
+    """Of this repository, also where a git hook started the tests: hooks export GIT_DIR and the like."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(["git", *arguments], cwd=ROOT, env=plain, capture_output=True, check=True).stdout
+
+
+# README tells the results of the commit that last changed it: whoever keeps results of their own need not rewrite it.
+# CI wants it to tell those of the commit at hand.
+REVISION = "HEAD" if os.environ.get("CI") else git("log", "-1", "--format=%H", "--", "README.md").decode().strip()
+
+
+def committed(path: str) -> str:
+    """The text of a file, as the commit that README belongs to has it."""
+    return git("show", f"{REVISION}:{path}").decode()
+
+
+def _with_defaults(text: str) -> str:
+    lines, section = [], ""
+    for line in text.splitlines():
+        if found := re.match(r"(?P<indent> *)(?P<key>\w+):(?P<gap> *)(?P<value>[^\s#]*)(?P<rest>.*)", line):
+            section = section if found["indent"] else found["key"]
+            key = f"{section}.{found['key']}" if found["indent"] else found["key"]
+            if found["value"] and key in DEFAULTS:
+                value = DEFAULTS[key]
+                told = str(value).lower() if isinstance(value, bool) else str(value)
+                line = f"{found['indent']}{found['key']}:{found['gap']}{told}{found['rest']}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="genbalance-tests-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+PARAMS = _FOLDER / "params.yaml"  # params.yaml with each value at its default
+PARAMS.write_text(_with_defaults((ROOT / "params.yaml").read_text(encoding="utf-8")), encoding="utf-8")
