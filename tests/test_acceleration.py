@@ -13,7 +13,7 @@ NARROW, WIDE, CONVOLUTION = nn.Linear(512, 784), nn.Linear(1024, 1024), nn.Conv2
 
 
 def compute(precision="auto", compile=False):
-    return Compute(device="auto", threads=1, precision=precision, compile=compile)
+    return Compute(device="auto", threads=1, precision=precision, bits="portable", compile=compile)
 
 
 @pytest.mark.parametrize("network", [NARROW, WIDE, CONVOLUTION])

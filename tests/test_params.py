@@ -201,6 +201,7 @@ WRONG = [
     ("compute.threads", "257", "257", "1 … 256"),
     ("compute.threads", "two", "'two'", "1 … 256"),
     ("compute.precision", "fp16", "'fp16'", "fp32 | bf16 | auto"),
+    ("compute.bits", "same", "'same'", "portable | native"),
     ("compute.compile", "1", "1", "true | false"),
     ("compute.compile", "yes", "'yes'", "true | false"),
     ("data.source", "imagenet", "'imagenet'", "bundled | mnist | fashion_mnist | kmnist | qmnist | idx"),

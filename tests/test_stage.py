@@ -16,6 +16,7 @@ import pytest
 from committed import PARAMS
 from signals import hears_all
 
+from genbalance import instructions
 from genbalance.errors import UserError
 from genbalance.stage import execute, publish
 
@@ -190,3 +191,19 @@ def test_numbers_of_numpy_are_plain_numbers(workplace: Path) -> None:
     run = Recorded()
     publish(run, "toy", {"n": np.int64(3), "share": np.float32(0.1)}, Path("models/toy"), {})  # type: ignore[arg-type]
     assert json.loads((workplace / "metrics/toy.json").read_text()) == run.values == {"n": 3, "share": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("bits", "precision", "taken"),
+    [("portable", "fp32", True), ("native", "fp32", False), ("portable", "bf16", False), ("portable", "auto", False)],
+)
+def test_a_stage_overrides_what_the_environment_says_of_instructions(
+    bits: str, precision: str, taken: bool, with_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = with_store / "params.yaml"
+    text = path.read_text().replace("bits: portable ", f"bits: {bits} ")
+    path.write_text(text.replace("precision: fp32 ", f"precision: {precision} "))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX")
+    process = start(with_store, "import os; print('found', os.environ['ONEDNN_MAX_CPU_ISA'])")
+    told, errors = process.communicate()
+    assert f"found {'AVX2' if taken and instructions._flags() >= instructions.NEEDED else 'AVX'}\n" in told, errors

@@ -40,7 +40,7 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     _share_the_processor()
     try:
         params = read_params()
-        if params.compute.precision == "fp32":  # products in bf16 need newer instructions
+        if params.compute.bits == "portable" and params.compute.precision == "fp32":  # bf16 needs newer instructions
             pin()
         with Workplace(stage) as place:
             with tracked(stage, params, place.resumable) as run:

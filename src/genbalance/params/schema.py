@@ -30,6 +30,7 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["fp32", "bf16", "auto"]
+    bits: Literal["portable", "native"]
     compile: bool
 
     @model_validator(mode="after")
