@@ -19,7 +19,8 @@ STAGES = {"train_vae", "evaluate_vae", "report"}  # what another β reruns
 EPOCHS = 2  # of a small repository
 
 Left = tuple[Counter[tuple[str, int]], Counter[str]]
-"""What a run leaves: its points by metric and step, and its artifacts by name."""
+"""What a run leaves: its points by metric and step, and its artifacts by name; without the machine's load, of which a
+slower run has more points."""
 
 
 def store(repository: Path, query: str) -> list[tuple[str, ...]]:
@@ -28,7 +29,7 @@ def store(repository: Path, query: str) -> list[tuple[str, ...]]:
 
 
 def left(repository: Path, run: str) -> Left:
-    points = store(repository, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}'")
+    points = store(repository, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}' AND key NOT LIKE 'system/%'")
     (folder,) = store(repository, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run}'")[0]
     root = Path(folder.removeprefix("file://"))
     files = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
