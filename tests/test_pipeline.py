@@ -58,7 +58,7 @@ def test_every_plot_finds_the_columns_and_images_that_the_stages_leave(reproduce
         (entry,) = shown["data"][name]
         in_every_row = set.intersection(*(set(row) for row in entry["content"]["data"]["values"]))
         assert {PLOTS[name]["x"], *chain(*tables(name).values())} <= in_every_row
-        assert name != "share of each class" or "real" in in_every_row  # the ticks
+        assert name != "class shares" or "real" in in_every_row  # the ticks
     assert all(Path(shown["data"][name][0]["url"]).read_bytes().startswith(b"\x89PNG") for name in IMAGES)
     assert not call(reproduced[0], "git", "status", "--porcelain")
 
