@@ -114,7 +114,7 @@ def test_what_is_restored_and_not_run_gets_a_run_too(repository: Path) -> None:
     (parent,), children = runs(repository, "first.db")
     assert sorted(child["name"] for child in children) == sorted(name.replace("@", "_") for name in EVERY)
     assert {run["status"] for run in [parent, *children]} == {"FINISHED"}
-    assert call(repository, "genbalance", "sync", **first) == "every stage has its run\n"
+    assert call(repository, "genbalance", "sync", **first) == "every stage has its MLflow run\n"
     # the committed report was made of other code; its bytes are the same
     assert call(repository, "genbalance", "runs", **first).count("restored from the cache") == len(EVERY) - 1
 
