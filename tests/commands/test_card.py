@@ -45,7 +45,7 @@ def test_a_card_tells_what_it_is_data_params_metrics_limits_and_origin(told: tup
     assert f"`{coefficient}={params[coefficient]}`" in text
     assert "Commit 0123abcd-dirty, weights of md5 " + "f" * 32 in text
     assert "Privacy: samples may copy training digits" in text
-    assert "Fairness: classes are not drawn alike" in text
+    assert "Fairness: classes are not sampled equally" in text
 
 
 @pytest.mark.parametrize("key", ["fd_test", "recall", "authenticity"])

@@ -69,7 +69,7 @@ def test_welch_is_told_where_seeds_differ(told):
 def test_one_seed_is_told_and_not_judged(told):
     text = told("base-*", "main")[0].stdout
     assert line(text, "evaluate_vae.nelbo").endswith(NOT_JUDGED)
-    assert "One seed on a side" in text
+    assert "One side has one seed" in text
     assert "Holm" not in text
 
 
@@ -106,7 +106,7 @@ def test_of_several_groups_a_mark_tells_the_verdict(group):
     assert marks == {"f.x": ["", "*", "", "?"], "f.y": ["", "=", "", "?"]}
     assert "*: stands out; no mark: within the spread; =: the same; ?: cannot be judged (one seed)" in text
     assert "b, c: Paired by seed" in text
-    assert "d: One seed on a side" in text
+    assert "d: One side has one seed" in text
     assert "Holm's correction over 3 metrics × groups, each against a (one)" in text
 
 

@@ -251,7 +251,7 @@ def test_images_that_look_inverted_are_a_warning(here, tmp_path, negative, expec
 def test_fewer_samples_than_could_be_measured_are_a_warning(here, tmp_path):
     np.save(tmp_path / "few.npy", digits(11, 5).images)
     (few,) = warned(tmp_path / "few.npy", out=tmp_path / "out.json")
-    assert few.startswith(f"11 images are measured and not {TESTS}: ")
+    assert few.startswith(f"only 11 images are measured, not {TESTS}: ")
 
 
 def test_few_samples_are_all_measured(here, tmp_path):
