@@ -1,4 +1,4 @@
-# Each target sets up what it needs. `make` alone tells what there is.
+# Each target installs what it needs. `make` alone lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := .venv/.packages
@@ -12,7 +12,7 @@ IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 .DEFAULT_GOAL := help
 .PHONY: help setup repro baseline test slow lint ui report verify bench clean
 
-help: ## this list
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned packages and the project itself
@@ -29,36 +29,36 @@ $(PACKAGES): requirements.txt
 	@echo 'export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true' >> $(BIN)/activate
 	@touch $(PACKAGES)
 
-repro: $(READY) ## run the six stages, those whose inputs changed (dvc repro)
+repro: $(READY) ## run the pipeline: the stages whose inputs changed (dvc repro)
 	@$(IN_ENV) dvc repro
 	@$(IN_ENV) genbalance sync
 	@$(IN_ENV) genbalance status
 
-baseline: $(READY) ## commit this machine's results on a branch, where they are other bytes than the commit's
+baseline: $(READY) ## commit this machine's results on a new branch, if they differ from the commit's
 	@$(IN_ENV) genbalance baseline
 
-test: $(READY) ## the tests but the slow ones (pytest), on two processes
+test: $(READY) ## run the tests, except the slow ones (pytest, two processes)
 	@$(IN_ENV) pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-slow: $(READY) ## the tests that take minutes each: kills, sweeps from an empty store
+slow: $(READY) ## run the slow tests, which take minutes each
 	@$(IN_ENV) pytest -m slow -s
 
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## run ruff and mypy
 	@$(IN_ENV) ruff check
 	@$(IN_ENV) ruff format --check
 	@$(IN_ENV) mypy
 
-ui: $(READY) ## the runs in MLflow, in the browser (make ui PORT=5001)
+ui: $(READY) ## open the runs in MLflow, in the browser (make ui PORT=5001)
 	@$(IN_ENV) genbalance ui $(if $(PORT),--port $(PORT))
 
-report: $(READY) ## run the stages up to the report and name the page
+report: $(READY) ## run the stages that the report page needs
 	@$(IN_ENV) dvc repro report
 	@echo "reports/index.html"
 
-verify: $(READY) ## run a commit anew in a fresh clone and compare the bytes (make verify REV=main)
+verify: $(READY) ## reproduce a commit and check byte identity (make verify REV=main)
 	@$(IN_ENV) genbalance verify $(REV)
 
-bench: $(READY) ## speed, as ratios against references in the same run
+bench: $(READY) ## measure speed, relative to reference implementations
 	@$(IN_ENV) dvc repro --quiet prepare
 	@$(IN_ENV) python -m benchmarks.training
 	@$(IN_ENV) python -m benchmarks.overhead

@@ -188,7 +188,7 @@ def test_outside_of_a_repository_paths_are_given(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = gb.load(here / "models/gan_of_classes.safetensors")
     assert (model.family, model.classes, model.size, model.latents) == ("gan", CLASSES, SIDE, LATENTS)
-    files = {"judge": here / "models/classifier.safetensors", "data": here / "data/prepared"}
+    files = {"classifier": here / "models/classifier.safetensors", "data": here / "data/prepared"}
     assert gb.features(model.sample(5), **files).shape == (5, 128)
     assert refusal(gb.load, "vae") == "models/vae.safetensors: is not there; run `dvc repro`"
     assert refusal(gb.load_data) == "data/prepared/stats.json: not there; run `dvc repro prepare`"
@@ -362,8 +362,8 @@ def test_the_distance_is_symmetric_and_zero_to_oneself_and_takes_features(here):
 
 def test_what_was_not_prepared_or_trained_is_refused(here, tmp_path):
     assert "split: found 'tests'; allowed: train, val, test" in refusal(gb.load_data, "tests")
-    assert "judge.safetensors: is not there; run `dvc repro`" in refusal(
-        gb.features, images(), judge=tmp_path / "judge.safetensors"
+    assert "other.safetensors: is not there; run `dvc repro`" in refusal(
+        gb.features, images(), classifier=tmp_path / "other.safetensors"
     )
     assert "params.yaml: cannot be read" in refusal(gb.evaluate, images(), params=tmp_path / "params.yaml")
 

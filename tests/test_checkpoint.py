@@ -284,8 +284,8 @@ def test_a_checkpoint_that_is_none_is_told_in_a_line_and_the_training_starts_ane
     assert torch.equal(stream.get_state(), generator(1, "x").get_state())
     assert not list(kept().parent.iterdir())
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"toy: {kept().resolve()}: is no checkpoint to go on from (")
-    assert line.endswith("the training starts anew")
+    assert line.startswith(f"toy: {kept().resolve()}: cannot be resumed from (")
+    assert line.endswith("training restarts")
 
 
 def test_a_disk_that_takes_no_checkpoint_does_not_stop_the_training(capsys):

@@ -58,7 +58,7 @@ def test_every_plot_finds_the_columns_and_images_that_the_stages_leave(reproduce
         (entry,) = shown["data"][name]
         in_every_row = set.intersection(*(set(row) for row in entry["content"]["data"]["values"]))
         assert {PLOTS[name]["x"], *chain(*tables(name).values())} <= in_every_row
-        assert name != "share of each class" or "real" in in_every_row  # the ticks
+        assert name != "class shares" or "real" in in_every_row  # the ticks
     assert all(Path(shown["data"][name][0]["url"]).read_bytes().startswith(b"\x89PNG") for name in IMAGES)
     assert not call(reproduced[0], "git", "status", "--porcelain")
 
@@ -114,7 +114,7 @@ def test_what_is_restored_and_not_run_gets_a_run_too(repository: Path) -> None:
     (parent,), children = runs(repository, "first.db")
     assert sorted(child["name"] for child in children) == sorted(name.replace("@", "_") for name in EVERY)
     assert {run["status"] for run in [parent, *children]} == {"FINISHED"}
-    assert call(repository, "genbalance", "sync", **first) == "every stage has its run\n"
+    assert call(repository, "genbalance", "sync", **first) == "every stage has its MLflow run\n"
     # the committed report was made of other code; its bytes are the same
     assert call(repository, "genbalance", "runs", **first).count("restored from the cache") == len(EVERY) - 1
 

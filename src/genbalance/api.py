@@ -39,7 +39,7 @@ Given: TypeAlias = "ArrayLike | torch.Tensor | Path"
 Place = str | Path
 
 REGISTERED = "models:/"
-JUDGE, DATA, PARAMS = "models/classifier.safetensors", "data/prepared", "params.yaml"
+CLASSIFIER, DATA, PARAMS = "models/classifier.safetensors", "data/prepared", "params.yaml"
 LARGEST_SEED = 2**32 - 1
 
 
@@ -282,21 +282,21 @@ def load_data(split: str = "test", *, data: Place | None = None) -> tuple[Images
     return _as_floats(part.images), part.labels
 
 
-def features(images: Given, *, judge: Place | None = None, data: Place | None = None) -> NDArray[np.float32]:
-    """Feature vectors [n, 128], ≥ 0: the penultimate layer of the classifier that the pipeline trained.
+def features(images: Given, *, classifier: Place | None = None, data: Place | None = None) -> NDArray[np.float32]:
+    """Feature vectors [n, 128], ≥ 0: the penultimate layer of the reference classifier.
 
     Args:
         images: see :mod:`genbalance.api`.
-        judge: the classifier, in place of this repository's models/classifier.safetensors.
+        classifier: the reference classifier, in place of this repository's models/classifier.safetensors.
         data: the prepared digits that it was trained on, in place of this repository's data/prepared.
 
     Raises:
         UserError: the images are not as they should be, or the classifier or its digits are not there.
     """
-    return _features("images", _pixels("images", images), judge, data)
+    return _features("images", _pixels("images", images), classifier, data)
 
 
-def frechet_distance(a: Given, b: Given, *, judge: Place | None = None, data: Place | None = None) -> float:
+def frechet_distance(a: Given, b: Given, *, classifier: Place | None = None, data: Place | None = None) -> float:
     """The Fréchet distance of two sets, FID's formula on our classifier's features (no Inception-FID), ≥ 0.
 
     It has a bias that falls as 1/n: compare it at one n only, beside the distance of as many real images.
@@ -304,7 +304,7 @@ def frechet_distance(a: Given, b: Given, *, judge: Place | None = None, data: Pl
     Args:
         a: images (see :mod:`genbalance.api`), or features [n, d], n ≥ 2.
         b: the other set, of any size ≥ 2.
-        judge: as for :func:`features`.
+        classifier: as for :func:`features`.
         data: as for :func:`features`.
 
     Raises:
@@ -312,7 +312,7 @@ def frechet_distance(a: Given, b: Given, *, judge: Place | None = None, data: Pl
     """
     read = {name: _vectors_or_pixels(name, given) for name, given in (("a", a), ("b", b))}
     points = {
-        name: found if found.ndim == 2 else _features(name, found, judge, data)  # images are [n, H, W]
+        name: found if found.ndim == 2 else _features(name, found, classifier, data)  # images are [n, H, W]
         for name, found in read.items()
     }
     if points["a"].shape[1] != points["b"].shape[1]:
@@ -324,7 +324,7 @@ def frechet_distance(a: Given, b: Given, *, judge: Place | None = None, data: Pl
 
 
 def evaluate(
-    images: Given, *, data: Place | None = None, judge: Place | None = None, params: Place | None = None
+    images: Given, *, data: Place | None = None, classifier: Place | None = None, params: Place | None = None
 ) -> dict[str, Any]:
     """The metrics of images against as many test digits, by name: what `genbalance evaluate FILE --json` writes.
 
@@ -335,7 +335,7 @@ def evaluate(
         images: see :mod:`genbalance.api`. Of more than there are test digits, or than ``evaluate.samples``, as many are
             drawn by the seed.
         data: the prepared digits, in place of this repository's data/prepared.
-        judge: the classifier, in place of this repository's models/classifier.safetensors.
+        classifier: the reference classifier, in place of this repository's models/classifier.safetensors.
         params: whose ``seed``, ``compute`` and ``evaluate`` are used, in place of this repository's params.yaml.
 
     Raises:
@@ -345,7 +345,7 @@ def evaluate(
 
     given = Path(images) if isinstance(images, str | Path) else _pixels("images", images)
     with _restored():
-        return measure(given, _place(data, DATA), _place(judge, JUDGE), _place(params, PARAMS)).metrics
+        return measure(given, _place(data, DATA), _place(classifier, CLASSIFIER), _place(params, PARAMS)).metrics
 
 
 def runs(*names: str, every: bool = False) -> "pd.DataFrame":
@@ -505,7 +505,9 @@ def _place(given: Place | None, usual: str) -> Path:
     return Path(given) if given is not None else Path(os.path.relpath(root() / usual))
 
 
-def _features(name: str, pixels: NDArray[np.uint8], judge: Place | None, data: Place | None) -> NDArray[np.float32]:
+def _features(
+    name: str, pixels: NDArray[np.uint8], classifier: Place | None, data: Place | None
+) -> NDArray[np.float32]:
     from genbalance.commands.judge import load_judge
 
     folder = _place(data, DATA)
@@ -516,7 +518,7 @@ def _features(name: str, pixels: NDArray[np.uint8], judge: Place | None, data: P
             f"{digits.height} × {digits.width}; make them equal"
         )
     with _set_up("cpu") as device:
-        return load_judge(_place(judge, JUDGE), folder, digits, device).read(pixels).features
+        return load_judge(_place(classifier, CLASSIFIER), folder, digits, device).read(pixels).features
 
 
 def _vectors_or_pixels(name: str, given: Given) -> NDArray[Any]:

@@ -57,7 +57,7 @@ class Checkpoint:
         self._place = Workplace(stage)  # holds the lock
         claimed = self._place.claim(run.key)
         if run.key and not claimed:
-            self._tell("another process trains the same from the same inputs; this one keeps no checkpoints")
+            self._tell("another process trains on the same inputs, so this one writes no checkpoints")
         self._passing = None if claimed else tempfile.TemporaryDirectory()
         self._keeps = claimed is not None
         self.folder = claimed or Path(self._passing.name if self._passing else "")
@@ -88,7 +88,7 @@ class Checkpoint:
                 text.write_text(self._run.run_id, encoding="utf-8")
             states.save(self.folder / CHECKPOINT, {"epoch": epoch, "made on": _machine(), "parts": parts})
         except (OSError, SafetensorError) as error:  # a training is worth more than its checkpoint
-            self._tell(f"{self.folder}: no checkpoint could be written ({_first_line(error)}); the training goes on")
+            self._tell(f"{self.folder}: no checkpoint could be written ({_first_line(error)}); training continues")
 
     def _found(self, count: int) -> int:
         """The epoch that was kept last, with all parts as they were then; 0, with none of them touched and an empty
@@ -101,13 +101,13 @@ class Checkpoint:
                 if kept["made on"] != _machine():
                     raise ValueError(f"made on {kept['made on']}, this is {_machine()}")
                 if len(kept["parts"]) != len(self._parts) or not 0 < kept["epoch"] < count:
-                    raise ValueError("of another training")
+                    raise ValueError("it belongs to another training")
                 self._set(kept["parts"])
                 self._tell(f"resuming after epoch {kept['epoch']}")
                 return int(kept["epoch"])
             except BROKEN as error:
                 self._set(before)
-                self._tell(f"{path}: is no checkpoint to go on from ({_first_line(error)}); the training starts anew")
+                self._tell(f"{path}: cannot be resumed from ({_first_line(error)}); training restarts")
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         return 0

@@ -12,8 +12,8 @@ from genbalance.mistakes import mistakes_in_a_line as _mistakes_in_a_line
 
 app = typer.Typer(
     name="genbalance",
-    help="What do the balancing coefficients do, λ in a GAN and β in a VAE? `dvc repro` and `dvc exp run` run the "
-    "experiments; these commands compare them, draw digits and serve the models.",
+    help="Effect of the balancing coefficients, λ in a GAN and β in a VAE. `dvc repro` and `dvc exp run` run the "
+    "experiments; these commands compare them, generate digits and publish the models.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain text: rich would take longer to load than all the rest
@@ -43,8 +43,8 @@ def genbalance(
 def check() -> None:
     """Check params.yaml and show its values.
 
-    Run it at the repository's root. It lists every parameter under the name that `dvc exp run -S` takes. Where
-    something is wrong it says what is allowed, a line for each thing, and ends with exit code 1.
+    Run it at the repository's root. It lists every parameter under the name that `dvc exp run -S` takes. For each
+    invalid value it prints one line with the allowed range, and exits with code 1.
     """
     from genbalance.params import read_params
 
@@ -57,36 +57,34 @@ def check() -> None:
 
 @app.command()
 def evaluate(
-    file: Annotated[
-        Path, typer.Argument(help="The samples: a folder of images, or a file .npy, .npz or .safetensors.")
-    ],
-    data: Annotated[Path, typer.Option(help="The digits to hold them against, as `prepare` writes them.")] = Path(
+    file: Annotated[Path, typer.Argument(help="A folder of images, or a .npy, .npz or .safetensors file.")],
+    data: Annotated[Path, typer.Option(help="The prepared digits to compare with, from stage `prepare`.")] = Path(
         "data/prepared"
     ),
-    judge: Annotated[Path, typer.Option(help="The classifier that was trained on these digits.")] = Path(
+    classifier: Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")] = Path(
         "models/classifier.safetensors"
     ),
-    params: Annotated[Path, typer.Option(help="Where seed, compute and evaluate are read.")] = Path("params.yaml"),
-    json: Annotated[Path | None, typer.Option(help="Write the metrics here.")] = None,
+    params: Annotated[Path, typer.Option(help="The file with seed, compute and evaluate.")] = Path("params.yaml"),
+    json: Annotated[Path | None, typer.Option(help="Write the metrics to this JSON file.")] = None,
     copies: Annotated[
         Path | None,
-        typer.Option(help="Draw here, as a PNG, the most copied-looking samples above their nearest digits."),
+        typer.Option(help="Write a PNG of the most copied-looking samples above their nearest digits."),
     ] = None,
 ) -> None:
-    """Measure any model's samples with the suite of the pipeline.
+    """Evaluate your own images with the pipeline's metrics.
 
-    Samples are grey and square, as large as the digits: 0 ... 255 as uint8, or [0, 1] as floats; white on black, as the
-    digits are. A folder holds PNG, JPEG, WebP, BMP, TIFF or GIF files; hidden files, text and labels are left out, any
-    other file is refused by name. Of more samples than there are test digits, or than `evaluate.samples` in
-    params.yaml, as many are drawn by its seed.
+    The images are grey, square, white on black, and as large as the digits: uint8 in 0 ... 255, or floats in [0, 1]. A
+    folder may hold PNG, JPEG, WebP, BMP, TIFF and GIF files; hidden files, texts and labels are skipped, and any other
+    file is an error that names it. If there are more images than test digits, or than `evaluate.samples` in
+    params.yaml, a random subset of that size is measured (by the seed of params.yaml).
 
-    What makes the numbers doubtful (few images, lossy files, inverted ones) is a warning on stderr, in the heading and
-    in the JSON. Where something is wrong it says so in a line and ends with exit code 1.
+    Few, lossy or inverted images make the numbers unreliable: the command then prints a warning on stderr and writes it
+    into the heading and the JSON file. Invalid input is one line on stderr and exit code 1.
     """
     with _mistakes_in_a_line():
         from genbalance.commands.evaluate import evaluate
 
-        evaluation = evaluate(file, data, judge, params)
+        evaluation = evaluate(file, data, classifier, params)
         typer.echo(evaluation)
         evaluation.save(json, copies)
 
@@ -104,13 +102,14 @@ for command in (
 def register(
     model: Annotated[Model | None, typer.Option(help="Only this one.  [default: both]", show_default=False)] = None,
 ) -> None:
-    """Register the trained models in MLflow, to be served.
+    """Register the trained models in MLflow's model registry.
 
-    Run it at the root after `dvc repro`. It makes a version of genbalance-gan and of genbalance-vae, with the model's
-    card as its description, unless a version has the same weights. The alias `champion` moves to it if it beats the
-    present champion: the GAN's fd_test, the VAE's nelbo, if both were measured on the same digits.
+    Run it at the repository's root after `dvc repro`. It creates a version of genbalance-gan and of genbalance-vae,
+    unless a version with the same weights exists; the description of a version is its model card. The alias `champion`
+    moves to the new version if that is better than the present champion (GAN: lower fd_test, VAE: lower nelbo) and
+    both were measured on the same digits.
 
-    Then `mlflow models serve -m models:/genbalance-gan@champion --env-manager local` answers with digits.
+    To serve a model: `mlflow models serve -m models:/genbalance-gan@champion --env-manager local`.
     """
     with _mistakes_in_a_line():
         from genbalance.commands.register import register_models
@@ -120,19 +119,19 @@ def register(
 
 @app.command()
 def export(
-    model: Annotated[Model, typer.Option(help="Whose generator or decoder.")],
-    out: Annotated[Path, typer.Option(help="The file to write: .onnx.")],
+    model: Annotated[Model, typer.Option(help="Model to export: the GAN's generator or the VAE's decoder.")],
+    out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     weights: Annotated[
-        Path | None, typer.Option(help="Its weights.  [default: models/MODEL.safetensors]", show_default=False)
+        Path | None, typer.Option(help="The model's weights.  [default: models/MODEL.safetensors]", show_default=False)
     ] = None,
 ) -> None:
-    """Write a generator or decoder as an ONNX file.
+    """Export the generator or decoder as an ONNX file.
 
-    Other programs and languages can draw with it.
+    ONNX runtimes exist for most programming languages.
 
-    It draws a batch of any size, pixels in [0, 1]: the GAN's out of `latents` (and `conditions`), the VAE's out of
-    `noise` (and `labels`), its prior included. The file says what to draw each input from (dtype, shape, distribution
-    and its parameters), as JSON under the metadata key `genbalance`.
+    The exported network returns a batch of images with pixels in [0, 1]. Its inputs are `latents` (and `conditions`)
+    for the GAN, `noise` (and `labels`) for the VAE, whose prior is included. The metadata key `genbalance` describes
+    each input as JSON: dtype, shape, and the distribution to draw it from.
     """
     with _mistakes_in_a_line():
         from genbalance.commands.export import export

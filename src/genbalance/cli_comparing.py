@@ -1,4 +1,4 @@
-"""The commands that hold experiments against each other: names, options, help."""
+"""The commands that compare experiments: names, options, help."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,27 +12,28 @@ def compare(
     groups: Annotated[
         list[str],
         typer.Argument(
-            help="Groups of runs, each 'base-*', one revision, or several with commas. The first is compared with; "
-            "a single one is split into its settings."
+            help="Groups of runs: a pattern such as 'base-*', a revision, or several, separated by commas. The first "
+            "group is the reference; a single group is split by its settings."
         ),
     ],
-    all_: Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the comparison here.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison to this JSON file.")] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write it here as one page, with the sample grids and the training curves.")
+        Path | None, typer.Option(help="Write one self-contained page with sample grids and training curves.")
     ] = None,
-    mlflow: Annotated[bool, typer.Option("--mlflow", help="Keep page, table and figures as a run in MLflow.")] = False,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Log page, table and figures as an MLflow run.")] = False,
 ) -> None:
-    """Compare experiments over seeds, metric by metric.
+    """Compare groups of experiments, metric by metric.
 
-    Tells each difference with its interval, and whether it stands out from the spread over seeds.
+    For each metric it shows the difference, its 95% interval, and whether the difference exceeds the variation over
+    seeds.
 
     After `dvc exp run --queue -n base -S seed=1,2,3`, `... -n beta4 -S seed=1,2,3 -S beta=4` and `dvc queue start`:
-    `genbalance compare 'base-*' 'beta4-*'`. The runs of a group differ in their seed alone.
+    `genbalance compare 'base-*' 'beta4-*'`. The runs of a group may differ only in their seed.
 
-    A single argument is split into its settings: `genbalance compare 'beta-*'` compares each value of beta with that
-    of the commit checked out, or with the least. Names of experiments that hang on several commits mean the newest.
-    An effect that is infinite (nothing spreads) is null in the JSON file.
+    A single argument is split by its settings: `genbalance compare 'beta-*'` compares each value of beta with the value
+    of the checked-out commit, or with the smallest. If several commits have an experiment of the same name, the newest
+    one is used. An infinite effect size (no variation over seeds) is null in the JSON file.
     """
     with mistakes_in_a_line():
         from genbalance.commands.compare import compare_groups
@@ -47,21 +48,22 @@ def compare(
 
 
 def sweep(
-    runs: Annotated[str, typer.Argument(help="The runs: 'beta-*', or several names with commas.")],
-    figure: Annotated[Path | None, typer.Option(help="Draw the curves here, as a PNG.")] = None,
+    runs: Annotated[str, typer.Argument(help="The runs: a pattern such as 'beta-*', or names separated by commas.")],
+    figure: Annotated[Path | None, typer.Option(help="Write the curves to this PNG file.")] = None,
     json: Annotated[
         Path | None,
-        typer.Option(help="Write every metric of the model here, run by run, and grids to a folder of its name."),
+        typer.Option(help="Write each run's metrics to this file, sample grids to a folder of the same name."),
     ] = None,
 ) -> None:
-    """Show what one parameter does, along its values.
+    """Show the effect of one parameter, value by value.
 
-    A line for each value, and with `--figure` the curves as a picture. What `--json` writes to metrics/sweeps/ is shown
-    in the report: a sweep of beta or lambda answers the page's first question about it, with samples at three values.
+    It prints a line for each value; `--figure` plots the curves. The report shows the sweeps in metrics/sweeps/: use
+    `--json metrics/sweeps/NAME.json` for a sweep of beta or lambda, and the head of the page shows its curves and
+    samples at three values.
 
-    After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. One
-    parameter varies over the runs; with `-S seed=1,2,3` as well there are several of each value, and the table and the
-    picture show their spread.
+    After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. The runs may
+    differ in one parameter and in their seed; with several seeds per value (`-S seed=1,2,3`), table and figure show the
+    mean and the variation over seeds.
     """
     with mistakes_in_a_line():
         from genbalance.commands.sweep import as_text, find_sweep, save
@@ -72,14 +74,14 @@ def sweep(
 
 
 def seeds(
-    runs: Annotated[str, typer.Argument(help="The runs: 'seeds-*', or several names with commas.")],
-    all_: Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write each run's value of these metrics here.")] = None,
+    runs: Annotated[str, typer.Argument(help="The runs: a pattern such as 'seeds-*', or names separated by commas.")],
+    all_: Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write each run's values to this JSON file.")] = None,
 ) -> None:
-    """Show what the seed alone does: mean, spread and range.
+    """Show the variation over seeds: mean, SD and range.
 
     After `dvc exp run --queue -n seeds -S 'seed=range(1,11)'` and `dvc queue start`: `genbalance seeds 'seeds-*'`. The
-    runs differ in their seed alone. Each has a split of the digits and a judge of its own.
+    runs may differ only in their seed, which also changes the data split and the reference classifier.
     """
     with mistakes_in_a_line():
         from genbalance.commands.seeds import as_text, find_spread, save

@@ -1,4 +1,4 @@
-"""The commands that draw digits: names, options, help."""
+"""The commands that generate digits: names, options, help."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,66 +13,70 @@ if TYPE_CHECKING:
 
 
 class Model(StrEnum):
-    """The models that draw digits."""
+    """The models that generate digits."""
 
     GAN = "gan"
     VAE = "vae"
 
 
 ModelOption = Annotated[Model, typer.Option(help="Model to sample from.")]
-WeightsOption = Annotated[Path | None, typer.Option(help="Its weights.  [default: models/MODEL.safetensors]")]
-DataOption = Annotated[Path, typer.Option(help="The digits that it was trained on, as `prepare` writes them.")]
-JudgeOption = Annotated[Path, typer.Option(help="The classifier that was trained on these digits.")]
-ParamsOption = Annotated[Path, typer.Option(help="Where seed and compute are read.")]
-SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Overrides params.yaml.")]
-TriesOption = Annotated[int, typer.Option(min=1, help="Candidates drawn for a digit, at most.")]
-StepsOption = Annotated[int, typer.Option(min=2, max=200, help="Images of a way.")]
-OutOption = Annotated[Path, typer.Option(help="The picture: .png, or .gif, which moves there and back again.")]
-DATA, JUDGE, PARAMS, TRIES = Path("data/prepared"), Path("models/classifier.safetensors"), Path("params.yaml"), 50_000
+WeightsOption = Annotated[Path | None, typer.Option(help="The model's weights.  [default: models/MODEL.safetensors]")]
+DataOption = Annotated[Path, typer.Option(help="The prepared digits, from stage `prepare`.")]
+ClassifierOption = Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")]
+ParamsOption = Annotated[Path, typer.Option(help="The file with the parameters seed and compute.")]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed; overrides params.yaml.")]
+TriesOption = Annotated[int, typer.Option(min=1, help="At most so many candidates are drawn per digit.")]
+StepsOption = Annotated[int, typer.Option(min=2, max=200, help="Images per row.")]
+OutOption = Annotated[Path, typer.Option(help="The file to write: .png, or .gif (an animation, forth and back).")]
+DATA, CLASSIFIER, PARAMS, TRIES = (
+    Path("data/prepared"),
+    Path("models/classifier.safetensors"),
+    Path("params.yaml"),
+    50_000,
+)
 
 
 def _studio(
-    model: Model, weights: Path | None, data: Path, judge: Path, params: Path, seed: int | None, tries: int
+    model: Model, weights: Path | None, data: Path, classifier: Path, params: Path, seed: int | None, tries: int
 ) -> "Studio":
     from genbalance.commands.studio import Studio
 
-    return Studio(model.value, weights, data, judge, params, seed, tries)
+    return Studio(model.value, weights, data, classifier, params, seed, tries)
 
 
 def generate(
     model: ModelOption,
-    digit: Annotated[int | None, typer.Option(help="The digit to draw: a class of the data.")] = None,
+    digit: Annotated[int | None, typer.Option(help="The digit to generate.")] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="How many of it.  [default: 64]", show_default=False)
+        int | None, typer.Option(min=1, max=10_000, help="Number of images.  [default: 64]", show_default=False)
     ] = None,
     digits: Annotated[
-        str | None, typer.Option(help="Draw a line, as 2026-11-23: digits, and - . : / and spaces between them.")
+        str | None, typer.Option(help="Generate a line such as 2026-11-23: digits, - . : / and spaces.")
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The folder to write: a new or an empty one, or one that this command wrote.  "
-            "[default: generated/MODEL-DIGITS]",
+            help="The output folder: new, empty, or created by this command.  [default: generated/MODEL-DIGITS]",
             show_default=False,
         ),
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Take the first candidates as they come, not the best.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Take the first candidates without selection.")] = False,
     weights: WeightsOption = None,
     data: DataOption = DATA,
-    judge: JudgeOption = JUDGE,
+    classifier: ClassifierOption = CLASSIFIER,
     params: ParamsOption = PARAMS,
     seed: SeedOption = None,
     tries: TriesOption = TRIES,
 ) -> None:
-    """Draw digits on demand, the best of what a model draws.
+    """Generate images of a digit, the best of many candidates.
 
-    Of several times as many candidates, those are kept that the judge reads as the digit with confidence; near-copies
-    of training digits and of one another are dropped; the rest is ranked by confidence and by how typical it is of the
-    training digits, and out of the best those that differ most are taken. A model that cannot be asked for a digit
-    draws until enough are found.
+    The command draws several times as many candidates as needed and keeps those that the reference classifier assigns
+    to the digit with a probability of at least 0.9, without near-copies of training digits and of one another. It ranks
+    the rest by that probability and by how typical they are of the training digits, and takes the most diverse of the
+    best. A conditional model draws the digit directly; any other draws until enough candidates are found.
 
-    It leaves a folder with images/ (a PNG each, best first, or in the order of the line), grid.png or line.png, and
-    generated.json: seed, files by their md5, how they were chosen, and the scores of each.
+    The output folder has images/ (a PNG each, best first, or in the order of the line), grid.png or line.png, and
+    generated.json: seed, MD5 of the files used, selection rules, and each image's scores.
     """
     with mistakes_in_a_line():
         from genbalance.commands.demand import Demand
@@ -82,59 +86,59 @@ def generate(
         from genbalance.commands.generate import generate
 
         folder = out or Path("generated") / f"{model.value}-{demand.label}"
-        typer.echo(generate(_studio(model, weights, data, judge, params, seed, tries), demand, folder))
+        typer.echo(generate(_studio(model, weights, data, classifier, params, seed, tries), demand, folder))
 
 
 def interpolate(
     model: ModelOption,
-    first: Annotated[int, typer.Option("--from", help="The digit to start from.")],
-    second: Annotated[int, typer.Option("--to", help="The digit to end with.")],
+    first: Annotated[int, typer.Option("--from", help="First digit.")],
+    second: Annotated[int, typer.Option("--to", help="Last digit.")],
     out: OutOption,
     steps: StepsOption = 12,
-    rows: Annotated[int, typer.Option(min=1, max=64, help="Ways, one above another.")] = 1,
+    rows: Annotated[int, typer.Option(min=1, max=64, help="Number of interpolations, one above another.")] = 1,
     weights: WeightsOption = None,
     data: DataOption = DATA,
-    judge: JudgeOption = JUDGE,
+    classifier: ClassifierOption = CLASSIFIER,
     params: ParamsOption = PARAMS,
     seed: SeedOption = None,
     tries: TriesOption = TRIES,
 ) -> None:
-    """Draw the way from one digit to another as a PNG or GIF.
+    """Interpolate between two digits, as a PNG or GIF.
 
-    The ends are the best that `generate` finds. Between them the way follows the sphere near which normal noise lies
-    (White 2016, arXiv:1609.04468).
+    The endpoints are the best candidates of `generate`; their latents are interpolated spherically (White 2016,
+    arXiv:1609.04468).
     """
     with mistakes_in_a_line():
         from genbalance.commands.ways import interpolate
 
-        studio = _studio(model, weights, data, judge, params, seed, tries)
+        studio = _studio(model, weights, data, classifier, params, seed, tries)
         typer.echo(interpolate(studio, first, second, steps, rows, out))
 
 
 def traverse(
     model: ModelOption,
-    digit: Annotated[int, typer.Option(help="The digit that is changed: the best one that `generate` finds.")],
+    digit: Annotated[int, typer.Option(help="The digit to change: the best candidate of `generate`.")],
     out: OutOption,
     latent: Annotated[
         list[int] | None,
-        typer.Option(help="A latent, from 0; again for another row.  [default: the 8 that change it most]"),
+        typer.Option(help="Index of a latent, from 0; repeat it for more rows.  [default: the 8 with most effect]"),
     ] = None,
     span: Annotated[float, typer.Option(min=0.1, max=10, help="From -SPAN to SPAN standard deviations.")] = 3.0,
     steps: StepsOption = 12,
     weights: WeightsOption = None,
     data: DataOption = DATA,
-    judge: JudgeOption = JUDGE,
+    classifier: ClassifierOption = CLASSIFIER,
     params: ParamsOption = PARAMS,
     seed: SeedOption = None,
     tries: TriesOption = TRIES,
 ) -> None:
-    """Draw what single latents do to a digit, a row each.
+    """Vary single latents of a digit, a row each.
 
-    `genbalance traverse --model vae --digit 3 --out latents.png` shows the eight that change it most; `--latent 21
-    --latent 3` shows those two.
+    `genbalance traverse --model vae --digit 3 --out latents.png` shows the eight latents that change the image most;
+    with `--latent 21 --latent 3` it shows those two.
     """
     with mistakes_in_a_line():
         from genbalance.commands.ways import traverse
 
-        studio = _studio(model, weights, data, judge, params, seed, tries)
+        studio = _studio(model, weights, data, classifier, params, seed, tries)
         typer.echo(traverse(studio, digit, latent or [], span, steps, out))

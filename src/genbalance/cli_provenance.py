@@ -1,4 +1,4 @@
-"""The commands that tell where results come from and whether they come again: names, options, help."""
+"""The commands on the lineage of results and on their reproducibility: names, options, help."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,9 @@ from genbalance.mistakes import mistakes_in_a_line
 def runs(
     revision: Annotated[str, typer.Argument(metavar="REV", help="A commit, branch, tag or experiment.")] = "HEAD",
 ) -> None:
-    """List the MLflow runs that made what a commit holds.
+    """List the MLflow runs that produced a commit's results.
 
-    A run is found by the hashes of its outs, which are those of the commit's dvc.lock.
+    It finds a run by the hashes of its outs, which are those of the commit's dvc.lock.
     """
     with mistakes_in_a_line():
         from genbalance.commands import lineage
@@ -22,11 +22,11 @@ def runs(
 
 
 def commits(
-    run: Annotated[str, typer.Argument(help="The id of a run, of a stage or of a whole pipeline run.")],
+    run: Annotated[str, typer.Argument(help="The id of a stage's run or of a pipeline run.")],
 ) -> None:
-    """List the commits that hold what an MLflow run left.
+    """List the commits that hold an MLflow run's results.
 
-    Experiments are among them.
+    DVC experiments are listed too.
     """
     with mistakes_in_a_line():
         from genbalance.commands import lineage
@@ -35,9 +35,9 @@ def commits(
 
 
 def status() -> None:
-    """Tell whether the results here are those of the commit.
+    """Show whether the results here are those of the commit.
 
-    On another kind of machine than the commit's own the same code may leave other bytes.
+    On another kind of processor, the same code may give results that differ in the last digits.
     """
     with mistakes_in_a_line():
         from genbalance.commands import baseline
@@ -46,11 +46,11 @@ def status() -> None:
 
 
 def baseline() -> None:
-    """Commit the results of this machine on a branch of their own.
+    """Commit this machine's results on a new branch.
 
-    For where `genbalance status` says that another kind of machine left other bytes than the commit holds: experiments
-    then start from results that this machine has made, DVC can check them out, and comparisons tell what the experiment
-    did, and not what the machine did.
+    Use it if `genbalance status` says that another kind of machine computed the commit's results. Experiments then
+    start from results that this machine has made: DVC can check them out, and comparisons show the effect of the
+    experiment and not of the machine.
     """
     with mistakes_in_a_line():
         from genbalance.commands import baseline
@@ -59,12 +59,13 @@ def baseline() -> None:
 
 
 def sync() -> None:
-    """Log a run for each stage that came out of DVC's cache.
+    """Log an MLflow run for each stage restored from DVC's cache.
 
-    DVC restores a stage from its cache where it ran before. What waits to be delivered to MLflow is delivered as well.
+    DVC restores a stage from its cache, instead of running it, if it ran before with the same inputs. The command also
+    delivers the runs that were stored while the tracking server was away.
 
-    The pipeline does it at its end, and `make repro` after it: so that each result in the working directory has its
-    run in MLflow, also where nothing had to be computed.
+    The pipeline does this at its end, and `make repro` after it, so that each result in the working directory has an
+    MLflow run.
     """
     with mistakes_in_a_line():
         from genbalance.commands import lineage
@@ -73,13 +74,13 @@ def sync() -> None:
 
 
 def ui(
-    port: Annotated[int, typer.Option(help="Of the server on this machine; 0: any that is free.")] = 5000,
+    port: Annotated[int, typer.Option(help="Port of the server on this machine; 0: any free one.")] = 5000,
 ) -> None:
-    """Show the runs in MLflow: λ, β and what they do.
+    """Open MLflow's table of runs, with λ, β and their metrics.
 
-    It starts MLflow's server on this machine, prints the address of the table of runs and opens it in a browser where
-    there is a screen; Ctrl-C ends the server. If MLFLOW_TRACKING_URI names a server, the address is that one's, and
-    nothing is started.
+    It starts MLflow's server on this machine, prints the address of the table of runs and, if there is a screen, opens
+    it in a browser; Ctrl-C ends the server. If MLFLOW_TRACKING_URI names a server, it starts none and prints the
+    address there.
     """
     with mistakes_in_a_line():
         from genbalance.commands.ui import serve
@@ -88,18 +89,18 @@ def ui(
 
 
 def verify(
-    revision: Annotated[str, typer.Argument(metavar="REV", help="The commit, branch, tag or experiment.")] = "HEAD",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the clone, and tell where it is.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the verdict here, with every metric that moved.")] = None,
+    revision: Annotated[str, typer.Argument(metavar="REV", help="A commit, branch, tag or experiment.")] = "HEAD",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the clone and print its path.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the verdict and all differences to this JSON file.")] = None,
 ) -> None:
-    """Run a commit anew: are its results the same bytes?
+    """Reproduce a commit and check byte identity.
 
-    There is a verdict for each stage.
+    It prints a verdict for each stage.
 
-    The commit is cloned into a temporary folder and its whole pipeline runs there with an empty cache, in the present
-    environment; changes in the working tree have no part in it, and nothing here is changed. The exit code is 0 if all
-    outs are identical to what the commit's dvc.lock and metrics tell. On another kind of machine than the commit's own
-    the bytes differ; there it is 0 if all metrics are within a tolerance, which is told. Else it is 1.
+    It clones the commit into a temporary folder and runs the whole pipeline there with an empty cache, in the present
+    environment; it neither uses nor changes the working tree. The exit code is 0 if all outs have the bytes that the
+    commit's dvc.lock and metrics record. On another kind of machine than the commit's, where bytes differ, it is 0 if
+    all metrics are within a tolerance, which is printed. Otherwise it is 1.
     """
     with mistakes_in_a_line():
         from genbalance.commands.verify import verify

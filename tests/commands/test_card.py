@@ -39,13 +39,13 @@ def test_a_card_has_room_in_the_registry(told: tuple) -> None:
 def test_a_card_tells_what_it_is_data_params_metrics_limits_and_origin(told: tuple) -> None:
     kind, text, params, _ = told
     titles = re.findall("^## (.+)$", text, re.MULTILINE)
-    assert titles == ["What it is", "Data", "Params", "Metrics", "Limits", "How to ask", "Where it comes from"]
+    assert titles == ["What it is", "Data", "Params", "Metrics", "Limits", "Requests", "Source"]
     assert "3,600 train, 400 val, 1,000 test; 10 classes of 28 × 28 grey pixels" in text
     coefficient = {"gan": "lambda", "vae": "beta"}[kind]
     assert f"`{coefficient}={params[coefficient]}`" in text
     assert "Commit 0123abcd-dirty, weights of md5 " + "f" * 32 in text
     assert "Privacy: samples may copy training digits" in text
-    assert "Fairness: classes are not drawn alike" in text
+    assert "Fairness: classes are not sampled equally" in text
 
 
 @pytest.mark.parametrize("key", ["fd_test", "recall", "authenticity"])

@@ -25,7 +25,7 @@ def test_the_header_says_what_is_compared_and_how(told):
     head = told("base-*", "beta4-*")[0].stdout.split("\n\n")[0].splitlines()
     assert head[0].startswith("a: base-*, seeds 1, 2, 3: base-1 (")
     assert head[1].startswith("b: beta4-*, seeds 1, 2, 3: beta4-1 (")
-    assert "Paired by seed, which fixes split and judge" in head[2]
+    assert "Paired by seed, with equal split and classifier" in head[2]
     assert "Student" in head[2]
     assert "g_av" in head[3]
 
@@ -69,7 +69,7 @@ def test_welch_is_told_where_seeds_differ(told):
 def test_one_seed_is_told_and_not_judged(told):
     text = told("base-*", "main")[0].stdout
     assert line(text, "evaluate_vae.nelbo").endswith(NOT_JUDGED)
-    assert "One seed on a side" in text
+    assert "One side has one seed" in text
     assert "Holm" not in text
 
 
@@ -89,7 +89,7 @@ def test_a_param_that_changes_what_measures_is_told(group):
         group(name, {"f.x": [1, 2, 3]}, params={"classifier.width": w, "beta": w}) for name, w in (("a", 1), ("b", 2))
     )
     text = as_text(compare_groups([a, b], every=True))
-    assert "classifier.width: also what measures differs" in text
+    assert "Params of the measurement differ (classifier.width)" in text
     assert "Paired by seed: " in text  # the judge is another one
 
 
@@ -106,7 +106,7 @@ def test_of_several_groups_a_mark_tells_the_verdict(group):
     assert marks == {"f.x": ["", "*", "", "?"], "f.y": ["", "=", "", "?"]}
     assert "*: stands out; no mark: within the spread; =: the same; ?: cannot be judged (one seed)" in text
     assert "b, c: Paired by seed" in text
-    assert "d: One seed on a side" in text
+    assert "d: One side has one seed" in text
     assert "Holm's correction over 3 metrics × groups, each against a (one)" in text
 
 
@@ -145,7 +145,7 @@ def test_a_long_name_is_cut_in_its_column_alone(group):
 def test_a_metric_that_one_run_lacks_is_told(group):
     a = group("a", {"f.x": [1.0, 2.0, 3.0], "f.y": [1.0, None, 3.0]})
     found = compare_groups([a, group("b", {"f.x": [2.0, 2.0, 3.0], "f.y": [1.0, 1.0, 1.0]})], every=True)
-    assert "Left out, measured with other params or no finite number in some run:\n  f: y" in as_text(found)
+    assert "Left out, since some run measured them with other params or has no finite value:\n  f: y" in as_text(found)
 
 
 @pytest.mark.parametrize(

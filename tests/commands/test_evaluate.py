@@ -251,7 +251,7 @@ def test_images_that_look_inverted_are_a_warning(here, tmp_path, negative, expec
 def test_fewer_samples_than_could_be_measured_are_a_warning(here, tmp_path):
     np.save(tmp_path / "few.npy", digits(11, 5).images)
     (few,) = warned(tmp_path / "few.npy", out=tmp_path / "out.json")
-    assert few.startswith(f"11 images are measured and not {TESTS}: ")
+    assert few.startswith(f"only 11 images are measured, not {TESTS}: ")
 
 
 def test_few_samples_are_all_measured(here, tmp_path):
@@ -282,7 +282,7 @@ def test_samples_of_another_size_are_refused(here, tmp_path):
 @pytest.mark.parametrize("other", [{"size": 9}, {"classes": 4}])
 def test_the_judge_of_other_digits_is_refused(here, tmp_path, other):
     save_judge(tmp_path / "other.safetensors", **other)
-    told = refused("samples.npy", "--judge", tmp_path / "other.safetensors")
+    told = refused("samples.npy", "--classifier", tmp_path / "other.safetensors")
     size, classes = other.get("size", SIDE), other.get("classes", CLASSES)
     assert f"was trained on {classes} classes of {size} × {size} pixels, but data/prepared has 3 of 8 × 8" in told
 
@@ -293,9 +293,9 @@ def test_the_judge_of_other_digits_is_refused(here, tmp_path, other):
         (["nowhere"], "nowhere: is not there"),
         (["params.yaml"], "params.yaml: found a file of another kind"),
         (["samples.npy", "--data", "nowhere"], "nowhere"),
-        (["samples.npy", "--judge", "nowhere"], "nowhere: is not there"),
-        (["samples.npy", "--judge", "params.yaml"], "params.yaml: is not a network of this project"),
-        (["samples.npy", "--judge", "data"], "data: "),
+        (["samples.npy", "--classifier", "nowhere"], "nowhere: is not there"),
+        (["samples.npy", "--classifier", "params.yaml"], "params.yaml: is not a network of this project"),
+        (["samples.npy", "--classifier", "data"], "data: "),
         (["samples.npy", "--params", "nowhere"], "nowhere: cannot be read"),
         (["samples.npy", "--params", "data"], "data: cannot be read"),
     ],

@@ -96,7 +96,7 @@ def test_what_was_measured_is_registered_and_a_better_one_later_takes_its_place(
     code, told = said()
     gan, vae = told.splitlines()  # the judge is another one, which a likelihood does not ask
     assert gan.startswith("genbalance-gan: version 2 is new; version 1 stays the champion: its fd_test ")
-    assert gan.endswith(" was measured on other judge, so the two do not compare")
+    assert gan.endswith(" was measured with a different classifier: not comparable")
     assert vae.startswith("genbalance-vae: version 2 is new; it becomes the champion: nelbo 0.5 beats ")
 
     version = MlflowClient(f"sqlite:///{pipeline / 'mlflow.db'}").get_model_version("genbalance-gan", "1")
@@ -121,7 +121,7 @@ def test_metrics_that_were_written_by_hand_are_refused(pipeline: Path) -> None:
     write_json(path, read_json(path) | {"nelbo": 1.0})
     assert said("--model", "vae") == (
         1,
-        "metrics/evaluate_vae.json: is not what dvc.lock tells; run `dvc repro evaluate@vae`\n",
+        "metrics/evaluate_vae.json: is not what dvc.lock records; run `dvc repro evaluate@vae`\n",
     )
 
 

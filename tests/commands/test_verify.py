@@ -57,7 +57,7 @@ def test_a_metric_with_an_interval_may_move_by_twice_its_width(fd, word):
     verdict = compare({"a": stage()}, {"a": moved("cpu B", fd=fd)})
     assert verdict.stages["a"].word == word
     assert verdict.holds is (word == WITHIN)
-    assert f"fd: 10 in the commit, {fd:g} here: moved by {fd - 10:+.3g}" in told(verdict)
+    assert f"fd: 10 in the commit, {fd:g} here: a difference of {fd - 10:+.3g}" in told(verdict)
     assert "the tolerance of 4" in told(verdict)
 
 
@@ -88,7 +88,7 @@ def test_an_extrapolation_is_judged_as_what_it_is_of_and_a_z_value_by_chance():
 def test_on_the_same_kind_of_machine_only_identical_bytes_hold():
     verdict = compare({"a": stage()}, {"a": moved(fd=10.0001)})
     assert (verdict.word, verdict.same_machine, verdict.holds) == (WITHIN, True, False)
-    assert "the same kind as the commit's: only identical bytes count" in told(verdict)
+    assert "the same kind as the commit's: all bytes have to be identical" in told(verdict)
     assert "not reproduced, 1 of 1 stage not identical: a" in told(verdict)
 
 
@@ -96,7 +96,7 @@ def test_on_another_kind_it_is_the_tolerance_that_counts_and_both_are_named():
     verdict = compare({"a": stage()}, {"a": moved("cpu B", fd=10.0001)})
     assert (verdict.same_machine, verdict.holds) == (False, True)
     text = told(verdict)
-    assert "machine: cpu B\n  another kind than the commit's: what counts is the tolerance\n" in text
+    assert "machine: cpu B\n  a different kind than the commit's: metrics have to be within the tolerance\n" in text
     assert "of the commit: cpu A" in text
     assert text.endswith("within tolerance, on another kind of machine than the commit's")
 
@@ -143,16 +143,16 @@ def test_a_stage_that_one_side_lacks_fails():
 def test_a_lock_that_was_written_of_other_code_is_told():
     verdict = compare({"a": stage(inputs={"src/a.py": "old"})}, {"a": stage()})
     assert verdict.holds
-    assert "the commit's dvc.lock was written of other inputs: src/a.py" in told(verdict)
+    assert "the commit's dvc.lock records other inputs: src/a.py" in told(verdict)
 
 
 def test_the_worst_few_are_told_in_order_and_json_has_them_all():
     many = {f"m{i}": float(i) for i in range(1, 10)}
     more = {name: value + 0.01 * value**2 for name, value in many.items()}
     verdict = compare({"a": stage(metrics=many)}, {"a": stage({"models/a": "1", "metrics/a.json": "x"}, more, "cpu B")})
-    lines = [line.strip().partition(":")[0] for line in told(verdict).splitlines() if "moved by" in line]
+    lines = [line.strip().partition(":")[0] for line in told(verdict).splitlines() if "a difference of" in line]
     assert lines == ["m9", "m8", "m7", "m6", "m5"]
-    assert "and 4 more moved less" in told(verdict)
+    assert "and 4 more with smaller differences" in told(verdict)
     written = json.loads(json.dumps(as_json(verdict, "main", COMMIT, ["x 1 (here 2)"]), allow_nan=False))
     assert [move["name"] for move in written["stages"]["a"]["moved"]] == [f"m{i}" for i in range(9, 0, -1)]
     assert (written["commit"], written["same_machine"], written["holds"]) == (COMMIT, False, True)
@@ -406,7 +406,7 @@ def test_a_dirty_working_tree_is_told_and_left_out(repository, pipeline):
     pipeline["leaves"] = {"dvc.lock": LOCK}
     done = invoke()
     assert done.exit_code == 0
-    assert "the working tree is dirty (2 paths): what is verified is the commit, without them" in done.stderr
+    assert "the working tree is dirty (2 paths): only the commit is verified, without these changes" in done.stderr
     assert (repository / "code.py").read_text() == "changed"
 
 

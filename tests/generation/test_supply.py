@@ -125,8 +125,8 @@ def test_the_bound_on_the_tries_is_told_in_a_line_with_the_digit_and_what_was_fo
     told = str(caught.value)
     read = tries // 3
     assert "\n" not in told
-    assert told.startswith(f"digit 1: of {tries:,} tries with the gan, {read:,} were read as it, ")
-    assert "but 500 are wanted; allowed: " in told
+    assert told.startswith(f"digit 1: of {tries:,} candidates of the gan, the classifier read {read:,} as it, ")
+    assert "but 500 are needed; allowed: " in told
     assert (made.tally.tried, made.tally.read) == (tries, read)
 
 

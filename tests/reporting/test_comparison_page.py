@@ -66,7 +66,7 @@ def test_every_row_has_a_cell_for_each_group(html):
         *("beta-4 (44444444)", "122.5 ± 1.8", "+20.5 [+16.2, +24.8]", STANDS_OUT, WITHIN, "Holm's correction"),
         *(
             "What β does",
-            "The same curves in all groups, seed by seed: GAN.",
+            "Curves that are identical in all groups, seed by seed: GAN.",
             "cache does not have: beta-4: train_class",
         ),
     ],

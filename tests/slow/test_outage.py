@@ -77,14 +77,14 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
         run.artifact(Path("params.yaml"), "inputs")
         run.dataset("digits", "abc", "bundled", PROFILE)
         run.headline({"fd_test": 1.5})
-    assert "does not answer; the run is kept in .spool/" in capsys.readouterr().err
+    assert "does not answer; the run is stored in .spool/" in capsys.readouterr().err
     assert list((empty_repo / ".spool").iterdir())
 
     server.start()
     for stage in ("evaluate_gan", "report"):  # the first delivers, the second finds nothing to deliver
         with tracked(stage, params):
             pass
-    assert capsys.readouterr().err == f"1 waiting runs delivered to {server.url}\n"
+    assert capsys.readouterr().err == f"1 stored runs delivered to {server.url}\n"
     assert not list((empty_repo / ".spool").iterdir())
     parents, children = runs(server.url)
     (parent,), trained = parents, children[0]
@@ -122,7 +122,7 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
     server.start()
     with tracked("report", spooling):
         pass
-    assert "4 waiting runs delivered" in capsys.readouterr().err
+    assert "4 stored runs delivered" in capsys.readouterr().err
     assert not list((empty_repo / ".spool").iterdir())
 
     parents, children = (now[len(then) :] for then, now in zip(before, runs(server.url), strict=True))

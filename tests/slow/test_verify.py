@@ -81,7 +81,7 @@ def test_an_edited_number_and_an_edited_hash_are_found_out(honest: Path) -> None
 def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(honest: Path) -> None:
     code, told, verdict = verify(honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
     assert verdict["same_machine"] is False
-    assert "another kind than the commit's: what counts is the tolerance" in told
+    assert "a different kind than the commit's: metrics have to be within the tolerance" in told
     words = {name: stage["verdict"] for name, stage in verdict["stages"].items()}
     assert words["prepare"] == "identical"
     assert words["train_vae"] != "identical"

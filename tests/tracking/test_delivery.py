@@ -88,7 +88,7 @@ def test_a_run_whose_process_goes_on_waits_for_it(
     assert [row[:2] for row in everything(repo)] == [(everything(repo)[0][0], "FINISHED")]  # its parent alone
     spool.client.set_terminated(going, "KILLED")
     send(repo)
-    assert "1 waiting runs delivered" in capsys.readouterr().err
+    assert "1 stored runs delivered" in capsys.readouterr().err
     assert sorted(row[1] for row in everything(repo)) == ["KILLED", "KILLED"]
 
 

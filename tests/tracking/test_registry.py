@@ -138,19 +138,19 @@ def tags(candidate: Candidate, **changes: object) -> dict[str, str]:
     ("bench", "named"),
     [
         (BENCH | {"n": "500"}, "n"),
-        (BENCH | {"digits": "e.dir", "judge": "k"}, "digits and judge"),
-        ({"n": "1000", "digits": "d.dir"}, "judge"),
+        (BENCH | {"digits": "e.dir", "judge": "k"}, "digits and classifier"),
+        ({"n": "1000", "digits": "d.dir"}, "classifier"),
         (BENCH | {"likelihood": "gaussian"}, "likelihood"),
     ],
 )
 def test_what_was_measured_otherwise_is_never_beaten(candidate: Candidate, bench: dict, named: str) -> None:
     better, why = verdict(replace(candidate, value=0.1), tags(candidate, bench=bench))
     assert not better
-    assert why == f"its fd_test 2.0 was measured on other {named}, so the two do not compare"
+    assert why == f"its fd_test 2.0 was measured with a different {named}: not comparable"
 
 
 def test_a_champion_that_somebody_else_made_stays(candidate: Candidate) -> None:
-    assert verdict(candidate, {}) == (False, "it does not tell its fd_test")
+    assert verdict(candidate, {}) == (False, "its fd_test is not recorded")
 
 
 def test_a_value_survives_its_tag(candidate: Candidate) -> None:

@@ -24,11 +24,11 @@ def status() -> str:
     if other:
         machine = read_machine("HEAD") or "not recorded"
         return (
-            f"{len(other)} of {len(here)} stages left other bytes than on the machine of commit {head} ({machine}).\n"
-            "`make baseline` commits these results on a branch of your own, for experiments to start from."
+            f"{len(other)} of {len(here)} stages have other results than commit {head}, made on {machine}.\n"
+            "`make baseline` commits this machine's results on a new branch, as a starting point for experiments."
         )
     if changed:
-        return f"Not of commit {head}, by other params, data or code: {', '.join(changed)}."
+        return f"Results differ from commit {head}, since params, data or code do: {', '.join(changed)}."
     return f"The results are those of commit {head}, byte for byte."
 
 
@@ -41,11 +41,11 @@ def baseline() -> str:
     head, here = git("rev-parse", "--short=8", "HEAD").strip(), lock_here()
     other, _ = _held_against(here, lock_of("HEAD", "HEAD"))
     if not other:
-        raise UserError(f"the results are those of commit {head}; there is no other baseline to commit")
+        raise UserError(f"the results are those of commit {head}; there is nothing to commit as a baseline")
     listed = git("status", "--porcelain", "-z", "--untracked-files=no").split("\0")
     if changed := [line[3:] for line in listed if line and not line[3:].startswith(RESULTS)]:
         raise UserError(
-            f"{', '.join(changed)}: differs from commit {head}; a baseline is the commit's own code and params: commit "
+            f"{', '.join(changed)}: differs from commit {head}; a baseline needs the commit's code and params: commit "
             "the change, or restore it and run `make repro`"
         )
     if not git("var", "GIT_COMMITTER_IDENT"):

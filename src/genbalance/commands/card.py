@@ -8,18 +8,18 @@ from genbalance.data.prepared import PARTS, Prepared
 Row = tuple[str, str, str]  # a label, the metric's key, the key of what real digits get
 
 KINDS = {
-    "gan": "The generator of a GAN, balanced by λ: L = L_D + λ·L_G, where λ is the ratio of the two step sizes.",
-    "vae": "The decoder of a VAE, balanced by β: L = L_recon + β·L_KL. It draws means of p(x|z): smooth.",
+    "gan": "The generator of a GAN, balanced by λ: L = L_D + λ·L_G; λ acts as lr_G / lr_D.",
+    "vae": "The decoder of a VAE, balanced by β: L = L_recon + β·L_KL. Its samples are means of p(x|z), hence smooth.",
 }
 SAMPLES: tuple[Row, ...] = (
     ("Fréchet distance ↓", "fd_test", "fd_floor"),
     ("kernel distance (KID) ↓", "kid_test", "kid_floor"),
-    ("classifier score ↑", "classifier_score", "classifier_score_real"),
+    ("classifier score (Inception Score on our classifier) ↑", "classifier_score", "classifier_score_real"),
     ("precision ↑", "precision", "precision_real"),
     ("recall ↑", "recall", "recall_real"),
     ("coverage ↑", "coverage", "coverage_real"),
     ("1-NN accuracy, best at ½", "nn_accuracy", "nn_accuracy_real"),
-    ("authentic (not copied)", "authenticity", "authenticity_real"),
+    ("AuthPct (share not copied)", "authenticity", "authenticity_real"),
     ("rarest class to the mean", "share_worst_to_mean", ""),
 )
 OWN: dict[str, tuple[Row, ...]] = {
@@ -33,7 +33,8 @@ OWN: dict[str, tuple[Row, ...]] = {
 ASKING = """`mlflow models serve -m models:/{name}@champion --env-manager local`, then POST to `/invocations` as JSON:
 `{{"dataframe_records": [{{"digit": 7, "seed": 1, "count": 2}}]}}`.
 `digit`: 0 … {last}, null or −1 for any; `seed`: 0 by default, the same draws the same digits; `count`: 1 by default.
-Each answer has `row` (which wish), `read` (the class that the judge reads), `confidence` and `png` (Base64)."""
+Each answer has `row` (of the request), `read` (the class that the classifier predicts), `confidence` (its
+probability) and `png` (Base64)."""
 
 
 def card(
@@ -58,8 +59,8 @@ def card(
         "Params": _params(params),
         "Metrics": _metrics(kind, metrics),
         "Limits": _limits(metrics),
-        "How to ask": ASKING.format(name=name, last=digits.classes - 1),
-        "Where it comes from": f"Commit {code}, weights of md5 {md5}.",
+        "Requests": ASKING.format(name=name, last=digits.classes - 1),
+        "Source": f"Commit {code}, weights of md5 {md5}.",
     }
     return f"# {name}\n\n" + "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items()) + "\n"
 
@@ -82,14 +83,15 @@ def _metrics(kind: str, metrics: Mapping[str, Any]) -> str:
 def _limits(metrics: Mapping[str, Any]) -> str:
     return "\n".join(
         [
-            "- Distances are those of this project's classifier: no Inception-FID, and not comparable with one.",
+            "- Distances are those of this project's classifier: no Inception-FID, not comparable with one.",
             "- Privacy: samples may copy training digits; nothing here proves that they do not. "
             f"{metrics['authenticity']:.1%} are farther from the nearest training digit than that is from the others; "
             f"of real digits, {metrics['authenticity_real']:.1%}.",
-            "- Fairness: classes are not drawn alike. The rarest is drawn "
+            "- Fairness: classes are not sampled equally. The rarest is sampled "
             f"{metrics['share_worst_to_mean']:.2f} times as often as the mean one, and the worst has "
             f"{metrics['fd_worst_to_mean']:.2f} times the mean Fréchet distance within a class.",
-            "- A digit of a class is one that the judge reads so. It errs, and what it rejects is never drawn.",
+            "- The class of a sample is the prediction of the reference classifier, which errs; samples that it "
+            "assigns to another class are never returned.",
             "- Not for: readers of digits that matter, identity, documents, or anything but digits like these.",
         ]
     )

@@ -1,4 +1,4 @@
-"""What is told above and below the table of a comparison: what is compared, how, and how it is judged."""
+"""The text above and below a comparison's table: what is compared, how, and how differences are judged."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -7,10 +7,10 @@ from genbalance.commands.compare import LEVEL, Comparison, Contrast
 from genbalance.commands.groups import Group
 from genbalance.reporting.text import letters
 
-LEFT_OUT = "Left out, measured with other params or no finite number in some run:"
+LEFT_OUT = "Left out, since some run measured them with other params or has no finite value:"
 MACHINES = (
-    "The kinds of machine differ, and with them the last bits: a difference may come from there, and not from the "
-    "params. `make baseline` makes a baseline of this machine's own."
+    "The runs come from different kinds of machine, so a difference may come from the machine and not from the params. "
+    "`make baseline` commits this machine's own results to compare with."
 )
 JUDGE = ("data.", "classifier.")  # what decides the digits and the network that the samples are read by
 YARDSTICK = (*JUDGE, "evaluate.")  # what measures the samples, and not what is measured
@@ -25,7 +25,7 @@ def notes(comparison: Comparison) -> list[str]:
     """What a reader has to know before reading the numbers: what else differs, and how groups are held together."""
     lines = [] if comparison.params else ["params that differ: none"]
     if comparison.code:
-        lines.append(f"The code differs between runs ({', '.join(comparison.code)}): a difference may come from there.")
+        lines.append(f"The code differs between runs ({', '.join(comparison.code)}): a difference may come from that.")
     if comparison.machines:
         lines.append(MACHINES)
         lines += [
@@ -33,7 +33,7 @@ def notes(comparison: Comparison) -> list[str]:
             for letter, machines in zip(letters(), comparison.machines.values(), strict=False)
         ]
     if measures := [key for key in comparison.params if key.startswith(YARDSTICK)]:
-        lines.append(f"{', '.join(measures)}: also what measures differs, so distances and scores may not compare.")
+        lines.append(f"Params of the measurement differ ({', '.join(measures)}): metrics may not be comparable.")
     return [*lines, *_methods(comparison)]
 
 
@@ -46,9 +46,9 @@ def _methods(comparison: Comparison) -> list[str]:
 
 def _method(comparison: Comparison, contrast: Contrast) -> str:
     if min(len(comparison.first.runs), len(contrast.group.runs)) == 1:
-        return "One seed on a side: its spread is not known, so no difference can be judged."
+        return "One side has one seed, so its variation over seeds is unknown and no difference can be judged."
     if contrast.paired:
-        fixed = "" if any(key.startswith(JUDGE) for key in comparison.params) else ", which fixes split and judge"
+        fixed = "" if any(key.startswith(JUDGE) for key in comparison.params) else ", with equal split and classifier"
         return f"Paired by seed{fixed}: Student's t interval of the differences."
     return "Not paired, since the seeds are not the same: Welch's t interval of the difference of the means."
 

@@ -1,4 +1,4 @@
-"""The suite on anybody's samples: no DVC, no MLflow, only files in and numbers out."""
+"""Evaluates your own images: no DVC, no MLflow, files in and numbers out."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from genbalance.evaluation.samples import Bench
 
-CAUTION = "Features are those of the project's classifier: no Inception-FID; compare at one n and with one judge alone."
+CAUTION = "Features: this project's classifier, not Inception. Compare only at the same n and with the same classifier."
 
 Images = NDArray[np.uint8]
 
@@ -118,14 +118,14 @@ def _doubts(images: Images, digits: prepared.Prepared, bench: "Bench") -> Iterat
     """What makes the numbers of readable images doubtful."""
     if look_inverted(images, digits.train.images):
         yield (
-            "the images look inverted: their border and their mean are nearer to the negative of the digits than to "
-            "the digits; the digits are white on black, 255 − x inverts"
+            "the images look inverted: their border and their mean are nearer to those of the inverted digits; the "
+            "digits are white on black: invert the images with 255 − x"
         )
     most = min(bench.knobs.samples, len(digits.train), len(digits.test))
     if bench.n < most:
         yield (
-            f"{bench.n:,} images are measured and not {most:,}: the Fréchet distance is larger for fewer images; "
-            f"compare it with that of {bench.n:,} real digits, which stands beside it"
+            f"only {bench.n:,} images are measured, not {most:,}: the Fréchet distance is larger for fewer images; "
+            f"compare it with the value of {bench.n:,} real digits in the column beside it"
         )
 
 

@@ -10,7 +10,7 @@ from genbalance.tracking.ledger import outs_of, runs_behind
 from genbalance.tracking.restored import sync
 from genbalance.tracking.store import reach
 
-NONE = "none in this store; `genbalance sync` logs one for what is in the working directory"
+NONE = "none in this MLflow store; `genbalance sync` logs one for the results in the working directory"
 
 
 def runs(revision: str) -> str:
@@ -67,4 +67,4 @@ def synchronised() -> str:
         UserError: there is no dvc.lock, or the store cannot be used.
     """
     logged = sync(read_params())
-    return f"logged as restored: {', '.join(logged)}" if logged else "every stage has its run"
+    return f"logged as restored: {', '.join(logged)}" if logged else "every stage has its MLflow run"

@@ -33,7 +33,7 @@ class Kind:
 
 KINDS = {
     "gan": Kind("fd_test", {"digits": DIGITS, "judge": JUDGE}, {}),
-    # asks no judge; that of a Gaussian is a density's, and can be anything beside a Bernoulli's
+    # depends on no classifier; a Gaussian likelihood is a density, not comparable with a Bernoulli one
     "vae": Kind("nelbo", {"digits": DIGITS}, {"likelihood": "vae.likelihood"}),
 }
 
@@ -64,7 +64,7 @@ def _measured(lock: Stages, kind: str) -> tuple[Mapping[str, str], Mapping[str, 
         if path not in given or ends.deps().get(path) != given[path]:
             raise UserError(f"{path}: is not what {metrics} was measured with; run `dvc repro evaluate@{kind}`")
     if ends.outs().get(metrics) != left.get(metrics):
-        raise UserError(f"{metrics}: is not what dvc.lock tells; run `dvc repro evaluate@{kind}`")
+        raise UserError(f"{metrics}: is not what dvc.lock records; run `dvc repro evaluate@{kind}`")
     return given, read_json(Path(metrics))
 
 
@@ -93,5 +93,5 @@ def _candidate(
 
 def _entry(lock: Stages, stage: str) -> Mapping[str, Any]:
     if stage not in lock:
-        raise UserError(f"dvc.lock: tells nothing of {stage}; run `dvc repro`")
+        raise UserError(f"dvc.lock: has no stage {stage}; run `dvc repro`")
     return lock[stage]

@@ -77,11 +77,11 @@ def as_text(spread: Spread) -> str:
     parts = [seeds_and_runs(spread.group)]
     if spread.code:
         parts.append(
-            f"The code differs between runs ({', '.join(spread.code)}): a part of the spread may come from there."
+            f"The code differs between runs ({', '.join(spread.code)}): part of the variation may come from the code."
         )
     if len(machines := {run.machine for run in spread.group.runs}) > 1:
         parts.append(
-            f"The kinds of machine differ ({' and '.join(sorted(machines))}): a part of the spread may be theirs."
+            f"The kinds of machine differ ({' and '.join(sorted(machines))}): part of the variation may come from them."
         )
     if spread.metrics:
         parts.append(aligned(rows))

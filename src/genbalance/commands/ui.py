@@ -50,7 +50,7 @@ def serve(port: int, tell: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     server = f"http://{HOST}:{_free(port)}"
     page = address(server, store.experiment_id)
-    print("MLflow's server starts; Ctrl-C ends it", file=sys.stderr, flush=True)
+    print("MLflow's server is starting; Ctrl-C ends it", file=sys.stderr, flush=True)
     with suppress(KeyboardInterrupt), _served(store.uri, server) as process:
         tell(page)
         _open(page)

@@ -63,7 +63,7 @@ def verify(revision: str, keep: bool) -> Verification:
         raise UserError(f"{revision}: stands for {len(commits)} commits; allowed: one")
     ((commit, name),) = commits.items()
     if changed := git("status", "--porcelain").splitlines():
-        _tell(f"the working tree is dirty ({len(changed)} paths): what is verified is the commit, without them")
+        _tell(f"the working tree is dirty ({len(changed)} paths): only the commit is verified, without these changes")
     repository = root()
     with clone(repository, commit, keep) as folder:
         committed = read_state(folder)
@@ -73,7 +73,7 @@ def verify(revision: str, keep: bool) -> Verification:
         if packages := other_packages(folder / "requirements.txt"):
             _tell(f"other packages are installed here than the commit pins, so bytes may differ: {', '.join(packages)}")
         kept = ", which is kept" * keep
-        _tell(f"{name} ({commit[:8]}) runs from nothing in {folder}{kept}: {len(committed)} stages")
+        _tell(f"{name} ({commit[:8]}) runs with an empty cache in {folder}{kept}: {len(committed)} stages")
         forget(folder, committed)
         exit_code = reproduce(folder)
         return Verification(name, commit, packages, exit_code, compare(committed, read_state(folder)))

@@ -7,9 +7,9 @@ from genbalance.commands.verify_verdict import BEYOND, IDENTICAL, TOLERANCE, WIT
 
 WORST = 5  # metrics that are told of a stage, at most
 MACHINES = {
-    True: "the same kind as the commit's: only identical bytes count",
-    False: "another kind than the commit's: what counts is the tolerance",
-    None: "the commit does not tell its own: only identical bytes count",
+    True: "the same kind as the commit's: all bytes have to be identical",
+    False: "a different kind than the commit's: metrics have to be within the tolerance",
+    None: "the commit does not record its own: all bytes have to be identical",
 }
 
 
@@ -68,9 +68,9 @@ def _details(found: StageVerdict) -> list[str]:
         lines.append(f"{path}: {'differs' if was and now else 'only here' if now else 'not made here'}{contradicts}")
     lines += [_moved(move) for move in found.moved[:WORST]]
     if others := found.moved[WORST:]:
-        lines.append(f"and {len(others)} more moved less, in tolerances; --json FILE tells them all")
+        lines.append(f"and {len(others)} more with smaller differences; --json FILE lists all")
     if found.inputs:
-        lines.append(f"the commit's dvc.lock was written of other inputs: {', '.join(found.inputs)}")
+        lines.append(f"the commit's dvc.lock records other inputs: {', '.join(found.inputs)}")
     return lines
 
 
@@ -78,7 +78,7 @@ def _moved(move: Moved) -> str:
     if move.tolerance is None or move.difference is None:
         return f"{move.name}: {_told(move.was)} in the commit, {_told(move.now)} here"
     return (
-        f"{move.name}: {move.was:g} in the commit, {move.now:g} here: moved by {move.difference:+.3g}, "
+        f"{move.name}: {move.was:g} in the commit, {move.now:g} here: a difference of {move.difference:+.3g}, "
         f"{'within' if move.within else 'beyond'} the tolerance of {move.tolerance:.3g}"
     )
 

@@ -64,7 +64,7 @@ def _warnings(folder: image_folder.ImageFolder) -> Iterator[str]:
         kinds = " and ".join(dict.fromkeys(lossy))
         yield (
             f"{len(lossy):,} of {len(folder.kinds):,} images are {kinds}: lossy compression alone moves the distances "
-            "(docs/metrics.md tells by how much); write PNG"
+            "(docs/metrics.md says by how much); write PNG"
         )
 
 

@@ -63,9 +63,10 @@ class Supply:
             return found
         told = self.tally
         raise UserError(
-            f"digit {self.critic.digit}: of {told.tried:,} tries with the {self.name}, {told.read:,} were read as it, "
-            f"{told.confident:,} with a confidence of at least {CONFIDENCE:g}, and {told.usable:,} of these are usable "
-            f"(no copies), but {count:,} are wanted; allowed: a smaller count, more --tries, or --raw"
+            f"digit {self.critic.digit}: of {told.tried:,} candidates of the {self.name}, the classifier read "
+            f"{told.read:,} as it, {told.confident:,} of them with a probability of at least {CONFIDENCE:g}; without "
+            f"near-copies {told.usable:,} are left, but {count:,} are needed; allowed: a smaller count, more --tries, "
+            "or --raw"
         )
 
     def raw(self, count: int) -> Candidates:
@@ -81,8 +82,8 @@ class Supply:
             if sum(map(len, parts)) >= count:
                 return Candidates.joined(parts).rows(np.arange(count))
         raise UserError(
-            f"digit {self.critic.digit}: of {self.tally.tried:,} tries with the {self.name}, {self.tally.read:,} were "
-            f"read as it, but {count:,} are wanted; allowed: a smaller count or more --tries"
+            f"digit {self.critic.digit}: of {self.tally.tried:,} candidates of the {self.name}, the classifier read "
+            f"{self.tally.read:,} as it, but {count:,} are needed; allowed: a smaller count or more --tries"
         )
 
     def _best(self, parts: Sequence[Candidates], count: int) -> Candidates | None:

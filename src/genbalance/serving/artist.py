@@ -91,8 +91,8 @@ def accepted(candidates: Iterator[Drawn], digit: int, count: int) -> Drawn:
     while found < count:
         if tried >= TRIES * count:
             raise UserError(
-                f"digit: found {digit}, which only {found} of {tried:,} candidates were read as with a probability of "
-                f"{CONFIDENCE} or more, but {count} are wanted; ask for fewer, or for another digit"
+                f"digit: found {digit}, but the classifier read only {found} of {tried:,} candidates as it with a "
+                f"probability of {CONFIDENCE} or more, and {count} are needed; ask for fewer, or for another digit"
             )
         block = next(candidates)
         kept = np.flatnonzero((block.read == digit) & (block.confidence >= CONFIDENCE))

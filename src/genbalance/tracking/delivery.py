@@ -44,7 +44,7 @@ def deliver(server: str, last: bool) -> None:
         if last and not any(left for _, left in counts):
             shutil.rmtree(spool_folder(server))
     if sent := sum(sent for sent, _ in counts):
-        print(f"{sent} waiting runs delivered to {without_password(server)}", file=sys.stderr, flush=True)
+        print(f"{sent} stored runs delivered to {without_password(server)}", file=sys.stderr, flush=True)
 
 
 def _deliver(spool: Store, store: Store, server: str) -> tuple[int, int]:

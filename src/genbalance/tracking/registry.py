@@ -134,11 +134,12 @@ def verdict(candidate: Candidate, champion: Mapping[str, str] | None) -> tuple[b
     metric = candidate.metric
     told = champion.get(METRIC + metric)
     if told is None:
-        return False, f"it does not tell its {metric}"
+        return False, f"its {metric} is not recorded"
     theirs = {key.removeprefix(BENCH): value for key, value in champion.items() if key.startswith(BENCH)}
     other = sorted(key for key in theirs | dict(candidate.bench) if theirs.get(key) != candidate.bench.get(key))
     if other:
-        return False, f"its {metric} {told} was measured on other {' and '.join(other)}, so the two do not compare"
+        named = " and ".join("classifier" if key == "judge" else key for key in other)
+        return False, f"its {metric} {told} was measured with a different {named}: not comparable"
     if candidate.value < float(told):
         return True, f"{metric} {candidate.value} beats {told}"
     return False, f"{metric} {candidate.value} does not beat {told}"

@@ -123,7 +123,7 @@ def _deliver(server: str, last: bool) -> None:
     except OutageError:
         raise
     except UserError as error:  # of no concern to the stage
-        print(f"what waits in the spool was refused: {error}", file=sys.stderr, flush=True)
+        print(f"the server refused the runs stored in .spool/: {error}", file=sys.stderr, flush=True)
 
 
 def _log_params(store: Store, run_id: str, values: Mapping[str, Any]) -> None:

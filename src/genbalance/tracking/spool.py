@@ -41,8 +41,8 @@ def open_spool(server: str, experiment: str, stage: str) -> Store:
     store = open_store(spool_uri(server), experiment, artifacts=spool_folder(server) / "artifacts")
     place = spool_folder(server).relative_to(root())
     tqdm.write(  # above a training's bar
-        f"{stage}: the tracking server {without_password(server)} does not answer; the run is kept in {place} until "
-        "the next contact",
+        f"{stage}: the tracking server {without_password(server)} does not answer; the run is stored in {place} and "
+        "delivered when it answers again",
         file=sys.stderr,
     )
     return store
