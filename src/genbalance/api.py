@@ -473,7 +473,7 @@ def _set_up(device: str) -> "Iterator[torch.device]":
         from genbalance.params import Compute
 
         threads = min(torch.get_num_threads(), 256)  # the most that `Compute` takes
-        values = {"device": device, "threads": threads, "precision": "fp32", "compile": False}
+        values = {"device": device, "threads": threads, "precision": "fp32", "bits": "native", "compile": False}
         yield set_up(Compute.model_validate(values), 0, "api")
 
 

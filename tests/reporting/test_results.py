@@ -85,7 +85,7 @@ def test_the_table_shows_each_model_beside_real_digits_in_aligned_columns(finish
     cells = {re.split("  +", row)[0]: re.split("  +", row)[1:] for row in rows}
     assert cells["Fréchet distance"] == ["↓", "22.810", "61.370", "3.114"]
     assert cells["kernel distance (KID)"] == ["↓", "0.039", "0.148", "0.000"]
-    assert cells["1-NN accuracy, real against drawn"] == ["→½", "0.815", "0.858", "0.507"]
+    assert cells["1-NN accuracy, real against generated"] == ["→½", "0.815", "0.858", "0.507"]
     ends = [head.index(name) + len(name) for name in ("GAN", "VAE", "real digits")]
     for row in rows:
         found = [match.end() for match in re.finditer(r"[−\d.,]+(?=\s|$)", row[42:])]

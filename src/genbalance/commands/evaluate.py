@@ -76,9 +76,9 @@ def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path)
     params = read_params(params_file)
     digits = prepared.load(data)
     if isinstance(samples, np.ndarray):
-        name, read = "images", sample_files.Samples(samples)
+        name, named, read = "images", {}, sample_files.Samples(samples)
     else:
-        name, read = str(samples), sample_files.read(samples)
+        name, named, read = str(samples), {"samples": samples.resolve().name}, sample_files.read(samples)
     images = read.images
     if images.shape[1] != digits.height:
         raise UserError(
@@ -106,7 +106,7 @@ def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path)
                 *(f"warning: {warning}" for warning in warnings),
             ]
         ),
-        metrics={"samples": Path(name).resolve().name, "warnings": warnings} | rounded(measured.metrics),
+        metrics=named | {"warnings": warnings} | rounded(measured.metrics),
         classes=measured.classes,
         copies=np.concatenate(
             [drawn[looking.generated], digits.train.images[looking.train], digits.test.images[looking.test]]

@@ -15,6 +15,7 @@ from genbalance.reporting.text import number, parameter
 # params without a part in what is drawn of a model
 OTHERS = {"gan": ("vae.", "beta"), "vae": ("gan.", "lambda")}
 SIDES = ("evaluate.kid_", "evaluate.resamples", "evaluate.inversion_", "evaluate.importance_draws")
+LAST_DIGITS = ("compute.device", "compute.threads", "compute.bits")  # all that these change of a number
 NONE = "–"
 
 
@@ -69,7 +70,7 @@ def _context(sweep: Sweep, results: Results, params: Mapping[str, Any]) -> Conte
 def _matters(key: str, sweep: Sweep, params: Mapping[str, Any]) -> bool:
     if key == "data.path":
         return bool(params["data.source"] == "idx")
-    return key not in (sweep.key, "seed") and not key.startswith((*OTHERS[sweep.model], *SIDES))
+    return key not in (sweep.key, "seed", *LAST_DIGITS) and not key.startswith((*OTHERS[sweep.model], *SIDES))
 
 
 def _told(values: Mapping[str, Any], key: str) -> Any:
