@@ -162,7 +162,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 27
+    assert len(found) == 29
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == choice
 
@@ -195,7 +195,7 @@ WRONG = [
     ("seed", "42.0", "42.0", "0 … 4294967295"),
     ("seed", "yes", "'yes'", "0 … 4294967295"),
     ("seed", "false", "False", "0 … 4294967295"),
-    ("compute", "cpu", "'cpu'", "device, threads, precision, compile"),
+    ("compute", "cpu", "'cpu'", "device, threads, precision, bits, compile"),
     ("compute.device", "gpu", "'gpu'", "auto | cpu | cuda"),
     ("compute.device", "0", "0", "auto | cpu | cuda"),
     ("compute.threads", "0", "0", "1 … 256"),
