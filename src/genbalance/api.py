@@ -369,7 +369,7 @@ def runs(*names: str, every: bool = False) -> "pd.DataFrame":
 
 
 def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
-    """Groups of runs held against the first, metric by metric: what `genbalance compare --json` tells, as a table.
+    """Groups of runs, each compared with the first, metric by metric: `genbalance compare --json` as a table.
 
     Indexed by ``metric`` and ``group``. Columns: ``params.<key>`` for each param that differs; ``n`` seeds, their
     ``mean`` and ``sd``; and, NaN for the first group, the ``difference`` from it with its 95% interval ``low`` …

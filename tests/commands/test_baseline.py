@@ -106,7 +106,7 @@ def test_a_second_baseline_gets_a_branch_of_its_own_and_one_on_it_none(clone: Pa
 
 def test_what_an_experiment_changed_is_not_taken_for_another_machine(published: Path) -> None:
     call(published, "dvc", "exp", "run", "-q", "-S", "beta=4", MACHINE="one")
-    assert "by other params, data or code: train, draw, evaluate" in genbalance(published, "status")
+    assert "since params, data or code do: train, draw, evaluate" in genbalance(published, "status")
 
 
 def test_a_baseline_holds_no_other_change(clone: Path) -> None:

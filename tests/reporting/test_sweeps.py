@@ -101,7 +101,7 @@ def test_a_picture_that_is_no_grid_is_refused_in_one_line(tmp_path, fault):
         grid(picture_path(path, name, 2.0), **(fault or {}))
     if fault is None:
         picture_path(path, "samples", 2.0).write_bytes(b"nonsense")
-    with pytest.raises(UserError, match=r"samples_2\.png: is no grid of 10 columns; remove it, or write it anew with"):
+    with pytest.raises(UserError, match=r"samples_2\.png: is no grid of 10 columns; remove it, or write it again with"):
         read_sweep(path)
 
 

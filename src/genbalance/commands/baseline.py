@@ -24,7 +24,7 @@ def status() -> str:
     if other:
         machine = read_machine("HEAD") or "not recorded"
         return (
-            f"{len(other)} of {len(here)} stages have other results than commit {head}, made on {machine}.\n"
+            f"{len(other)} of {len(here)} stages have other results here than in commit {head} ({machine}).\n"
             "`make baseline` commits this machine's results on a new branch, as a starting point for experiments."
         )
     if changed:

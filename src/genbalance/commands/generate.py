@@ -43,7 +43,7 @@ def generate(studio: Studio, demand: Demand, out: Path) -> str:
     }
     save(out, demand.text, {name: one.images[0] for name, _, one in images}, index)
     told = [_told(digit, found, tallies[str(digit)]["tried"]) for digit, found in drawn.items()]
-    return "\n".join([*told, f"{out}: the digits, their picture and {INDEX}"])
+    return "\n".join([*told, f"{out}: images, their grid and {INDEX}"])
 
 
 def _in_order(demand: Demand, drawn: "dict[int, Candidates]") -> "Iterator[tuple[str, int, Candidates]]":

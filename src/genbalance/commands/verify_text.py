@@ -53,7 +53,7 @@ def _conclusion(verdict: Verdict) -> str:
     bad = [name for name, found in verdict.stages.items() if found.word != IDENTICAL]
     if verdict.same_machine is False:
         bad = [name for name, found in verdict.stages.items() if found.word not in (IDENTICAL, WITHIN)]
-        return f"not reproduced, {len(bad)} of {stages} not even within tolerance: {', '.join(bad)}"
+        return f"not reproduced, {len(bad)} of {stages} beyond the tolerance: {', '.join(bad)}"
     return f"not reproduced, {len(bad)} of {stages} not identical: {', '.join(bad)}"
 
 

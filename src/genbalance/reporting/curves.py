@@ -57,7 +57,7 @@ def gan_accuracy(results: Results, loss: str) -> Plot:
         "GAN: D’s accuracy",
         f"Line chart over {len(epochs)} epochs of the discriminator's accuracy. At the end {last['real']} on the real "
         f"images it was trained on, {last['held_out']} on held-out real ones, {last['generated']} on generated ones.",
-        "A Wasserstein critic has no threshold at zero, so that this accuracy tells little; the AUC above does."
+        "A Wasserstein critic has no threshold at zero, so this accuracy means little; see the AUC above."
         if loss == "wasserstein"
         else "A gap between the two real curves: D has memorised training images.",
         draw,

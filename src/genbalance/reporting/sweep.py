@@ -127,7 +127,7 @@ def read_sweep(path: Path) -> Sweep:
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise UserError(f"{path}: is no sweep; write it with `genbalance sweep EXPERIMENTS --json {path}`") from None
     if mistake := _mistake(sweep):
-        raise UserError(f"{path}: {mistake}; write it anew with `genbalance sweep EXPERIMENTS --json {path}`")
+        raise UserError(f"{path}: {mistake}; write it again with `genbalance sweep EXPERIMENTS --json {path}`")
     return sweep
 
 
@@ -154,7 +154,7 @@ def _grid(file: Path, path: Path) -> bytes:
         rows = 0
     if rows < 2:
         raise UserError(
-            f"{file}: is no grid of {grids.COLUMNS} columns; remove it, or write it anew with "
+            f"{file}: is no grid of {grids.COLUMNS} columns; remove it, or write it again with "
             f"`genbalance sweep EXPERIMENTS --json {path}`"
         )
     return png

@@ -72,7 +72,7 @@ def register(store: Store, candidate: Candidate) -> str:
     with store_lock(store.uri), store.contact() as client:
         if not client.search_registered_models(f"name = '{candidate.name}'"):
             client.create_registered_model(
-                candidate.name, description="Draws digits on request. What a version is stands in its description."
+                candidate.name, description="Generates digits on request. Each version's description is its model card."
             )
         versions = client.search_model_versions(f"name = '{candidate.name}'")
         same = [found for found in versions if found.tags.get(WEIGHTS) == candidate.md5]
