@@ -22,7 +22,7 @@ ROWS = {
         *("vae.density_real", "vae.coverage_real"),
     ),
     "1-NN accuracy": ("gan.nn_accuracy", "vae.nn_accuracy", "vae.nn_accuracy_real"),
-    "authentic": ("gan.authenticity", "vae.authenticity", "vae.authenticity_real"),
+    "AuthPct": ("gan.authenticity", "vae.authenticity", "vae.authenticity_real"),
     "−ELBO": ("vae.nelbo", "vae.nll"),
     "rate · distortion": ("vae.rate", "vae.distortion"),
     "SSIM": ("gan.ssim", "vae.ssim"),
