@@ -136,7 +136,7 @@ def test_a_model_of_classes_is_asked_for_the_digit(studio, tmp_path, model):
 
 def test_the_bound_on_the_tries_is_told_and_nothing_is_written(studio, tmp_path):
     told = refused("generate", *VAE, "--digit", 1, "--count", 500, "--tries", 300, "--out", tmp_path / "out")
-    assert told.startswith("digit 1: of 300 tries with the vae, ")
+    assert told.startswith("digit 1: of 300 candidates of the vae, ")
     assert "but 500 are needed; allowed: a smaller count, more --tries, or --raw" in told
     assert not any(tmp_path.iterdir())
 

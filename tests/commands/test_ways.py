@@ -124,7 +124,7 @@ def test_models_of_classes_are_told_what_they_start_from_and_end_with(studio, tm
         (["traverse", "--digit", 0, "--out", "way"], "--out: found 'way'"),
         (["traverse", "--digit", 0, "--latent", 6, "--out", "way.png"], "--latent: found 6; allowed: 0 … 5"),
         (["traverse", "--digit", 0, "--latent", -1, "--out", "way.png"], "--latent: found -1; allowed: 0 … 5"),
-        (["traverse", "--digit", 0, "--tries", 1, "--out", "way.png"], "digit 0: of 1 tries with the vae"),
+        (["traverse", "--digit", 0, "--tries", 1, "--out", "way.png"], "digit 0: of 1 candidates of the vae"),
         (["traverse", "--digit", 0, "--data", "nowhere", "--out", "way.png"], "nowhere"),
     ],
 )

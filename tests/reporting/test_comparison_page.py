@@ -67,7 +67,7 @@ def test_every_row_has_a_cell_for_each_group(html):
         *(
             "What β does",
             "Curves that are identical in all groups, seed by seed: GAN.",
-            "cache does not have: beta-4: train_class",
+            "cache: beta-4: train_class",
         ),
     ],
 )
