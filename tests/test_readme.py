@@ -67,7 +67,7 @@ def test_the_table_tells_the_intervals_of_this_commit(row: str) -> None:
 
 def test_the_judges_accuracy_is_that_of_this_commit() -> None:
     accuracy = json.loads(committed("metrics/train_classifier.json"))["test_accuracy"]
-    assert f"({accuracy:.1%} of the test" in re.sub(r"\s+", " ", README)
+    assert f"(accuracy {accuracy:.1%} on the test" in re.sub(r"\s+", " ", README)
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])

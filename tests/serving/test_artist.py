@@ -50,7 +50,9 @@ def test_a_digit_that_does_not_come_ends_after_so_many_tries(share: float, confi
             drawn += len(block.read)
             yield block
 
-    with pytest.raises(UserError, match=r"^digit: found 3, but the classifier read only 0 of .+; ask for fewer, or for another digit$"):
+    with pytest.raises(
+        UserError, match=r"^digit: found 3, but the classifier read only 0 of .+; ask for fewer, or for another digit$"
+    ):
         accepted(counted(), 3, 2)
     assert 2 * TRIES <= drawn < 2 * TRIES + BLOCK
 
