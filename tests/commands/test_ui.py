@@ -75,7 +75,6 @@ def test_a_port_that_is_taken_is_told_in_a_line(repo: Path) -> None:
 
 
 def test_a_server_that_does_not_start_says_why(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genbalance.commands.ui.HOST", "localhost")  # an address of its own, to be told apart
     monkeypatch.setattr("genbalance.commands.ui.sys.executable", "false")
     with pytest.raises(UserError, match="mlflow server: did not start; it said: nothing"):
         serve(0, print)
