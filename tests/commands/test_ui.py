@@ -49,7 +49,7 @@ def test_ctrl_c_ends_the_server_that_it_started(repo: Path) -> None:
     assert place == ours
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=60)
-    assert (process.returncode, rest, errors) == (0, "", "MLflow's server starts; Ctrl-C ends it\n")
+    assert (process.returncode, rest, errors) == (0, "", "MLflow's server is starting; Ctrl-C ends it\n")
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(f"{base}/health")
 
