@@ -120,10 +120,11 @@ def test_each_end_is_told_for_itself(fd, told):
     ("fd", "told"),
     [
         ((5.0, 4.0, 2.0, 3.0), "The GAN is best at λ = 1; below, samples are worse; above, samples are worse."),
-        ((2.1, 2.0, 2.1, 2.0), "From λ = 0.1 to 4 λ makes no difference."),
+        ((2.7, 2.4, 2.0, 2.1), "From λ = 0.5 to 4 the GAN trains equally well; below, samples are worse."),
+        ((2.4, 2.0, 2.1, 2.0), "From λ = 0.1 to 4 λ makes no difference."),
     ],
 )
-def test_with_one_seed_nothing_is_called_equal_but_what_differs_by_less_than_a_tenth(fd, told):
+def test_with_one_seed_what_two_seeds_may_differ_by_is_called_equal(fd, told):
     assert finding(weight(*fd)).answer == told
     assert "standard deviation" not in finding(weight(*fd)).numbers
 

@@ -48,7 +48,8 @@ SUMMARY_DIGITS = 4  # significant ones; with six columns that λ and β change, 
 
 def summary(results: Results) -> dict[str, float]:
     """What DVC's tables show of a run (metrics/summary.json), by short name."""
-    return {name: float(f"{results.number(stage, key):.{SUMMARY_DIGITS}g}") for name, (stage, key) in SUMMARY.items()}
+    values = {name: results.number(stage, key) for name, (stage, key) in SUMMARY.items()}
+    return {n: v if isinstance(v, int) else float(f"{v:.{SUMMARY_DIGITS}g}") for n, v in values.items()}
 
 
 def headline(results: Results) -> dict[str, float]:
