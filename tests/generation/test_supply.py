@@ -132,7 +132,7 @@ def test_the_bound_on_the_tries_is_told_in_a_line_with_the_digit_and_what_was_fo
 
 def test_a_model_that_draws_one_image_or_copies_alone_is_refused_at_the_bound():
     for levels, found in (([ONES[0]], 1), (range(107, 200, 7), 0)):
-        with pytest.raises(UserError, match=f"and {found} of these are usable"):
+        with pytest.raises(UserError, match=f"near-copies {found} are left"):
             supply(levels).optimised(2)
 
 

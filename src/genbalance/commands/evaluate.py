@@ -76,9 +76,10 @@ def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path)
     params = read_params(params_file)
     digits = prepared.load(data)
     if isinstance(samples, np.ndarray):
-        name, named, read = "images", {}, sample_files.Samples(samples)
+        name, read, named = "images", sample_files.Samples(samples), {}
     else:
-        name, named, read = str(samples), {"samples": samples.resolve().name}, sample_files.read(samples)
+        name, read = str(samples), sample_files.read(samples)
+        named = {"samples": samples.resolve().name}
     images = read.images
     if images.shape[1] != digits.height:
         raise UserError(
