@@ -88,8 +88,8 @@ def test_the_table_shows_each_model_beside_real_digits_in_aligned_columns(finish
     assert cells["1-NN accuracy, real against generated"] == ["→½", "0.815", "0.858", "0.507"]
     ends = [head.index(name) + len(name) for name in ("GAN", "VAE", "real digits")]
     for row in rows:
-        found = [match.end() for match in re.finditer(r"[−\d.,]+(?=\s|$)", row[43:])]
-        assert {43 + end for end in found} <= set(ends), row
+        found = [match.end() for match in re.finditer(r"[−\d.,]+(?=\s|$)", row[44:])]
+        assert {44 + end for end in found} <= set(ends), row
     (nelbo,) = [row for row in rows if row.startswith("−ELBO")]
     assert nelbo.endswith("101.300")
     assert len(nelbo) == ends[1]  # the VAE's alone

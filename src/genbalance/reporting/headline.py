@@ -96,4 +96,4 @@ def headline_table(metrics_by_stage: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _row(label: str, arrow: str, *values: str) -> str:
     cells = "".join(f"{value:>{width}}" for value, width in zip(values, (10, 10, 13), strict=True))
-    return f"{label:<37} {arrow:<5}{cells}".rstrip()
+    return f"{label:<38} {arrow:<5}{cells}".rstrip()
