@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import typed
+from committed import PARAMS
 from dvc.repo import Repo
 from threadpoolctl import threadpool_info
 
@@ -91,7 +92,7 @@ def experiment(name, beta, seed, nelbo):
 def original(tmp_path_factory):
     """The repository: HEAD's VAE lies in DVC's cache, that of models/ is another one."""
     folder = tmp_path_factory.mktemp("repository")
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    text = PARAMS.read_text(encoding="utf-8")
     for key, value in CHEAP.items():
         text, replaced = re.subn(rf"^(  {key}: +)\w+", rf"\g<1>{value}", text, flags=re.MULTILINE)
         assert replaced == 1, key

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from committed import PARAMS
 from playwright.sync_api import Page, expect
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +74,7 @@ class Repository:
 def repository(browser, tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repo = tmp_path_factory.mktemp("repo")
     (repo / "mlflow.db").write_bytes(tables.read_bytes())
-    (repo / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (repo / "params.yaml").write_bytes(PARAMS.read_bytes())
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for command in (["init", "-q"], ["add", "params.yaml"], [*identity, "commit", "-q", "-m", "all"]):
         subprocess.run(["git", *command], cwd=repo, check=True)
