@@ -18,14 +18,22 @@ DEFAULTS = read_yaml(ROOT / "src/genbalance/reporting/defaults.yaml")
 
 
 def git(*arguments: str) -> bytes:
-    """Of this repository, also where a git hook started the tests: hooks export GIT_DIR and the like."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return subprocess.run(["git", *arguments], cwd=ROOT, env=plain, capture_output=True, check=True).stdout
+    """Of this repository."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout
 
 
 # README tells the results of the commit that last changed it: whoever keeps results of their own need not rewrite it.
 # CI wants it to tell those of the commit at hand.
 REVISION = "HEAD" if os.environ.get("CI") else git("log", "-1", "--format=%H", "--", "README.md").decode().strip()
+
+
+def params_with(changes: dict[str, object]) -> str:
+    """The text of params.yaml at its defaults, but for some values, by their key in a section."""
+    text = PARAMS.read_text(encoding="utf-8")
+    for key, value in changes.items():
+        text, replaced = re.subn(rf"^(  {key}: +)\w+", rf"\g<1>{value}", text, flags=re.MULTILINE)
+        assert replaced == 1, key
+    return text
 
 
 def committed(path: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+for name in [name for name in os.environ if name.startswith("GIT_")]:  # a git hook's lead into the real repository
+    del os.environ[name]
 if "PYTEST_XDIST_WORKER" in os.environ:  # `make test`: two processes side by side, each with one core for torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # the stages that a test starts take two threads; those that wait are not to spin on the other process's core

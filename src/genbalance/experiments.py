@@ -68,11 +68,11 @@ def read_run(name: str, commit: str) -> Run:
     machines: list[str] = []
     for file in (PurePosixPath(file) for file in files if file.endswith(".json") and file not in {SUMMARY, *old}):
         try:
-            told = dict(leaves(json.loads(_show(name, commit, str(file)))))
+            values = dict(leaves(json.loads(_show(name, commit, str(file)))))
         except (ValueError, RecursionError):
             raise UserError(f"{name}: {file}: is not JSON") from None
-        metrics |= {f"{file.stem}.{key}": float(value) for key, value in told.items() if _is_metric(key, value)}
-        machines += [str(told["machine"])] if "machine" in told else []
+        metrics |= {f"{file.stem}.{key}": float(value) for key, value in values.items() if _is_metric(key, value)}
+        machines += [str(values["machine"])] if "machine" in values else []
     if not metrics:
         raise UserError(f"{name}: has no numbers of its own in metrics/*.json; was it run?")
     code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")

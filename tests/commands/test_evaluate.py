@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import typed
-from committed import PARAMS
+from committed import params_with
 from PIL import Image
 
 from genbalance import weights
@@ -48,11 +48,7 @@ def save_judge(path, size=SIDE, classes=CLASSES):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repository")
-    text = PARAMS.read_text(encoding="utf-8")
-    for key, value in CHEAP.items():
-        text, replaced = re.subn(rf"^(  {key}: +)\w+", rf"\g<1>{value}", text, flags=re.MULTILINE)
-        assert replaced == 1, key
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    (folder / "params.yaml").write_text(params_with(CHEAP), encoding="utf-8")
     splits = (digits(n, seed) for seed, n in enumerate((90, 12, TESTS)))
     prepared.save(prepared.Prepared(*splits, "made", "Stripes", CLASSES, 0.3, 0.25), folder / "data/prepared")
     save_judge(folder / "models/classifier.safetensors")

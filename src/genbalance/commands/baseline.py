@@ -88,5 +88,5 @@ def _held_against(here: Stages, committed: Stages) -> tuple[list[str], list[str]
 def _run(*arguments: str) -> None:
     done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise UserError(f"git {arguments[0]}: {told[0]}")
+        message = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
+        raise UserError(f"git {arguments[0]}: {message[0]}")
