@@ -205,7 +205,7 @@ def test_outside_of_a_repository_paths_are_given(here, tmp_path, monkeypatch):
             "HEAD: made no models/gan.safetensors; allowed: models/classifier.safetensors, models/vae",
         ),
         ("models:/x@y", {"rev": "HEAD"}, "rev: found 'HEAD' beside models:/x@y"),
-        ("models:/x@y", {}, "there is no store at sqlite:///"),
+        ("models:/x@y", {}, "there is no store at /"),
         ("models:/x", {}, "names no version; allowed: models:/NAME@champion"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
         run.artifact(Path("params.yaml"), "inputs")
         run.dataset("digits", "abc", "bundled", PROFILE)
         run.headline({"fd_test": 1.5})
-    assert "does not answer; the run is stored in .spool/" in capsys.readouterr().err
+    assert "does not answer: Connection refused; the run waits in .spool/" in capsys.readouterr().err
     assert list((empty_repo / ".spool").iterdir())
 
     server.start()

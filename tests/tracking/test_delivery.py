@@ -9,21 +9,22 @@ from mlflow import MlflowClient
 
 from genbalance.params import Params
 from genbalance.tracking import delivery, session
+from genbalance.tracking.address import StoreAddress, store_address
 from genbalance.tracking.settings import shown
-from genbalance.tracking.spool import spool_folder, spool_uri
-from genbalance.tracking.store import open_store, store_lock, store_uri
+from genbalance.tracking.spool import spool_address, spool_folder
+from genbalance.tracking.store import open_store, store_lock
 
 
 @pytest.fixture
 def wait(repo: Path, params: Params, tables: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Runs a stage into the spool of the repository's store, and tells its run there."""
-    monkeypatch.setattr(delivery, "has_spool", lambda uri: True)
-    folder = spool_folder(store_uri())
+    monkeypatch.setattr(StoreAddress, "is_remote", property(lambda self: True))
+    folder = spool_folder(store_address())
     folder.mkdir(parents=True)
     (folder / "mlflow.db").write_bytes(tables.read_bytes())
 
     def run_stage(stage: str) -> str:
-        store = open_store(spool_uri(store_uri()), "genbalance", folder / "artifacts")
+        store = open_store(spool_address(store_address()), "genbalance")
         line, run = session._open(store, stage, params, session.code_version(), session.lineage(stage), "")
         for epoch in (1, 2, 3):
             run.log({"loss": 1 / epoch}, step=epoch)
@@ -37,7 +38,7 @@ def wait(repo: Path, params: Params, tables: Path, monkeypatch: pytest.MonkeyPat
 
 
 def everything(repo: Path) -> list[tuple[object, ...]]:
-    client = MlflowClient(store_uri())
+    client = MlflowClient(store_address().raw)
     found = client.search_runs([client.get_experiment_by_name("genbalance").experiment_id])
     return sorted(
         (
@@ -55,8 +56,8 @@ def everything(repo: Path) -> list[tuple[object, ...]]:
 
 
 def send(repo: Path) -> None:
-    with store_lock(store_uri()):
-        delivery.deliver(store_uri(), last=True)
+    with store_lock(store_address()):
+        delivery.deliver(store_address(), last=True)
 
 
 def test_sent_twice_it_is_there_once(
@@ -75,14 +76,14 @@ def test_sent_twice_it_is_there_once(
     assert len(pictures) == 3
     send(repo)
     assert everything(repo) == once
-    assert not spool_folder(store_uri()).exists()
+    assert not spool_folder(store_address()).exists()
 
 
 def test_a_run_whose_process_goes_on_waits_for_it(
     wait: Callable[[str], str], repo: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
     going = wait("train_vae")
-    spool = open_store(spool_uri(store_uri()), "genbalance")
+    spool = open_store(spool_address(store_address()), "genbalance")
     spool.client.update_run(going, status="RUNNING")
     send(repo)
     assert [row[:2] for row in everything(repo)] == [(everything(repo)[0][0], "FINISHED")]  # its parent alone

@@ -23,7 +23,7 @@ def runs(revision: str) -> str:
     if len(commits) > 1:
         raise UserError(f"{revision}: stands for {len(commits)} commits; allowed: one")
     lock = lock_of(next(iter(commits)), revision)
-    store = reach(read_params().tracking.experiment)
+    store = reach(read_params().tracking.experiment, change=False)
     rows: list[tuple[str, ...]] = [("stage", "run", "pipeline run", "started (UTC)", "status", "")]
     for stage, entry in lock.items():
         found = runs_behind(store, entry)
@@ -42,7 +42,7 @@ def commits(run_id: str) -> str:
     Raises:
         UserError: there is no such run, it left nothing, or the store cannot be used.
     """
-    outs = outs_of(reach(read_params().tracking.experiment), run_id)
+    outs = outs_of(reach(read_params().tracking.experiment, change=False), run_id)
     holding: list[str] = []
     for holders, stages in every_lock():
         held: dict[str, str] = {}

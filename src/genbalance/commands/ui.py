@@ -1,7 +1,6 @@
 """MLflow's pages on our runs: a server on this machine, or the address at the one that keeps them."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -17,9 +16,9 @@ import psutil
 
 from genbalance.errors import UserError
 from genbalance.params import read_params
-from genbalance.tracking.contact import SERVERS
+from genbalance.tracking.address import StoreAddress
 from genbalance.tracking.store import reach
-from genbalance.tracking.view import address
+from genbalance.tracking.view import page_address
 
 HOST = "127.0.0.1"
 PATIENCE = 180.0  # seconds for a server to answer: it takes 5 to 20
@@ -41,17 +40,17 @@ def serve(port: int, tell: Callable[[str], None]) -> None:
         UserError: the store cannot be used, the port is taken, or the server did not start or has ended.
         SystemExit: on SIGTERM, with the server ended.
     """
-    store = reach(read_params().tracking.experiment)
-    if store.uri.startswith(SERVERS):
-        page = address(re.sub("//[^/@]*@", "//", store.uri), store.experiment_id)  # a browser asks for the password
+    store = reach(read_params().tracking.experiment, change=False)
+    if store.address.is_server:
+        page = page_address(store.address.public, store.experiment_id)  # a browser asks for the password
         tell(page)
         _open(page)
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     server = f"http://{HOST}:{_free(port)}"
-    page = address(server, store.experiment_id)
+    page = page_address(server, store.experiment_id)
     print("MLflow's server is starting; Ctrl-C ends it", file=sys.stderr, flush=True)
-    with suppress(KeyboardInterrupt), _served(store.uri, server) as process:
+    with suppress(KeyboardInterrupt), _served(store.address, server) as process:
         tell(page)
         _open(page)
         process.wait()
@@ -75,14 +74,15 @@ def _free(port: int) -> int:
 
 
 @contextmanager
-def _served(uri: str, server: str) -> Iterator[psutil.Popen]:
+def _served(address: StoreAddress, server: str) -> Iterator[psutil.Popen]:
     """MLflow's server, from its first answer on; it and what it started end with the block."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", server.rpartition(":")[2]]
-    command += ["--workers", "1", "--backend-store-uri", uri]
+    command += ["--workers", "1"]
+    environment = os.environ | LEAN | {"MLFLOW_BACKEND_STORE_URI": address.raw}  # others see a command, and its secrets
     with tempfile.TemporaryFile("w+") as log:
         # in a session of its own: a terminal's Ctrl-C is for this process, which ends the server
         process = psutil.Popen(
-            command, env=os.environ | LEAN, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         try:
             if not _answers(process, f"{server}/health"):

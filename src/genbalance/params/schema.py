@@ -176,6 +176,12 @@ class Tracking(Section):
     experiment: Annotated[str, Field(min_length=1)]
     on_outage: Literal["refuse", "spool"]
 
+    @model_validator(mode="after")
+    def _has_a_place(self) -> "Tracking":
+        if self.experiment == "Default":  # MLflow's own, whose artifacts lie wherever the store was used first
+            raise ValueError("experiment is Default, which MLflow keeps for itself; allowed: any other name")
+        return self
+
 
 class Params(Section):
     """All of params.yaml."""

@@ -1,68 +1,137 @@
 """Talking to a store that may be away, wrong or broken."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from genbalance.errors import UserError
+from genbalance.tracking.address import URI, StoreAddress
 
-URI = "MLFLOW_TRACKING_URI"
-SERVERS = ("http://", "https://", "databricks")
 # seconds instead of MLflow's minutes, unless the user's environment says otherwise: a run waits in the spool then
 QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+LONGEST = 300  # characters of a cause
+# packages whose errors come from a place where artifacts are kept
+ARTIFACT_CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "paramiko")
 
 
 class OutageError(UserError):
-    """A tracking server that does not answer, or not as servers do that work."""
+    """A remote store that does not answer, or not as one does that works.
+
+    Attributes:
+        cause: what came instead.
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @contextmanager
-def told(uri: str) -> Iterator[None]:
-    """Turns what a store raises into one line.
+def store_errors(address: StoreAddress) -> Iterator[None]:
+    """Turns what a store raises into one line with the innermost cause, without its password.
 
     Args:
-        uri: the store's; a password in it is not told.
+        address: the store's.
 
     Raises:
-        UserError: naming the store, what it said and what to do; an :class:`OutageError` of a server that is away.
+        UserError: naming the store, the cause and what to do; an :class:`OutageError` of a remote one that is away.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if not _is_the_stores(error):
+        chain = _chain(error)
+        if not any(_is_the_stores(each) for each in chain):
             raise
-        said = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        if away := uri.startswith(SERVERS) and _is_away(error):
-            said = "it does not answer"
-        advice = "start its server" if uri.startswith(SERVERS) else "make its place writable or move it away"
-        raise (OutageError if away else UserError)(
-            f"{URI}: the tracking store {without_password(uri)} cannot be used: {said}; "
-            f"{advice}, or set {URI} to another one"
-        ) from error
+        away = address.is_remote and _is_away(chain)
+        if address.is_remote:
+            advice = "start its server" if away else "mend it"
+        else:
+            advice = "make its place writable or move it away"
+        cause = address.redacted(_cause(chain))
+        line = f"{URI}: the tracking store {address} cannot be used: {cause}; {advice}, or set {URI} to another one"
+        raise (OutageError(line, cause) if away else UserError(line)) from error
 
 
-def without_password(uri: str) -> str:
-    """The address as people may see it."""
-    return re.sub("//[^/@]*@", "//…@", uri)
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and what it was raised from, the innermost last."""
+    chain: list[BaseException] = []
+    next_one: BaseException | None = error
+    while next_one is not None and next_one not in chain:
+        chain.append(next_one)
+        next_one = next_one.__cause__ or next_one.__context__
+    return chain
 
 
-def _is_the_stores(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return True
+def _is_the_stores(error: BaseException) -> bool:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return isinstance(error, MlflowException | SQLAlchemyError)
+    return isinstance(error, OSError | sqlite3.Error | MlflowException | SQLAlchemyError) or _of_artifacts(error)
 
 
-def _is_away(error: Exception) -> bool:
-    """Nobody answers, or somebody with 500 and more: a proxy whose server is gone, a server whose store is."""
+def _of_artifacts(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in ARTIFACT_CLIENTS
+
+
+def _is_away(chain: list[BaseException]) -> bool:
+    """Nobody answers; or somebody with 429, or 500 and more: a proxy whose server is gone, a server whose store is; or
+    with a page that is none of MLflow's."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
+    from sqlalchemy.exc import InterfaceError, OperationalError
 
-    behind = error.__context__ if isinstance(error, MlflowException) and error.__context__ else error
-    if isinstance(behind, RequestException):
-        return behind.response is None or behind.response.status_code >= 500
-    return isinstance(behind, MlflowException) and int(behind.get_http_status_code()) >= 500  # type: ignore[no-untyped-call]
+    for error in chain[::-1]:
+        if isinstance(error, RequestException):
+            return error.response is None or _is_outage(error.response.status_code)
+        if isinstance(error, OperationalError | InterfaceError) or "EndpointConnection" in type(error).__name__:
+            return True
+        if isinstance(error, MlflowException):
+            status = re.search(r"failed with error code (\d{3})", str(error))
+            code = int(status[1]) if status else int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+            return _is_outage(code)
+    return False
+
+
+def _is_outage(status: int) -> bool:
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _cause(chain: list[BaseException]) -> str:
+    """What went wrong, as the innermost of these errors that is of the world outside says it, in one line."""
+    from requests.exceptions import ProxyError
+    from sqlalchemy.exc import DBAPIError
+    from urllib3.exceptions import HTTPError
+
+    outside = [e for e in chain if isinstance(e, OSError | ImportError | HTTPError | DBAPIError) or _of_artifacts(e)]
+    innermost = outside[-1] if outside else chain[0]
+    if isinstance(innermost, DBAPIError) and innermost.orig:
+        innermost = innermost.orig
+    text = _in_a_line(innermost)
+    if any(isinstance(error, ProxyError) for error in chain):
+        return f"the proxy does not answer: {text}"
+    if any(isinstance(error, HTTPError) for error in chain):
+        return text if text.startswith("it answers") else f"it does not answer: {text}"
+    return text
+
+
+def _in_a_line(error: BaseException) -> str:
+    """An error's text: of an answer over HTTP its status, of downloads what happened to each file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    text = " ".join(str(error).split()) or type(error).__name__
+    if status := re.search(r"too many (\d{3}) error responses|failed with error code (\d{3}) !=", text):
+        code = int(status[1] or status[2])
+        return f"it answers {code} {HTTPStatus(code).phrase if code in set(HTTPStatus) else ''}".rstrip()
+    if body := re.search(r"not in a valid JSON format\. Response body: '(.*)", text):
+        return f"it answers, but not as MLflow does: {_short(body[1], 60)}"
+    if "##### File " in text:
+        text = re.sub("##### File (.+?) #####", r"\1:", text[text.index("##### File ") :])
+    return _short(text, LONGEST)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -9,12 +9,12 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from genbalance.tracking.contact import without_password
+from genbalance.tracking.address import StoreAddress, local_path
 from genbalance.tracking.pipeline import KEY, settle
 from genbalance.tracking.processes import TAG, is_dead
 from genbalance.tracking.resume import find_run, known_steps
-from genbalance.tracking.spool import ORIGIN, TARGET, has_spool, spool_folder, spool_uri
-from genbalance.tracking.store import BATCH, Store, open_store, store_lock
+from genbalance.tracking.spool import ORIGIN, TARGET, spool_address, spool_folder
+from genbalance.tracking.store import BATCH, Store, connect, open_store, store_lock
 from genbalance.tracking.tags import PARENT, STAGE
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OWN = (TARGET, PARENT, TAG)  # tags that say something of the waiting run itself
 DEFAULT = "Default"  # MLflow's own experiment, in which we keep nothing
 
 
-def deliver(server: str, last: bool) -> None:
+def deliver(server: StoreAddress, last: bool) -> None:
     """Sends what waits for a server. Call it with the server's lock held, when it has just answered.
 
     Args:
@@ -35,19 +35,19 @@ def deliver(server: str, last: bool) -> None:
     Raises:
         UserError: the server is away again, or refused; what is left waits for the next time.
     """
-    if not has_spool(server) or not spool_folder(server).exists():
+    if not server.is_remote or not spool_folder(server).exists():
         return
-    with store_lock(spool_uri(server)):
-        listed = open_store(spool_uri(server), DEFAULT).client.search_experiments()
-        names = [found.name for found in listed if found.name != DEFAULT]
-        counts = [_deliver(open_store(spool_uri(server), n), open_store(server, n), server) for n in names]
+    waiting = spool_address(server)
+    with store_lock(waiting):
+        names = [found.name for found in connect(waiting, change=True).search_experiments() if found.name != DEFAULT]
+        counts = [_deliver(open_store(waiting, name), open_store(server, name)) for name in names]
         if last and not any(left for _, left in counts):
             shutil.rmtree(spool_folder(server))
     if sent := sum(sent for sent, _ in counts):
-        print(f"{sent} stored runs delivered to {without_password(server)}", file=sys.stderr, flush=True)
+        print(f"{sent} stored runs delivered to {server}", file=sys.stderr, flush=True)
 
 
-def _deliver(spool: Store, store: Store, server: str) -> tuple[int, int]:
+def _deliver(spool: Store, store: Store) -> tuple[int, int]:
     """How many runs arrived, and how many are left because their process goes on."""
     runs = spool.search("")[::-1]
     sent = left = 0
@@ -56,10 +56,10 @@ def _deliver(spool: Store, store: Store, server: str) -> tuple[int, int]:
         target = _parent_at(store, parent, {child.data.tags[STAGE] for child in children})
         busy = [c for c in children if c.info.status == "RUNNING" and not is_dead(c.data.tags.get(TAG, ""))]
         for child in (child for child in children if child not in busy):
-            _copy(spool, child, store, _child_at(store, child, target), server)
+            _copy(spool, child, store, _child_at(store, child, target))
             spool.client.delete_run(child.info.run_id)
             sent += 1
-        _copy(spool, parent, store, target, server)
+        _copy(spool, parent, store, target)
         settle(store, target)
         if not busy:
             spool.client.delete_run(parent.info.run_id)
@@ -94,7 +94,7 @@ def _create(store: Store, run: "Run", tags: dict[str, str]) -> str:
     return created
 
 
-def _copy(spool: Store, run: "Run", store: Store, target: str, server: str) -> None:
+def _copy(spool: Store, run: "Run", store: Store, target: str) -> None:
     """Adds what a waiting run has to the server's."""
     from mlflow.entities import Param, RunTag
 
@@ -116,7 +116,7 @@ def _copy(spool: Store, run: "Run", store: Store, target: str, server: str) -> N
             params, tags = [], []
         if run.inputs and run.inputs.dataset_inputs:
             client.log_inputs(target, run.inputs.dataset_inputs)
-        files = spool_folder(server) / "artifacts" / run.info.run_id / "artifacts"
+        files = local_path(run.info.artifact_uri)
         if files.exists():
             client.log_artifacts(target, str(files))
         if PARENT in run.data.tags:

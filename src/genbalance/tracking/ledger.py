@@ -51,7 +51,7 @@ def outs_of(store: Store, run_id: str) -> dict[str, str]:
     """
     found = store.search(f"attributes.run_id = '{run_id}'") if run_id.isalnum() else []
     if not found:
-        raise UserError(f"{run_id!r}: is no run of the experiment in {store.uri}; `genbalance runs` lists ids")
+        raise UserError(f"{run_id!r}: is no run of the experiment in {store.address}; `genbalance runs` lists ids")
     runs = [*found, *store.search(f"tags.`{PARENT}` = '{run_id}'")]
     outs: dict[str, str] = {}
     for run in runs[::-1]:  # the newest of a stage counts

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from genbalance.tracking.address import store_address
 from genbalance.tracking.contact import OutageError
 from genbalance.tracking.models import keep_trained
 from genbalance.tracking.restored import log_restored
-from genbalance.tracking.spool import has_spool, open_spool, shadows, spool_uri
-from genbalance.tracking.store import Store, store_lock, store_uri
+from genbalance.tracking.spool import open_spool, shadows, spool_address
+from genbalance.tracking.store import Store, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,24 +47,22 @@ class Line:
         """
         try:
             return self._do(action)
-        except OutageError:
-            if not has_spool(self.store.uri):
-                raise
-            with store_lock(spool_uri(self.store.uri)):
-                spool = open_spool(self.store.uri, self.experiment, self.stage)
+        except OutageError as outage:
+            with store_lock(spool_address(self.store.address)):
+                spool = open_spool(self.store.address, self.experiment, self.stage, outage.cause)
                 self.run_id, self.parent_id = shadows(spool, self.stage, self.run_id, self.parent_id)
             self.store = spool
             return self._do(action)
 
     def restored(self) -> None:
         """Logs what DVC restored, if the server is there."""
-        if self.store.uri == store_uri():
-            with store_lock(self.store.uri):
+        if self.store.address == store_address():
+            with store_lock(self.store.address):
                 log_restored(self.store, self.parent_id, self.stage)
 
     def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
         """Keeps a trained network, if the server is there; see :func:`genbalance.tracking.models.keep_trained`."""
-        if self.store.uri == store_uri():
+        if self.store.address == store_address():
             with self.store.contact() as client:
                 keep_trained(client, self.store.experiment_id, self.run_id, kind, weights, profile)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbalance.errors import UserError
-from genbalance.tracking.contact import told
+from genbalance.tracking.address import store_address
+from genbalance.tracking.contact import store_errors
 from genbalance.tracking.models import keep_model, save_program
-from genbalance.tracking.store import SQLITE, Store, load_mlflow, store_lock, store_uri
+from genbalance.tracking.store import Store, connect, load_mlflow, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,7 +70,7 @@ def register(store: Store, candidate: Candidate) -> str:
     Raises:
         UserError: the store cannot be used.
     """
-    with store_lock(store.uri), store.contact() as client:
+    with store_lock(store.address), store.contact() as client:
         if not client.search_registered_models(f"name = '{candidate.name}'"):
             client.create_registered_model(
                 candidate.name, description="Generates digits on request. Each version's description is its model card."
@@ -101,15 +102,14 @@ def download(name: str, folder: Path) -> Path:
     form = re.fullmatch(r"models:/(?P<model>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))", name)
     if not form:
         raise UserError(f"{name}: names no version; allowed: models:/NAME@{ALIAS} or models:/NAME/VERSION")
-    uri, advice = store_uri(), "run `genbalance register`"
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
-        raise UserError(f"{name}: there is no store at {uri}; {advice}")
+    address, advice = store_address(), "run `genbalance register`"
+    if address.file and not address.file.exists():
+        raise UserError(f"{name}: there is no store at {address}; {advice}")
     load_mlflow()
-    from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
 
-    with store_lock(uri), told(uri):
-        client = MlflowClient(tracking_uri=uri)
+    with store_lock(address), store_errors(address):
+        client = connect(address, change=False)
         models = {model.name: model for model in client.search_registered_models()}
         model = models.get(form["model"])
         if model is None:
@@ -120,7 +120,7 @@ def download(name: str, folder: Path) -> Path:
             there = [*(f"@{alias}" for alias in model.aliases), *sorted(versions, key=int)]
             raise UserError(f"{name}: is not registered; allowed of {model.name}: {', '.join(there)}")
         version = versions[number]
-        copy = Path(download_artifacts(f"{version.source}/artifacts", dst_path=str(folder), tracking_uri=uri))
+        copy = Path(download_artifacts(f"{version.source}/artifacts", dst_path=str(folder), tracking_uri=address.raw))
     for file in copy.glob("*.safetensors"):
         if hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == version.tags.get(WEIGHTS):
             return file

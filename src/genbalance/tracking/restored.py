@@ -19,7 +19,7 @@ from genbalance.tracking.lineage import KEY, OUT, key_of
 from genbalance.tracking.pipeline import parent_of, settle
 from genbalance.tracking.provenance import code_tags
 from genbalance.tracking.settings import shown
-from genbalance.tracking.store import Store, reach, store_lock, store_uri
+from genbalance.tracking.store import Store, reach, store_lock
 from genbalance.tracking.tags import PARENT, STAGE
 
 FROM = "genbalance.restored.from"  # the run that made what was restored, where it is known
@@ -36,8 +36,8 @@ def sync(params: Params) -> list[str]:
     """
     stages = lock_here()
     store = reach(params.tracking.experiment)
-    with store_lock(store_uri()):
-        deliver(store_uri(), last=True)
+    with store_lock(store.address):
+        deliver(store.address, last=True)
         missing = [name for name, entry in stages.items() if not runs_behind(store, entry)]
         if missing:
             code = code_version()

@@ -8,6 +8,7 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.params import PARAMS_FILE, Params
+from genbalance.tracking.address import StoreAddress, store_address
 from genbalance.tracking.code import CodeVersion, code_version
 from genbalance.tracking.contact import OutageError
 from genbalance.tracking.delivery import deliver
@@ -19,8 +20,8 @@ from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
 from genbalance.tracking.settings import shown
-from genbalance.tracking.spool import TARGET, open_spool, spool_uri
-from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock, store_uri
+from genbalance.tracking.spool import TARGET, open_spool, spool_address
+from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock
 from genbalance.tracking.system import sampling
 from genbalance.tracking.tags import PARENT, STAGE
 
@@ -65,19 +66,20 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
 
 
 def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Line, MlflowRun]:
-    uri, experiment = store_uri(), params.tracking.experiment
+    address, experiment = store_address(), params.tracking.experiment
     code = code_version()  # git's work, and none of the lock's
     try:
-        with store_lock(uri):
-            store = open_store(uri, experiment)
-            _deliver(uri, last=False)
+        with store_lock(address):
+            store = open_store(address, experiment)
+            _deliver(address, last=False)
             close_abandoned(store, resumed)
             return _open(store, stage, params, code, ends, resumed)
-    except OutageError:
+    except OutageError as outage:
         if params.tracking.on_outage == "refuse":
             raise
-    with store_lock(spool_uri(uri)):
-        return _open(open_spool(uri, experiment, stage), stage, params, code, ends, resumed)
+        cause = outage.cause
+    with store_lock(spool_address(address)):
+        return _open(open_spool(address, experiment, stage, cause), stage, params, code, ends, resumed)
 
 
 def _open(
@@ -88,7 +90,7 @@ def _open(
     parent = parent_of(store, stage, code, params, tags)
     found = find_run(store, resumed)
     tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY: ends.key, TAG: this_process()}
-    if resumed and not found and store.uri != store_uri():  # its run is on the server
+    if resumed and not found and store.address != store_address():  # its run is on the server
         tags[TARGET] = resumed
     with store.contact() as client:
         if found:
@@ -110,14 +112,14 @@ def _open(
 
 def _end(line: Line, status: str) -> None:
     line.send(lambda client, run_id, _: client.set_terminated(run_id, status))
-    server = store_uri()
+    server = store_address()
     with suppress(OutageError), store_lock(server):  # away still: the next stage's contact delivers
-        if line.store.uri == server:
+        if line.store.address == server:
             settle(line.store, line.parent_id)
         _deliver(server, last=True)
 
 
-def _deliver(server: str, last: bool) -> None:
+def _deliver(server: StoreAddress, last: bool) -> None:
     try:
         deliver(server, last)
     except OutageError:

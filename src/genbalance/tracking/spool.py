@@ -7,42 +7,42 @@ from pathlib import Path
 from tqdm import tqdm
 
 from genbalance.repository import root
-from genbalance.tracking.contact import SERVERS, without_password
+from genbalance.tracking.address import StoreAddress, sqlite_address
 from genbalance.tracking.processes import TAG, this_process
-from genbalance.tracking.store import SQLITE, Store, open_store
+from genbalance.tracking.store import Store, open_store
 from genbalance.tracking.tags import PARENT, STAGE
 
 TARGET = "genbalance.spool.target"  # the server's run that a waiting one continues
 ORIGIN = "genbalance.spool.origin"  # the waiting run that a server's was made for
 
 
-def spool_folder(server: str) -> Path:
-    """The place of what waits for a server."""
-    return root() / ".spool" / hashlib.sha256(server.encode()).hexdigest()[:8]
+def spool_folder(server: StoreAddress) -> Path:
+    """The place of what waits for a server, whatever its password is meanwhile."""
+    return root() / ".spool" / hashlib.sha256(str(server).encode()).hexdigest()[:8]
 
 
-def spool_uri(server: str) -> str:
+def spool_address(server: StoreAddress) -> StoreAddress:
     """The address of the store that waits for a server."""
-    return f"{SQLITE}{spool_folder(server) / 'mlflow.db'}"
+    return sqlite_address(spool_folder(server) / "mlflow.db")
 
 
-def has_spool(uri: str) -> bool:
-    """Whether a store can be away, with others waiting in its place."""
-    return uri.startswith(SERVERS)
-
-
-def open_spool(server: str, experiment: str, stage: str) -> Store:
+def open_spool(server: StoreAddress, experiment: str, stage: str, cause: str) -> Store:
     """The spool of a server, made when there is none. Whoever is at the screen is told. Call it with its lock
     held.
+
+    Args:
+        server: that is away.
+        experiment: the name of MLflow's.
+        stage: whose run is to wait.
+        cause: why the server does not take it.
 
     Raises:
         UserError: there is no place for it.
     """
-    store = open_store(spool_uri(server), experiment, artifacts=spool_folder(server) / "artifacts")
+    store = open_store(spool_address(server), experiment)
     place = spool_folder(server).relative_to(root())
     tqdm.write(  # above a training's bar
-        f"{stage}: the tracking server {without_password(server)} does not answer; the run is stored in {place} and "
-        "delivered when it answers again",
+        f"{stage}: the tracking store {server}: {cause}; the run waits in {place} and is delivered at the next contact",
         file=sys.stderr,
     )
     return store

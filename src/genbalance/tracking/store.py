@@ -5,19 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from genbalance.errors import UserError
 from genbalance.repository import root
-from genbalance.tracking.contact import QUICK, SERVERS, URI, told
+from genbalance.tracking.address import URI, StoreAddress, local_path, store_address
+from genbalance.tracking.contact import QUICK, store_errors
+from genbalance.tracking.sqlite_file import artifacts_beside, check_schema, relocate
 from genbalance.tracking.view import TAG, is_current, view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-SQLITE = "sqlite:///"
+PLACE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # of a new experiment's artifacts, for MLflow's server and for us
 BATCH = 1000  # metrics that MLflow takes in one call
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -43,18 +45,18 @@ EXPERIMENT = {
 class Store:
     """An open MLflow store and the experiment in it that ours is."""
 
-    uri: str
+    address: StoreAddress
     client: "MlflowClient"
     experiment_id: str
 
     @contextmanager
     def contact(self) -> "Iterator[MlflowClient]":
-        """The client, with whatever goes wrong in the store told in one line.
+        """The client; whatever goes wrong in the store is one line.
 
         Raises:
             UserError: the store was not to be reached, or refused.
         """
-        with told(self.uri):
+        with store_errors(self.address):
             yield self.client
 
     def search(self, condition: str) -> "list[Run]":
@@ -76,16 +78,8 @@ def load_mlflow() -> None:
     import_module("mlflow")
 
 
-def store_uri() -> str:
-    """``MLFLOW_TRACKING_URI`` if set, else a SQLite file at the root; paths absolute, at the root."""
-    uri = os.environ.get(URI) or f"{SQLITE}mlflow.db"
-    if uri.startswith(SQLITE):  # a relative path would mean another place in each copy that DVC runs
-        uri = f"{SQLITE}{root() / uri.removeprefix(SQLITE)}"
-    return uri
-
-
 @contextmanager
-def store_lock(uri: str) -> Iterator[None]:
+def store_lock(address: StoreAddress) -> Iterator[None]:
     """Held by whoever opens a store, or looks for a pipeline's run in it.
 
     It lies beside a SQLite file, whose tables two processes would otherwise create at once (one of them crashes);
@@ -96,9 +90,9 @@ def store_lock(uri: str) -> Iterator[None]:
     """
     from filelock import FileLock
 
-    path = Path(f"{uri.removeprefix(SQLITE)}.lock") if uri.startswith(SQLITE) else root() / ".dvc/tmp/tracking.lock"
+    path = address.file.with_name(f"{address.file.name}.lock") if address.file else root() / ".dvc/tmp/tracking.lock"
     lock = FileLock(path)
-    with told(uri):
+    with store_errors(address):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=120)
     try:
@@ -107,43 +101,99 @@ def store_lock(uri: str) -> Iterator[None]:
         lock.release()
 
 
-def open_store(uri: str, experiment: str, artifacts: Path | None = None) -> Store:
+def open_store(address: StoreAddress, experiment: str, change: bool = True) -> Store:
     """The store, made when there is none, and the experiment in it. Call it with MLflow loaded and the lock held.
 
     Args:
-        uri: the store's.
-        experiment: its name, created when there is none of that name.
-        artifacts: where a new experiment keeps them; the root's mlartifacts where it is not given. A server's
-            artifacts are the server's business.
+        address: the store's.
+        experiment: its name, created when there is none of that name. Its artifacts lie beside an SQLite store, where
+            ``MLFLOW_DEFAULT_ARTIFACT_ROOT`` says for any other database, and where a server wants them.
+        change: whether the store may be brought up to MLflow's present schema, with a copy kept.
 
     Raises:
         UserError: the store cannot be reached or used, told within seconds.
     """
-    from mlflow import MlflowClient
-
-    with told(uri):
-        client = MlflowClient(tracking_uri=uri)
+    with store_errors(address):
+        client = connect(address, change)
         if found := client.get_experiment_by_name(experiment):
+            if found.name != experiment:  # whoever answers 200 with other JSON seems to have an empty one
+                raise _other_server(address)
             if found.lifecycle_stage == "deleted":
                 raise UserError(
-                    f"tracking.experiment: {experiment!r} was deleted in {uri}; take another name, or "
+                    f"tracking.experiment: {experiment!r} was deleted in {address}; take another name, or "
                     f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
                 )
+            if address.is_database:
+                _check_place(address, found.artifact_location)
             if not is_current(found.tags):
                 client.set_experiment_tag(found.experiment_id, TAG, view())
-            return Store(uri, client, found.experiment_id)
-        # MLflow's own choice is a folder below the working directory, which dies with a queued experiment's copy
-        place = None if uri.startswith(SERVERS) else (artifacts or root() / "mlartifacts").as_uri()
+            return Store(address, client, found.experiment_id)
         tags = EXPERIMENT | {TAG: view()}
-        return Store(uri, client, client.create_experiment(experiment, artifact_location=place, tags=tags))
+        created = client.create_experiment(experiment, artifact_location=_place(address), tags=tags)
+        if not created:
+            raise _other_server(address)
+        return Store(address, client, created)
 
 
-def reach(experiment: str) -> Store:
+def connect(address: StoreAddress, change: bool) -> "MlflowClient":
+    """MLflow's client of a store that can be reached. Call it with MLflow loaded and the lock held.
+
+    Args:
+        address: the store's.
+        change: see :func:`open_store`.
+
+    Raises:
+        UserError: an SQLite store has an older schema, and must not be changed.
+    """
+    from mlflow import MlflowClient
+
+    if address.file and address.file.exists():
+        check_schema(address, change)
+        relocate(address.file)
+    if address.is_database:  # MLflow tries to connect for 100 seconds
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import NullPool
+
+        create_engine(address.raw, poolclass=NullPool).connect().close()
+    return MlflowClient(tracking_uri=address.raw)
+
+
+def reach(experiment: str, change: bool = True) -> Store:
     """The store that the environment names, for a command; see :func:`open_store`.
 
     Raises:
         UserError: it cannot be reached or used.
     """
+    address = store_address()
     load_mlflow()
-    with store_lock(store_uri()):
-        return open_store(store_uri(), experiment)
+    with store_lock(address):
+        return open_store(address, experiment, change)
+
+
+def _place(address: StoreAddress) -> str | None:
+    """Where a new experiment keeps its artifacts. MLflow's own choice is a folder below the working directory, which
+    dies with a queued experiment's copy; a folder of one clone is no place for the others of a database."""
+    if address.file:
+        return artifacts_beside(address.file).as_uri()
+    if not address.is_database:
+        return None
+    if place := os.environ.get(PLACE):
+        return place
+    raise UserError(
+        f"{PLACE}: found nothing, and {address} is a database, which keeps no files; allowed: a place that everybody "
+        f"who logs there reaches, as s3://BUCKET/FOLDER or file:///SHARED/FOLDER; or set {URI} to an MLflow server"
+    )
+
+
+def _check_place(address: StoreAddress, location: str) -> None:
+    """Refuses a database's experiment whose artifacts lie in a folder of another machine, or of a clone that has gone:
+    MLflow would make an empty one of the same name."""
+    if urlsplit(location).scheme in ("", "file") and not local_path(location).is_dir():
+        raise UserError(
+            f"tracking.experiment: {address} keeps its artifacts in {local_path(location)}, which is no folder here; "
+            f"mount it, or take another name and set {PLACE} to a place that everybody reaches"
+        )
+
+
+def _other_server(address: StoreAddress) -> UserError:
+    return UserError(f"{URI}: {address} answers, but not as MLflow does; name the address of an MLflow server")

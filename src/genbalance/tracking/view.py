@@ -34,7 +34,7 @@ OTHERS = {"attributes.`Source`": 110, "attributes.`Dataset`": 150}
 NAME, CREATED = "attributes.`Run Name`", "runDateAndNestInfo"
 
 
-def address(server: str, experiment_id: str) -> str:
+def page_address(server: str, experiment_id: str) -> str:
     """Where a server shows the table of an experiment's runs, as our view has it.
 
     Args:

@@ -1,0 +1,172 @@
+"""The address of an MLflow store: parsed once, printed without a password."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from genbalance.errors import UserError
+from genbalance.repository import root
+
+URI = "MLFLOW_TRACKING_URI"
+SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
+DATABASES = ("postgresql", "mysql", "mssql")
+ALLOWED = "http://HOST:PORT, https://…, postgresql://…, mysql://…, mssql://…, sqlite:///FILE or databricks"
+HIDDEN = "…"  # in place of user and password
+# variables that hold a secret with which a store is reached; no message prints their values
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+@dataclass(frozen=True)
+class StoreAddress:
+    """Where an MLflow store is. Its text has no user, password or query; only the client is given ``raw``.
+
+    Attributes:
+        raw: the address for MLflow, secrets included.
+        scheme: its first part, such as https or postgresql.
+        file: of an SQLite store its absolute path, else None.
+    """
+
+    raw: str = field(repr=False)
+    scheme: str
+    file: Path | None = None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether an MLflow server answers there, which keeps the artifacts too."""
+        return self.scheme in SERVERS
+
+    @property
+    def is_database(self) -> bool:
+        """Whether it is a database that others reach too, without a server of MLflow's before it."""
+        return self.scheme in DATABASES
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it can be away while this machine runs: everything but a file here."""
+        return self.is_server or self.is_database
+
+    @property
+    def public(self) -> str:
+        """The address of a server for a browser, which asks for user and password itself."""
+        parts = urlsplit(self.raw)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def __str__(self) -> str:
+        if self.file:
+            return str(self.file)
+        start, separator, rest = self.raw.partition("://")
+        _, at, host = rest.rpartition("@")  # the last one: a password may hold any sign
+        place, query, _ = host.partition("?")
+        return f"{start}{separator}{at and HIDDEN + at}{place}{query and query + HIDDEN}"
+
+    def redacted(self, text: str) -> str:
+        """A text, such as an error of a library, without this address's secrets."""
+        text = text.replace(self.raw, str(self))
+        for secret in sorted(self._secrets(), key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return re.sub(r"://[^\s/@]*:[^\s@]*@", f"://{HIDDEN}@", text)
+
+    def _secrets(self) -> set[str]:
+        found = {os.environ.get(name, "") for name in SECRETS}
+        if self.is_remote and "@" in self.raw:
+            password = self.raw.partition("://")[2].rpartition("@")[0].partition(":")[2]
+            found |= {password, unquote(password)}
+        return {secret for secret in found if len(secret) > 2}  # shorter ones would blot out half of a sentence
+
+
+def store_address() -> StoreAddress:
+    """That of ``MLFLOW_TRACKING_URI`` if it is set, else ``mlflow.db`` at the root.
+
+    Raises:
+        UserError: it names no store.
+    """
+    text = os.environ.get(URI, "").strip()
+    return parse_address(text) if text else sqlite_address(root() / "mlflow.db")
+
+
+def sqlite_address(file: Path) -> StoreAddress:
+    """That of the store in an SQLite file, whatever signs its path has."""
+    from sqlalchemy import URL
+
+    # an address that is pasted together would mean another file where the path holds % or ?; and MLflow makes folders
+    # of what follows sqlite:/// as it stands, quoted, but not where the driver is named
+    url = URL.create("sqlite+pysqlite", database=str(file))
+    return StoreAddress(url.render_as_string(hide_password=False), "sqlite", file)
+
+
+def parse_address(text: str) -> StoreAddress:
+    """The address that a user wrote. A relative path means one at the root: in each of the copies that DVC runs it
+    would mean another.
+
+    Raises:
+        UserError: it names no store; the text has no secret.
+    """
+    scheme, _, _ = text.partition(":")
+    scheme = scheme.partition("+")[0].lower()
+    if scheme == "sqlite":
+        return _sqlite(text)
+    if scheme == "file" or text.startswith(("/", ".", "~")):
+        path = local_path(text) if scheme == "file" else Path(text).expanduser()
+        return StoreAddress((root() / path).as_uri(), "file")
+    if scheme in ("http", "https"):
+        return _http(text, scheme)
+    if "://" not in text and scheme not in SERVERS:
+        raise UserError(f"{URI}: found {_plain(text)}, which has no scheme; did you mean http://{_plain(text)}?")
+    return StoreAddress(_impatient(text) if scheme == "postgresql" else text, scheme)
+
+
+def local_path(uri: str) -> Path:
+    """The path that a ``file:`` address means, or one without a scheme."""
+    parts = urlsplit(uri)
+    return Path(url2pathname(parts.path) if parts.scheme else uri)  # without one nothing is quoted
+
+
+def _sqlite(text: str) -> StoreAddress:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        file = make_url(text).database or ""
+    except ArgumentError:
+        file = ""
+    if not file or file.startswith((":memory:", "file:")):
+        raise UserError(f"{URI}: found {text}; allowed: sqlite:///FILE, the path of a file that outlives the process")
+    return sqlite_address((root() / file).resolve())
+
+
+def _http(text: str, scheme: str) -> StoreAddress:
+    try:
+        parts = urlsplit(text)
+        whole = bool(parts.hostname) and (parts.port or 1) > 0 and "@" not in parts.path
+    except ValueError:
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{URI}: found an address {scheme}://{HIDDEN} that names no host and port; allowed: http://HOST:PORT, with "
+            "the special characters of a user or password quoted (%2F for /, %40 for @)"
+        )
+    return StoreAddress(text, scheme)
+
+
+def _impatient(text: str) -> str:
+    """The address of a PostgreSQL with 10 seconds for a connection, where it says nothing else: a host that swallows
+    what it is sent would be waited for for minutes."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise UserError(f"{URI}: found an address {text.partition(':')[0]}://{HIDDEN} that cannot be read; allowed: "
+                        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE") from None  # fmt: skip
+    if "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": "10"})
+    return url.render_as_string(hide_password=False)
+
+
+def _plain(text: str) -> str:
+    """What a user wrote, but for what may be a password."""
+    return f"{HIDDEN}@{text.rpartition('@')[2]}" if "@" in text else text

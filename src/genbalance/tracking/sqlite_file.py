@@ -1,0 +1,102 @@
+"""The SQLite file of a store: of which schema it is, and where it lies."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from genbalance.errors import UserError
+from genbalance.tracking.address import URI, StoreAddress, local_path
+
+ARTIFACTS = "mlartifacts"
+# what MLflow keeps as an absolute path below the place of an experiment's artifacts
+PATHS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def artifacts_beside(file: Path) -> Path:
+    """Where the artifacts of a store in this file are, so that they move with it."""
+    return file.with_name(ARTIFACTS)
+
+
+def check_schema(address: StoreAddress, change: bool) -> None:
+    """Brings a store of an older MLflow up to the present one's schema, which MLflow would do without a word: a copy
+    that the older one can read is kept beside it, and stderr says so. Call it with MLflow loaded and the lock held.
+
+    Args:
+        address: of an SQLite store whose file is there.
+        change: whether the store may be changed.
+
+    Raises:
+        UserError: it may not, or the upgrade failed, after which the file is as before.
+    """
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    file = address.file
+    if file is None or not (found := _revision(file)):
+        return
+    schemas = ScriptDirectory(str(Path(mlflow.__file__).parent / "store/db_migrations"))
+    if found == schemas.get_current_head() or found not in {schema.revision for schema in schemas.walk_revisions()}:
+        return  # a newer one is MLflow's to refuse
+    if not change:
+        raise UserError(
+            f"{file}: was written by an older MLflow (schema {found}), and this command changes nothing; the next "
+            f"stage or `genbalance sync` upgrades it and keeps a copy; or set {URI} to another store"
+        )
+    copy = file.with_name(f"{file.name}.{found}")
+    with closing(sqlite3.connect(file)) as store, closing(sqlite3.connect(copy)) as kept:
+        store.backup(kept)
+    upgrade = [sys.executable, "-m", "mlflow", "db", "upgrade", address.raw]
+    done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
+    if done.returncode:
+        copy.replace(file)
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UserError(f"{file}: was written by an older MLflow and cannot be upgraded: {said[-1]}; it is as before")
+    print(f"{file.name}: upgraded for this MLflow; {copy.name} is a copy for the older one", file=sys.stderr)
+
+
+def _revision(file: Path) -> str:
+    """The schema of a store, "" where there is none yet or the file is no store."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=60)) as store:
+            return str(store.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+    except (sqlite3.DatabaseError, TypeError):
+        return ""
+
+
+def relocate(file: Path) -> None:
+    """Writes the present place of the artifacts into a store that was moved or copied with them: MLflow keeps absolute
+    paths, makes the old folder again and puts new artifacts there. Call it with the store's lock held.
+
+    Args:
+        file: of the store. A file that is none is left to MLflow to refuse.
+    """
+    here = artifacts_beside(file).as_uri()
+    with closing(sqlite3.connect(file, timeout=60)) as store:
+        tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "experiments" not in tables:
+            return
+        kept = [place for (place,) in store.execute("SELECT DISTINCT artifact_location FROM experiments") if place]
+        for old in kept:
+            if old == here or not old.endswith(f"/{ARTIFACTS}") or not _moved(old, file):
+                continue
+            with store:
+                for table, column in PATHS:
+                    if table in tables:
+                        store.execute(
+                            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                            f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                            (here, len(old) + 1, old, len(old) + 1, f"{old}/"),
+                        )
+
+
+def _moved(old: str, file: Path) -> bool:
+    """Whether the artifacts lie beside the store and no longer where it says."""
+    return artifacts_beside(file).is_dir() or not local_path(old).is_dir()
