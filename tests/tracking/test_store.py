@@ -80,7 +80,10 @@ def test_a_server_that_is_away_is_told_in_one_line(
         taken.bind(("127.0.0.1", 0))
         url = f"http://user:secret@127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        with pytest.raises(UserError, match="does not answer: Connection refused; start its server") as told, tracked("prepare", params):
+        with (
+            pytest.raises(UserError, match="does not answer: Connection refused; start its server") as told,
+            tracked("prepare", params),
+        ):
             pass
     assert url.partition("@")[2] in str(told.value)
     assert "secret" not in str(told.value)

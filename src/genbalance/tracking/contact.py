@@ -77,6 +77,12 @@ def _of_artifacts(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ARTIFACT_CLIENTS
 
 
+def _of_artifacts_away(error: BaseException) -> bool:
+    """Of S3's client: the errors of a connection, in distinction from an answer's."""
+    names = {base.__name__ for base in type(error).__mro__}
+    return _of_artifacts(error) and bool(names & {"ConnectionError", "HTTPClientError"})
+
+
 def _is_away(chain: list[BaseException]) -> bool:
     """Nobody answers; or somebody with 429, or 500 and more: a proxy whose server is gone, a server whose store is; or
     with a page that is none of MLflow's."""
@@ -87,7 +93,7 @@ def _is_away(chain: list[BaseException]) -> bool:
     for error in chain[::-1]:
         if isinstance(error, RequestException):
             return error.response is None or _is_outage(error.response.status_code)
-        if isinstance(error, OperationalError | InterfaceError) or "EndpointConnection" in type(error).__name__:
+        if isinstance(error, OperationalError | InterfaceError) or _of_artifacts_away(error):
             return True
         if isinstance(error, MlflowException):
             status = re.search(r"failed with error code (\d{3})", str(error))

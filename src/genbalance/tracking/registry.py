@@ -11,7 +11,7 @@ from genbalance.errors import UserError
 from genbalance.tracking.address import store_address
 from genbalance.tracking.contact import store_errors
 from genbalance.tracking.models import keep_model, save_program
-from genbalance.tracking.store import Store, connect, load_mlflow, store_lock
+from genbalance.tracking.store import Store, connect, load_mlflow, other_server, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -107,9 +107,12 @@ def download(name: str, folder: Path) -> Path:
         raise UserError(f"{name}: there is no store at {address}; {advice}")
     load_mlflow()
     from mlflow.artifacts import download_artifacts
+    from mlflow.entities import ViewType
 
     with store_lock(address), store_errors(address):
         client = connect(address, change=False)
+        if not client.search_experiments(ViewType.ALL, max_results=1):  # MLflow's has one from the beginning
+            raise other_server(address)
         models = {model.name: model for model in client.search_registered_models()}
         model = models.get(form["model"])
         if model is None:

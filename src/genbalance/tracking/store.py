@@ -116,8 +116,8 @@ def open_store(address: StoreAddress, experiment: str, change: bool = True) -> S
     with store_errors(address):
         client = connect(address, change)
         if found := client.get_experiment_by_name(experiment):
-            if found.name != experiment:  # whoever answers 200 with other JSON seems to have an empty one
-                raise _other_server(address)
+            if found.name != experiment:
+                raise other_server(address)
             if found.lifecycle_stage == "deleted":
                 raise UserError(
                     f"tracking.experiment: {experiment!r} was deleted in {address}; take another name, or "
@@ -131,7 +131,7 @@ def open_store(address: StoreAddress, experiment: str, change: bool = True) -> S
         tags = EXPERIMENT | {TAG: view()}
         created = client.create_experiment(experiment, artifact_location=_place(address), tags=tags)
         if not created:
-            raise _other_server(address)
+            raise other_server(address)
         return Store(address, client, created)
 
 
@@ -178,7 +178,8 @@ def _place(address: StoreAddress) -> str | None:
     if not address.is_database:
         return None
     if place := os.environ.get(PLACE):
-        return place
+        # a relative path means one at the root, as in a store's address
+        return (root() / local_path(place)).as_uri() if urlsplit(place).scheme in ("", "file") else place
     raise UserError(
         f"{PLACE}: found nothing, and {address} is a database, which keeps no files; allowed: a place that everybody "
         f"who logs there reaches, as s3://BUCKET/FOLDER or file:///SHARED/FOLDER; or set {URI} to an MLflow server"
@@ -195,5 +196,6 @@ def _check_place(address: StoreAddress, location: str) -> None:
         )
 
 
-def _other_server(address: StoreAddress) -> UserError:
+def other_server(address: StoreAddress) -> UserError:
+    """The refusal of a server that answers 200 with other JSON, in which MLflow's client finds nothing wrong."""
     return UserError(f"{URI}: {address} answers, but not as MLflow does; name the address of an MLflow server")
