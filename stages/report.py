@@ -12,7 +12,7 @@ from genbalance.tracking import Run
 OUT = Path("reports")
 DEFAULTS = Path("src/genbalance/reporting/defaults.yaml")
 PIPELINE = Path("docs/pipeline.yaml")  # a link to dvc.yaml, which DVC refuses as a dependency
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "torchmetrics", "matplotlib", "dvc", "mlflow")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "dvc", "mlflow")
 REQUIREMENTS = Path("requirements.txt")
 
 

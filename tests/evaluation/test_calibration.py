@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from genbalance.evaluation.calibration import reading_quality
+from genbalance.evaluation.calibration import calibration_error, reading_quality
 
 
 def logits_of(confidence, predicted, classes=4):
@@ -40,6 +41,14 @@ def test_the_gaps_of_several_bins_are_weighted_by_their_images():
     logits = torch.cat([logits_of(0.55, first[0]), logits_of(0.9, second[0])])
     quality, _ = reading_quality(logits, np.concatenate([first[1], second[1]]))
     assert quality["ece"] == pytest.approx(40 / 60 * 0.2 + 20 / 60 * 0.4, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 1000.0])  # up to a confidence of exactly 1
+def test_the_calibration_error_is_what_torchmetrics_makes_of_the_same_logits(scale):
+    chance = torch.Generator().manual_seed(0)
+    logits, target = scale * torch.randn(500, 10, generator=chance), torch.randint(10, (500,), generator=chance)
+    theirs = multiclass_calibration_error(logits.softmax(dim=1), target, num_classes=10, n_bins=15, norm="l1")
+    assert calibration_error(logits, target) == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_accuracy_in_all_and_per_class():

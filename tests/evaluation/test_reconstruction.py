@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import correlate1d
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from genbalance.evaluation.confidence import Bootstrap
 from genbalance.evaluation.judge import Reading
@@ -90,6 +92,14 @@ def reference_similarity(a, b):
 def test_similarity_is_the_papers_formula_with_its_window_of_11_at_every_size(side):
     a, b = images(side=side), images(side=side, seed=3)
     assert structural_similarity(a, b) == pytest.approx(reference_similarity(a, b), abs=1e-4)
+
+
+def test_similarity_is_what_torchmetrics_makes_of_the_same_images():
+    a, b = images(), images(seed=3)
+    theirs = structural_similarity_index_measure(
+        torch.from_numpy(b)[:, None], torch.from_numpy(a)[:, None], data_range=1.0, reduction="none"
+    )
+    assert structural_similarity(a, b) == pytest.approx(theirs.numpy(), rel=1e-6)
 
 
 def test_similarity_sees_structure_and_not_only_brightness():

@@ -18,7 +18,6 @@ import mlxtend.data  # noqa: F401 (loaded once, for all processes)
 import pandas as pd  # noqa: F401
 import sklearn.cluster  # noqa: F401
 import torch  # noqa: F401
-from torchmetrics.classification import MulticlassCalibrationError  # noqa: F401
 
 from genbalance import stage as stages
 from genbalance import training
