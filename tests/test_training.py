@@ -52,12 +52,17 @@ def pair():
     d = initialised(lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), 0, "d", CPU)
     real, latents = torch.randn(32, 4, generator=order(2)), torch.randn(32, 3, generator=order(3))
 
+    losses = gan.LOSSES["non_saturating"]
+
     def loss_d(batch):
         on_real, on_generated = d(real[batch]), d(g(latents[batch]))
-        return {"loss_d": gan.discriminator_loss(on_real, on_generated), "accuracy": (on_real > 0).float().mean()}
+        return {
+            "loss_d": gan.LOSSES["non_saturating"].d(on_real, on_generated),
+            "accuracy": (on_real > 0).float().mean(),
+        }
 
     def loss_g(batch):
-        return {"loss_g": gan.generator_loss(d(g(latents[batch])))}
+        return {"loss_g": losses.g(d(g(latents[batch])))}
 
     return (
         Phase("d", d, torch.optim.SGD(d.parameters(), 0.1), "loss_d", loss_d),

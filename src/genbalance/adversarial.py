@@ -71,7 +71,7 @@ class Game:
         if penalised:
             real = real.requires_grad_()
         on_real, on_generated = self.d(real, told), self.d(generated, told)
-        loss = objective.discriminator_loss(on_real, on_generated, knobs.loss)
+        loss = objective.LOSSES[knobs.loss].d(on_real, on_generated)
         scalars = {
             "loss_d": loss,
             "d_accuracy_real": (on_real > 0).float().mean(),
@@ -95,7 +95,7 @@ class Game:
         """L_G."""
         _, told = self._train.rows(batch)
         logits = self.d(self._fake(told, len(batch)), told)
-        return {"loss_g": objective.generator_loss(logits, self._knobs.loss)}
+        return {"loss_g": objective.LOSSES[self._knobs.loss].g(logits)}
 
     def state_dict(self) -> dict[str, Any]:
         """How many steps D has made, which says when penalties and looks are due."""

@@ -2,6 +2,7 @@
 
 import math
 from copy import deepcopy
+from typing import get_args
 
 import pytest
 import torch
@@ -11,8 +12,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from genbalance.compute import initialised
 from genbalance.models.gan import Discriminator, Generator
 from genbalance.objectives import gan
+from genbalance.params import Gan as GanParams
 
 CPU = torch.device("cpu")
+
+
+def d_loss(real, generated, kind="non_saturating"):
+    return gan.LOSSES[kind].d(real, generated)
+
+
+def g_loss(generated, kind="non_saturating"):
+    return gan.LOSSES[kind].g(generated)
 
 
 @pytest.fixture
@@ -33,29 +43,29 @@ def pair():
 
 
 def test_both_losses_at_d_one_half():
-    assert gan.discriminator_loss(torch.zeros(7), torch.zeros(5)).item() == pytest.approx(2 * math.log(2), rel=1e-6)
-    assert gan.generator_loss(torch.zeros(5)).item() == pytest.approx(math.log(2), rel=1e-6)
+    assert d_loss(torch.zeros(7), torch.zeros(5)).item() == pytest.approx(2 * math.log(2), rel=1e-6)
+    assert g_loss(torch.zeros(5)).item() == pytest.approx(math.log(2), rel=1e-6)
 
 
 def test_the_losses_are_binary_cross_entropies(logits):
     real, generated = logits
     ones, zeros = torch.ones_like(real), torch.zeros_like(real)
     both = cross_entropy(real, ones) + cross_entropy(generated, zeros)
-    torch.testing.assert_close(gan.discriminator_loss(real, generated), both)
-    torch.testing.assert_close(gan.generator_loss(generated), cross_entropy(generated, ones))
+    torch.testing.assert_close(d_loss(real, generated), both)
+    torch.testing.assert_close(g_loss(generated), cross_entropy(generated, ones))
 
 
 def test_the_discriminator_loss_is_the_papers_value_function_negated(logits):
     real, generated = logits.sigmoid()
     value = real.log().mean() + (1 - generated).log().mean()
-    torch.testing.assert_close(gan.discriminator_loss(*logits), -value)
+    torch.testing.assert_close(d_loss(*logits), -value)
 
 
 @pytest.mark.parametrize("sign", [1, -1], ids=["right", "wrong"])
 def test_far_logits_give_finite_losses_and_gradients(sign):
     real = torch.full((3,), sign * 1e4, requires_grad=True)
     generated = torch.full((3,), -sign * 1e4, requires_grad=True)
-    loss_d, loss_g = gan.discriminator_loss(real, generated), gan.generator_loss(generated)
+    loss_d, loss_g = d_loss(real, generated), g_loss(generated)
     (loss_d + loss_g).backward()
     assert loss_d.item() == (0 if sign > 0 else 2e4)
     assert loss_g.item() == (1e4 if sign > 0 else 0)
@@ -65,19 +75,17 @@ def test_far_logits_give_finite_losses_and_gradients(sign):
 
 def test_the_generator_loss_does_not_saturate_where_the_discriminator_is_sure():
     sure = torch.tensor([-30.0], requires_grad=True)
-    gan.generator_loss(sure).backward()
+    g_loss(sure).backward()
     assert sure.grad.item() == pytest.approx(-1)
     saturating = torch.tensor([-30.0], requires_grad=True)
-    (-gan.discriminator_loss(torch.zeros(1), saturating)).backward()
+    (-d_loss(torch.zeros(1), saturating)).backward()
     assert abs(saturating.grad.item()) < 1e-12
 
 
 def test_the_losses_are_means_so_the_batch_size_does_not_weigh(logits):
     real, generated = logits
-    torch.testing.assert_close(
-        gan.discriminator_loss(real.repeat(2), generated.repeat(3)), gan.discriminator_loss(*logits)
-    )
-    torch.testing.assert_close(gan.generator_loss(generated.repeat(3)), gan.generator_loss(generated))
+    torch.testing.assert_close(d_loss(real.repeat(2), generated.repeat(3)), d_loss(*logits))
+    torch.testing.assert_close(g_loss(generated.repeat(3)), g_loss(generated))
 
 
 def test_the_optimal_discriminator_is_p_over_p_plus_q():
@@ -88,7 +96,7 @@ def test_the_optimal_discriminator_is_p_over_p_plus_q():
         optimum.repeat_interleave((p * 20).round().int()),
         optimum.repeat_interleave((q * 20).round().int()),
     )
-    gan.discriminator_loss(real, generated).backward()
+    d_loss(real, generated).backward()
     torch.testing.assert_close(optimum.grad, torch.zeros(3).double(), atol=1e-12, rtol=0)
 
 
@@ -102,8 +110,8 @@ def losses(g, d, real, latents):
     generated = g(latents)
     fixed = {name: p.detach() for name, p in d.named_parameters()}
     return (
-        gan.discriminator_loss(d(real), d(generated.detach())),
-        gan.generator_loss(functional_call(d, fixed, (generated,))),
+        d_loss(d(real), d(generated.detach())),
+        g_loss(functional_call(d, fixed, (generated,))),
     )
 
 
@@ -152,35 +160,32 @@ def test_lambda_leaves_the_discriminators_step_size_alone():
     assert gan.step_sizes(2e-4, 4.0) == (2e-4, 8e-4)
 
 
-KINDS = ["non_saturating", "hinge", "wasserstein"]
-
-
 def test_the_hinge_losses_are_their_formulas_and_forgive_what_is_beyond_the_margin(logits):
     real, generated = logits
     expected = (1 - real).clamp(min=0).mean() + (1 + generated).clamp(min=0).mean()
-    torch.testing.assert_close(gan.discriminator_loss(real, generated, "hinge"), expected)
-    assert gan.discriminator_loss(torch.tensor([1.0, 9.0]), torch.tensor([-1.0, -5.0]), "hinge") == 0
-    assert gan.discriminator_loss(torch.zeros(3), torch.zeros(3), "hinge") == 2
+    torch.testing.assert_close(d_loss(real, generated, "hinge"), expected)
+    assert d_loss(torch.tensor([1.0, 9.0]), torch.tensor([-1.0, -5.0]), "hinge") == 0
+    assert d_loss(torch.zeros(3), torch.zeros(3), "hinge") == 2
 
 
 def test_the_wasserstein_loss_is_a_difference_of_means_that_a_shift_of_the_critic_leaves(logits):
     real, generated = logits
-    torch.testing.assert_close(gan.discriminator_loss(real, generated, "wasserstein"), generated.mean() - real.mean())
+    torch.testing.assert_close(d_loss(real, generated, "wasserstein"), generated.mean() - real.mean())
     torch.testing.assert_close(
-        gan.discriminator_loss(real + 3, generated + 3, "wasserstein"),
-        gan.discriminator_loss(real, generated, "wasserstein"),
+        d_loss(real + 3, generated + 3, "wasserstein"),
+        d_loss(real, generated, "wasserstein"),
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", gan.LOSSES)
 def test_every_loss_pulls_real_up_and_generated_down_and_the_generator_pulls_back(kind, logits):
     real, generated = (side.clone().requires_grad_() for side in logits)
-    gan.discriminator_loss(real, generated, kind).backward()
+    d_loss(real, generated, kind).backward()
     assert (real.grad <= 0).all()
     assert (generated.grad >= 0).all()
     assert real.grad.abs().sum() > 0
     wanted = logits[1].clone().requires_grad_()
-    gan.generator_loss(wanted, kind).backward()
+    g_loss(wanted, kind).backward()
     assert (wanted.grad < 0).all()
 
 
@@ -228,14 +233,14 @@ def test_the_gradient_penalty_is_taken_between_real_and_generated_images_and_r1_
         torch.testing.assert_close(found.detach(), (lengths - 1).square().mean())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", gan.LOSSES)
 @pytest.mark.parametrize("lambda_", [0.25, 3.0])
 def test_for_every_loss_the_ratio_of_step_sizes_is_its_weight_under_sgd(pair, kind, lambda_):
     g, _, _, latents = pair
 
     def moved(factor, rate):
         network = deepcopy(g)
-        loss = gan.generator_loss(pair[1](network(latents)), kind)
+        loss = g_loss(pair[1](network(latents)), kind)
         gradient = torch.autograd.grad(factor * loss, list(network.parameters()))
         return torch.cat([-rate * part.flatten() for part in gradient])
 
@@ -263,3 +268,7 @@ def test_a_game_is_balanced_once_d_ranks_at_chance_after_it_could_tell(rankings,
 def test_nearest_to_balance_is_nearest_to_chance_from_either_side():
     assert gan.nearest_to_balance([0.9, 0.6, 0.45, 0.2]) == 0.45
     assert gan.nearest_to_balance([0.9, 0.6, 0.3]) == 0.6
+
+
+def test_params_allow_the_losses_that_there_are():
+    assert set(get_args(GanParams.model_fields["loss"].annotation)) == set(gan.LOSSES)

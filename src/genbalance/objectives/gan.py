@@ -1,36 +1,43 @@
-"""The GAN's objective, L = L_D + λ·L_G, on logits, and the penalties that go with it.
-
-Non-saturating (Goodfellow et al. 2014, arXiv:1406.2661): D(x) = sigmoid(logit); L_D is the negative of equation 1, L_G
-the loss of section 3. Hinge: Lim & Ye 2017 (arXiv:1705.02894). Wasserstein, where a logit is the critic's value:
-Arjovsky et al. 2017 (arXiv:1701.07875).
-"""
+"""The GAN's objective, L = L_D + λ·L_G, on logits, and the penalties that go with it."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 
-def discriminator_loss(real_logits: Tensor, generated_logits: Tensor, kind: str = "non_saturating") -> Tensor:
-    """L_D of two vectors of logits: a scalar.
+class Losses(NamedTuple):
+    """What the two networks minimise; each loss a scalar.
 
-    non_saturating: −E[log D(x)] − E[log(1 − D(G(z)))], nats, ≥ 0; 2·log 2 where D = ½ everywhere. −log D =
-    softplus(−logit), −log(1 − D) = softplus(logit). hinge: E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))]; 2 where the
-    logits are 0. wasserstein: E[D(G(z))] − E[D(x)].
+    ``d``: L_D of the logits of real and of generated images. ``g``: L_G of the logits of generated images.
     """
-    match kind:
-        case "hinge":
-            return relu(1 - real_logits).mean() + relu(1 + generated_logits).mean()
-        case "wasserstein":
-            return generated_logits.mean() - real_logits.mean()
-        case _:
-            return softplus(-real_logits).mean() + softplus(generated_logits).mean()
+
+    d: Callable[[Tensor, Tensor], Tensor]
+    g: Callable[[Tensor], Tensor]
 
 
-def generator_loss(generated_logits: Tensor, kind: str = "non_saturating") -> Tensor:
-    """L_G: −E[log D(G(z))], nats, log 2 where D = ½ everywhere; hinge and wasserstein: −E[D(G(z))]."""
-    return softplus(-generated_logits).mean() if kind == "non_saturating" else -generated_logits.mean()
+LOSSES = {
+    # Goodfellow et al. 2014 (arXiv:1406.2661), with D(x) = sigmoid(logit), nats. L_D = −E[log D(x)] − E[log(1 −
+    # D(G(z)))] is the negative of equation 1, L_G = −E[log D(G(z))] the loss of section 3; 2·log 2 and log 2 where
+    # D = ½ everywhere. −log D = softplus(−logit), −log(1 − D) = softplus(logit).
+    "non_saturating": Losses(
+        d=lambda real, generated: softplus(-real).mean() + softplus(generated).mean(),
+        g=lambda generated: softplus(-generated).mean(),
+    ),
+    # Lim & Ye 2017 (arXiv:1705.02894): E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))], which is 2 where the
+    # logits are 0; −E[D(G(z))]
+    "hinge": Losses(
+        d=lambda real, generated: relu(1 - real).mean() + relu(1 + generated).mean(),
+        g=lambda generated: -generated.mean(),
+    ),
+    # Arjovsky et al. 2017 (arXiv:1701.07875), where a logit is the critic's value: E[D(G(z))] − E[D(x)]; −E[D(G(z))]
+    "wasserstein": Losses(
+        d=lambda real, generated: generated.mean() - real.mean(),
+        g=lambda generated: -generated.mean(),
+    ),
+}
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
