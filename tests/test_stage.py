@@ -207,3 +207,77 @@ def test_a_stage_overrides_what_the_environment_says_of_instructions(
     process = start(with_store, "import os; print('found', os.environ['ONEDNN_MAX_CPU_ISA'])")
     told, errors = process.communicate()
     assert f"found {'AVX2' if taken and instructions._flags() >= instructions.NEEDED else 'AVX'}\n" in told, errors
+
+
+@pytest.fixture
+def under_dvc(with_store: Path) -> Path:
+    """A repository of DVC's with two stages, of which the second waits for a file, with a shell around it."""
+    from dvc.repo import Repo
+
+    waits = "print('ready', flush=True); Path('go').exists() or time.sleep(60)"
+    for stage, work in (("first", "pass"), ("toy", waits)):
+        body = f"from pathlib import Path; {work}; Path('{stage}.out').write_text('made')"
+        program = PROGRAM.format(body=body).replace('"toy"', f'"{stage}"')
+        (with_store / f"stages/{stage}.py").write_text(program)
+    command = f"{sys.executable} stages/{{}}.py"
+    stages = {
+        "first": {"cmd": command.format("first"), "outs": ["first.out"]},
+        "toy": {"cmd": f"true && {command.format('toy')}; exit $?", "deps": ["first.out"], "outs": ["toy.out"]},
+    }
+    (with_store / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    Repo.init(no_scm=True).close()
+    return with_store
+
+
+def dvc(workplace: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.Popen(
+        command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=hears_all
+    )
+
+
+def runs_by_name(workplace: Path) -> dict[str, list[str]]:
+    """The statuses by the name of the run, the oldest first."""
+    found: dict[str, list[str]] = {}
+    with sqlite3.connect(workplace / "mlflow.db") as store:
+        for name, status in store.execute("SELECT name, status FROM runs ORDER BY start_time"):
+            found.setdefault(name, []).append(status)
+    return found
+
+
+def test_a_stage_whose_dvc_is_killed_ends_and_is_free_for_the_next_start(under_dvc: Path) -> None:
+    first = dvc(under_dvc, "repro")
+    assert first.stdout is not None
+    assert any(line == "ready\n" for line in first.stdout)
+    first.kill()
+    told, _ = first.communicate(timeout=60)  # ends when the stage has closed it too
+    assert told == "toy: the DVC that started it has ended; it ends too\n"
+    assert runs_by_name(under_dvc) == {"no-commit": ["KILLED"], "first": ["FINISHED"], "toy": ["KILLED"]}
+    (under_dvc / "go").touch()
+    again = dvc(under_dvc, "repro")
+    told, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, told
+    assert runs_by_name(under_dvc) == {
+        "no-commit": ["FINISHED"],
+        "first": ["FINISHED"],
+        "toy": ["KILLED", "FINISHED"],
+    }
+
+
+def test_a_stage_that_was_asked_for_alone_is_a_whole_pipeline_run(under_dvc: Path) -> None:
+    done = dvc(under_dvc, "repro", "first")
+    told, _ = done.communicate(timeout=60)
+    assert done.returncode == 0, told
+    assert runs_by_name(under_dvc) == {"no-commit": ["FINISHED"], "first": ["FINISHED"]}
+
+
+def test_a_restart_right_after_dvc_was_killed_waits_for_the_stage_to_end(under_dvc: Path) -> None:
+    first = dvc(under_dvc, "repro")
+    assert first.stdout is not None
+    assert any(line == "ready\n" for line in first.stdout)
+    (under_dvc / "go").touch()
+    again = subprocess.Popen([sys.executable, "stages/toy.py"], cwd=under_dvc, stdout=subprocess.PIPE, text=True)
+    first.kill()
+    first.communicate(timeout=60)
+    told, _ = again.communicate(timeout=60)
+    assert (again.returncode, told) == (0, "ready\n")

@@ -13,8 +13,8 @@ from genbalance.tracking.contact import OutageError
 from genbalance.tracking.delivery import deliver
 from genbalance.tracking.line import Line
 from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
-from genbalance.tracking.pipeline import close_abandoned, parent_of, settle
-from genbalance.tracking.processes import TAG, this_process
+from genbalance.tracking.pipeline import COMING, close_abandoned, parent_of, settle
+from genbalance.tracking.processes import TAG, dvc_command, dvc_process, is_dead, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
@@ -33,8 +33,8 @@ def _none(_key: str) -> str:
 def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none) -> Iterator[MlflowRun]:
     """The run of a stage, from start to end; how the block ends is how the run ends.
 
-    FINISHED when it ends well, KILLED on Ctrl-C and SystemExit, FAILED on any other exception. A tracking server that
-    goes away meanwhile stops nothing: what is logged waits in a spool for the next contact.
+    FINISHED when it ends well, KILLED on Ctrl-C, SystemExit and the end of its DVC, FAILED on any other exception. A
+    tracking server that goes away meanwhile stops nothing: what is logged waits in a spool for the next contact.
 
     Args:
         stage: its name.
@@ -55,11 +55,15 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
         run.log({"duration_s": time.monotonic() - begun})
         run.flush()
         run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
+        if dvc_process():
+            coming = " ".join(ends.coming(dvc_command()))
+            line.send(lambda client, _, parent_id: client.set_tag(parent_id, COMING, coming))
     except BaseException as error:
         with suppress(UserError):  # what went wrong first is what is told
             run.flush()
         with suppress(UserError):
-            _end(line, "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+            killed = isinstance(error, KeyboardInterrupt | SystemExit) or is_dead(dvc_process())
+            _end(line, "KILLED" if killed else "FAILED")
         raise
     _end(line, "FINISHED")
 
