@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from committed import PARAMS
+from mlflow import MlflowClient
 from signals import hears_all
 
 from genbalance import instructions
@@ -95,6 +96,48 @@ def test_a_user_error_is_a_line_each_and_the_run_failed(with_store: Path) -> Non
     _, stderr = (process := start(with_store, "raise UserError('a: one\\nb: two')")).communicate(timeout=60)
     assert process.returncode == 1
     assert stderr == "toy: a: one\ntoy: b: two\n"
+    assert statuses(with_store) == {"FAILED"}
+
+
+def test_a_checkout_that_cannot_be_written_is_a_line(with_store: Path) -> None:
+    (with_store / ".checkpoints").write_text("in the folder's place, as unwritable as a read-only disk")
+    _, stderr = (process := start(with_store, "pass")).communicate(timeout=60)
+    assert (process.returncode, stderr) == (1, "toy: .checkpoints: File exists\n")
+    assert statuses(with_store) == set()
+
+
+def test_a_full_disk_is_a_line_that_names_the_file_and_leaves_no_part_of_it(with_store: Path) -> None:
+    body = (
+        "import resource; from pathlib import Path; from genbalance.files import write_json; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 23, 1 << 23)); "
+        "write_json(Path('metrics/toy.json'), {'text': 'x' * (1 << 24)})"
+    )
+    _, stderr = (process := start(with_store, body)).communicate(timeout=60)
+    assert (process.returncode, stderr) == (1, "toy: metrics/toy.json: File too large\n")
+    assert statuses(with_store) == {"FAILED"}
+    assert list((with_store / "metrics").iterdir()) == []
+
+
+def test_a_store_without_its_driver_is_a_line_that_says_how_to_install_it(workplace: Path) -> None:
+    missing = "raise ModuleNotFoundError(\"No module named 'psycopg'\", name='psycopg')"
+    (workplace / "stages/psycopg.py").write_text(missing)  # whether it is installed here or not
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MLFLOW_TRACKING_URI", "postgresql://somebody:secret@localhost/runs")
+        process = start(workplace, "pass")
+    _, stderr = process.communicate(timeout=60)
+    advice = "pip install 'genbalance[postgresql]'"
+    assert stderr == f"toy: the Python package psycopg is not installed; `{advice}`\n"
+    assert process.returncode == 1
+
+
+def test_artifacts_without_their_driver_are_a_line_and_no_run_stays_open(with_store: Path) -> None:
+    client = MlflowClient(f"sqlite:///{with_store / 'mlflow.db'}")
+    client.create_experiment("genbalance", artifact_location="s3://bucket/runs")
+    missing = "raise ModuleNotFoundError(\"No module named 'boto3'\", name='boto3')"
+    (with_store / "stages/boto3.py").write_text(missing)
+    _, stderr = (process := start(with_store, "pass")).communicate(timeout=60)
+    assert stderr == "toy: the Python package boto3 is not installed; `pip install 'genbalance[s3]'`\n"
+    assert process.returncode == 1
     assert statuses(with_store) == {"FAILED"}
 
 
@@ -269,15 +312,3 @@ def test_a_stage_that_was_asked_for_alone_is_a_whole_pipeline_run(under_dvc: Pat
     told, _ = done.communicate(timeout=60)
     assert done.returncode == 0, told
     assert runs_by_name(under_dvc) == {"no-commit": ["FINISHED"], "first": ["FINISHED"]}
-
-
-def test_a_restart_right_after_dvc_was_killed_waits_for_the_stage_to_end(under_dvc: Path) -> None:
-    first = dvc(under_dvc, "repro")
-    assert first.stdout is not None
-    assert any(line == "ready\n" for line in first.stdout)
-    (under_dvc / "go").touch()
-    again = subprocess.Popen([sys.executable, "stages/toy.py"], cwd=under_dvc, stdout=subprocess.PIPE, text=True)
-    first.kill()
-    first.communicate(timeout=60)
-    told, _ = again.communicate(timeout=60)
-    assert (again.returncode, told) == (0, "ready\n")

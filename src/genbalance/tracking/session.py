@@ -62,8 +62,7 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
         with suppress(UserError):  # what went wrong first is what is told
             run.flush()
         with suppress(UserError):
-            killed = isinstance(error, KeyboardInterrupt | SystemExit) or is_dead(dvc_process())
-            _end(line, "KILLED" if killed else "FAILED")
+            _end(line, _ending(error))
         raise
     _end(line, "FINISHED")
 
@@ -102,14 +101,28 @@ def _open(
                 client.set_tag(child, name, tags[name])
         else:
             child, known = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id, {}
-    _log_params(store, parent, params.flat())
-    if not found:
-        _log_params(store, child, shown(params.flat(), ends.params()))
-        if PARAMS_FILE.exists():
-            with store.contact() as client:
-                client.log_artifact(child, str(PARAMS_FILE))
+    try:
+        _log_params(store, parent, params.flat())
+        if not found:
+            _log_params(store, child, shown(params.flat(), ends.params()))
+            if PARAMS_FILE.exists():
+                with store.contact() as client:
+                    client.log_artifact(child, str(PARAMS_FILE))
+    except OutageError:
+        raise
+    except BaseException as error:  # such as artifacts in a place whose driver is missing
+        with suppress(UserError), store.contact() as client:
+            client.set_terminated(child, _ending(error))
+            settle(store, parent)
+        raise
     line = Line(store, stage, params.tracking.experiment, child, parent)
     return line, MlflowRun(line, ends.key, known)
+
+
+def _ending(error: BaseException) -> str:
+    """How a run ends that something stopped."""
+    killed = isinstance(error, KeyboardInterrupt | SystemExit) or is_dead(dvc_process())
+    return "KILLED" if killed else "FAILED"
 
 
 def _end(line: Line, status: str) -> None:
