@@ -42,7 +42,8 @@ def _told(error: Exception) -> str:
     if type(error).__name__ == "SafetensorError" and "os error" in said:
         return said
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(said)):
-        return f"the memory does not suffice{f' ({said[:200]})' if said else ''}; take fewer or smaller images, or smaller batches"
+        detail = f" ({said[:200]})" if said else ""
+        return f"the memory does not suffice{detail}; take fewer or smaller images, or smaller batches"
     module = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
     if module and module != "genbalance":
         advice = f"pip install 'genbalance[{EXTRAS[module]}]'" if module in EXTRAS else f"pip install {module}"
