@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from committed import PARAMS
+from mlflow import MlflowClient
 from signals import hears_all
 
 from genbalance import instructions
@@ -95,6 +96,48 @@ def test_a_user_error_is_a_line_each_and_the_run_failed(with_store: Path) -> Non
     _, stderr = (process := start(with_store, "raise UserError('a: one\\nb: two')")).communicate(timeout=60)
     assert process.returncode == 1
     assert stderr == "toy: a: one\ntoy: b: two\n"
+    assert statuses(with_store) == {"FAILED"}
+
+
+def test_a_checkout_that_cannot_be_written_is_a_line(with_store: Path) -> None:
+    (with_store / ".checkpoints").write_text("in the folder's place, as unwritable as a read-only disk")
+    _, stderr = (process := start(with_store, "pass")).communicate(timeout=60)
+    assert (process.returncode, stderr) == (1, "toy: .checkpoints: File exists\n")
+    assert statuses(with_store) == set()
+
+
+def test_a_full_disk_is_a_line_that_names_the_file_and_leaves_no_part_of_it(with_store: Path) -> None:
+    body = (
+        "import resource; from pathlib import Path; from genbalance.files import write_json; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 23, 1 << 23)); "
+        "write_json(Path('metrics/toy.json'), {'text': 'x' * (1 << 24)})"
+    )
+    _, stderr = (process := start(with_store, body)).communicate(timeout=60)
+    assert (process.returncode, stderr) == (1, "toy: metrics/toy.json: File too large\n")
+    assert statuses(with_store) == {"FAILED"}
+    assert list((with_store / "metrics").iterdir()) == []
+
+
+def test_a_store_without_its_driver_is_a_line_that_says_how_to_install_it(workplace: Path) -> None:
+    missing = "raise ModuleNotFoundError(\"No module named 'psycopg'\", name='psycopg')"
+    (workplace / "stages/psycopg.py").write_text(missing)  # whether it is installed here or not
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MLFLOW_TRACKING_URI", "postgresql://somebody:secret@localhost/runs")
+        process = start(workplace, "pass")
+    _, stderr = process.communicate(timeout=60)
+    advice = "pip install 'genbalance[postgresql]'"
+    assert stderr == f"toy: the Python package psycopg is not installed; `{advice}`\n"
+    assert process.returncode == 1
+
+
+def test_artifacts_without_their_driver_are_a_line_and_no_run_stays_open(with_store: Path) -> None:
+    client = MlflowClient(f"sqlite:///{with_store / 'mlflow.db'}")
+    client.create_experiment("genbalance", artifact_location="s3://bucket/runs")
+    missing = "raise ModuleNotFoundError(\"No module named 'boto3'\", name='boto3')"
+    (with_store / "stages/boto3.py").write_text(missing)
+    _, stderr = (process := start(with_store, "pass")).communicate(timeout=60)
+    assert stderr == "toy: the Python package boto3 is not installed; `pip install 'genbalance[s3]'`\n"
+    assert process.returncode == 1
     assert statuses(with_store) == {"FAILED"}
 
 
@@ -207,3 +250,65 @@ def test_a_stage_overrides_what_the_environment_says_of_instructions(
     process = start(with_store, "import os; print('found', os.environ['ONEDNN_MAX_CPU_ISA'])")
     told, errors = process.communicate()
     assert f"found {'AVX2' if taken and instructions._flags() >= instructions.NEEDED else 'AVX'}\n" in told, errors
+
+
+@pytest.fixture
+def under_dvc(with_store: Path) -> Path:
+    """A repository of DVC's with two stages, of which the second waits for a file, with a shell around it."""
+    from dvc.repo import Repo
+
+    waits = "print('ready', flush=True); Path('go').exists() or time.sleep(60)"
+    for stage, work in (("first", "pass"), ("toy", waits)):
+        body = f"from pathlib import Path; {work}; Path('{stage}.out').write_text('made')"
+        program = PROGRAM.format(body=body).replace('"toy"', f'"{stage}"')
+        (with_store / f"stages/{stage}.py").write_text(program)
+    command = f"{sys.executable} stages/{{}}.py"
+    stages = {
+        "first": {"cmd": command.format("first"), "outs": ["first.out"]},
+        "toy": {"cmd": f"true && {command.format('toy')}; exit $?", "deps": ["first.out"], "outs": ["toy.out"]},
+    }
+    (with_store / "dvc.yaml").write_text(json.dumps({"stages": stages}))
+    Repo.init(no_scm=True).close()
+    return with_store
+
+
+def dvc(workplace: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.Popen(
+        command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=hears_all
+    )
+
+
+def runs_by_name(workplace: Path) -> dict[str, list[str]]:
+    """The statuses by the name of the run, the oldest first."""
+    found: dict[str, list[str]] = {}
+    with sqlite3.connect(workplace / "mlflow.db") as store:
+        for name, status in store.execute("SELECT name, status FROM runs ORDER BY start_time"):
+            found.setdefault(name, []).append(status)
+    return found
+
+
+def test_a_stage_whose_dvc_is_killed_ends_and_is_free_for_the_next_start(under_dvc: Path) -> None:
+    first = dvc(under_dvc, "repro")
+    assert first.stdout is not None
+    assert any(line == "ready\n" for line in first.stdout)
+    first.kill()
+    told, _ = first.communicate(timeout=60)  # ends when the stage has closed it too
+    assert told == "toy: the DVC that started it has ended; it ends too\n"
+    assert runs_by_name(under_dvc) == {"no-commit": ["KILLED"], "first": ["FINISHED"], "toy": ["KILLED"]}
+    (under_dvc / "go").touch()
+    again = dvc(under_dvc, "repro")
+    told, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, told
+    assert runs_by_name(under_dvc) == {
+        "no-commit": ["FINISHED"],
+        "first": ["FINISHED"],
+        "toy": ["KILLED", "FINISHED"],
+    }
+
+
+def test_a_stage_that_was_asked_for_alone_is_a_whole_pipeline_run(under_dvc: Path) -> None:
+    done = dvc(under_dvc, "repro", "first")
+    told, _ = done.communicate(timeout=60)
+    assert done.returncode == 0, told
+    assert runs_by_name(under_dvc) == {"no-commit": ["FINISHED"], "first": ["FINISHED"]}

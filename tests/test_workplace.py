@@ -69,6 +69,13 @@ def test_a_second_process_on_the_stage_in_this_folder_is_refused_until_the_first
         pass
 
 
+def test_a_stage_that_is_about_to_end_is_waited_for(holding):
+    first = holding("place.__enter__()")
+    first.terminate()
+    with Workplace("toy"):
+        pass
+
+
 def test_a_stage_is_free_again_after_its_block(repository):
     for _ in range(2):
         with Workplace("toy"):

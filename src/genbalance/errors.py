@@ -1,5 +1,51 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and what the machine refuses as such."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
+# what stands behind an extra of pyproject.toml, by the module that MLflow or SQLAlchemy looks for
+EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "boto3": "s3"}
+MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 class UserError(Exception):
     """Bad input. Its text is one line: the key or file, what was found, what is allowed or to be done."""
+
+
+@contextmanager
+def in_a_line() -> Iterator[None]:
+    """The boundary between the program and the machine that it runs on: what that refuses is a `UserError`. A mistake
+    in the program stays what it is, with its traceback.
+
+    Raises:
+        UserError: a file cannot be read or written, the memory does not suffice, or an optional package is missing.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # whoever read the output has read enough
+        raise
+    except Exception as error:
+        told = _told(error)
+        if not told:
+            raise
+        raise UserError(told) from error
+
+
+def _told(error: Exception) -> str:
+    """What the machine refused, in a line; "" where it is not the machine's."""
+    said = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        file = f"{error.filename}: " if isinstance(error.filename, str | PathLike) else ""
+        return f"{file}{error.strerror or said or type(error).__name__}"
+    if type(error).__name__ == "SafetensorError" and "os error" in said:
+        return said
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(said)):
+        detail = f" ({said[:200]})" if said else ""
+        return f"the memory does not suffice{detail}; take fewer or smaller images, or smaller batches"
+    module = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
+    if module and module != "genbalance":
+        advice = f"pip install 'genbalance[{EXTRAS[module]}]'" if module in EXTRAS else f"pip install {module}"
+        return f"the Python package {module} is not installed; `{advice}`"
+    return ""

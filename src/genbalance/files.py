@@ -17,8 +17,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it when the block ends well and removed when it does not."""
     part = _part_of(path)
     try:
-        yield part
-        part.replace(path)
+        with _named(path):
+            yield part
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -30,11 +31,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
     part.mkdir()
     part.chmod(0o755)
     try:
-        yield part
-        shutil.rmtree(path, ignore_errors=True)
-        part.rename(path)
+        with _named(path):
+            yield part
+            shutil.rmtree(path, ignore_errors=True)
+            part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Names ``path`` in an error of the system that names no file: a full disk's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _part_of(path: Path) -> Path:

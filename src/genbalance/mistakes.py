@@ -5,14 +5,15 @@ from contextlib import contextmanager
 
 import typer
 
-from genbalance.errors import UserError
+from genbalance.errors import UserError, in_a_line
 
 
 @contextmanager
 def mistakes_in_a_line() -> Iterator[None]:
-    """A `UserError` ends the program with its text and exit code 1."""
+    """A `UserError`, or what the machine refuses, ends the program with a line and exit code 1."""
     try:
-        yield
+        with in_a_line():
+            yield
     except UserError as error:
         typer.echo(error, err=True)
         raise typer.Exit(1) from None

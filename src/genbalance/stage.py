@@ -3,29 +3,35 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from genbalance.errors import UserError
+from genbalance.errors import UserError, in_a_line
 from genbalance.files import write_json
 from genbalance.instructions import pin
 from genbalance.params import Params, read_params
 from genbalance.repository import root
 from genbalance.summary import numbers, rounded
 from genbalance.tracking import Run, tracked
+from genbalance.tracking.processes import dvc_process, is_dead
 from genbalance.workplace import Workplace
 
 METRICS = Path("metrics")
+LOOK = 0.5  # seconds from one look at DVC's process to the next
 
 
 def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     """Runs a stage: checks params.yaml and that nobody else runs it here, opens the tracked run, calls ``main``, ends
     the run as ``main`` ended.
 
-    Bad input is one line on stderr (``<stage>: <what and what to do>``) and exit code 1; Ctrl-C ends with 130 and
-    SIGTERM with 143, both with the run KILLED; any other exception shows its traceback, with the run FAILED.
+    Bad input, and what the machine refuses, is one line on stderr (``<stage>: <what and what to do>``) and exit code 1;
+    Ctrl-C ends with 130 and SIGTERM with 143, both with the run KILLED; any other exception shows its traceback, with
+    the run FAILED. A stage whose DVC is killed ends as on SIGTERM: nobody would take what it makes.
 
     Args:
         stage: its name, as in dvc.yaml with ``@`` as ``_``.
@@ -37,15 +43,17 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
         signal.signal(signal.SIGINT, _interrupt)
+    _end_with(dvc_process(), stage)
     _share_the_processor()
     try:
-        params = read_params()
-        if params.compute.bits == "portable" and params.compute.precision == "fp32":  # bf16 needs newer instructions
-            pin()
-        with Workplace(stage) as place:
-            with tracked(stage, params, place.resumable) as run:
-                main(params, run)
-            place.clear(run.key)  # only now: who is killed before needs it
+        with in_a_line(), _orphaned(dvc_process()):
+            params = read_params()
+            if params.compute.bits == "portable" and params.compute.precision == "fp32":  # bf16 needs more
+                pin()
+            with Workplace(stage) as place:
+                with tracked(stage, params, place.resumable) as run:
+                    main(params, run)
+                place.clear(run.key)  # only now: who is killed before needs it
     except UserError as error:
         for line in str(error).splitlines():
             print(f"{stage}: {line}", file=sys.stderr)
@@ -84,6 +92,32 @@ def _share_the_processor() -> None:
     Read when torch loads; the results do not depend on it."""
     if Path.cwd().resolve() != root().resolve():
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def _end_with(dvc: str, stage: str) -> None:
+    """Lets SIGTERM reach this process soon after DVC has ended, which would otherwise leave it behind: the stage would
+    stay taken, and what it makes would be nobody's."""
+
+    def watch() -> None:
+        while not is_dead(dvc):
+            time.sleep(LOOK)
+        with suppress(OSError):  # the screen may be gone with it
+            print(f"{stage}: the DVC that started it has ended; it ends too", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if dvc:
+        threading.Thread(target=watch, name="end with DVC", daemon=True).start()
+
+
+@contextmanager
+def _orphaned(dvc: str) -> Iterator[None]:
+    """What goes wrong once DVC has ended is no mistake: it removes a queued experiment's copy under the stage."""
+    try:
+        yield
+    except Exception:
+        if is_dead(dvc):
+            raise SystemExit(128 + signal.SIGTERM) from None
+        raise
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

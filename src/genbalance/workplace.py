@@ -21,6 +21,7 @@ CHECKPOINT = "checkpoint.safetensors"
 RUN = "run_id"
 KEPT = 8  # folders of a stage that nobody works in, at most
 PATIENCE = 0.5  # seconds: a lock may be taken for a moment by somebody who looks whether it is
+ENDING = 3.0  # seconds that a stage takes to end after its DVC was killed
 
 
 class Workplace:
@@ -42,7 +43,7 @@ class Workplace:
         """Takes the stage."""
         path = PLACE / f"{self._stage}.lock"
         path.parent.mkdir(exist_ok=True)
-        self._here = _taken(path, 0)
+        self._here = _taken(path, ENDING)
         if self._here is None:
             raise UserError(f"{path}: another process runs this stage in this folder; wait for it, or stop it")
         return self

@@ -9,6 +9,7 @@ import pytest
 import torch
 from committed import PARAMS, committed
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
 from genbalance import weights
@@ -26,6 +27,8 @@ VAE = {"arch": "mlp", "likelihood": "bernoulli", "size": 12, "latents": 4, "widt
 JUDGE = {"size": 12, "classes": 3, "width": 4}
 PIPELINE = """
 stages:
+  prepare: {cmd: read, outs: [data/prepared]}
+  train_classifier: {cmd: train, deps: [data/prepared], outs: [models/classifier.safetensors]}
   train_gan:
     {cmd: train, deps: [data/prepared], params: [lambda, seed, gan], outs: [models/gan.safetensors]}
   train_vae:
@@ -102,6 +105,41 @@ def test_what_was_measured_is_registered_and_a_better_one_later_takes_its_place(
     version = MlflowClient(f"sqlite:///{pipeline / 'mlflow.db'}").get_model_version("genbalance-gan", "1")
     assert version.description.startswith("# genbalance-gan\n")
     assert "Noise (idx): 9 train, 9 val, 9 test; 3 classes of 12 × 12 grey pixels" in version.description
+
+
+def test_models_that_lie_as_links_into_a_shared_cache_are_registered(
+    pipeline: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from dvc.repo import Repo
+
+    shared = tmp_path_factory.mktemp("shared")
+    with Repo() as repo, repo.config.edit() as config:
+        config["cache"] |= {"dir": str(shared), "type": ["symlink"]}
+    repo = Repo()
+    commit(repo)
+    repo.checkout(relink=True, force=True)
+    assert Path("models/gan.safetensors").is_symlink()
+    assert (Path("data/prepared") / prepared.TENSORS).is_symlink()
+    assert said("--model", "gan") == (
+        0,
+        "genbalance-gan: version 1 is new; it becomes the champion: there was none\n",
+    )
+
+
+def test_a_model_that_mlflow_does_not_take_is_refused_with_mlflows_own_reason(
+    pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise MlflowException("The following failures occurred:\n##### File gan.safetensors #####\nit is a link")
+
+    monkeypatch.setattr("mlflow.pyfunc.save_model", refuse)
+    code, told = said("--model", "gan")
+    assert code == 1
+    assert told.endswith(
+        "\ngenbalance-gan: the model cannot be written: "
+        "The following failures occurred: ##### File gan.safetensors ##### it is a link\n"
+    )
+    assert "MLFLOW_TRACKING_URI" not in told
 
 
 @pytest.mark.parametrize("changed", ["models/gan.safetensors", "models/classifier.safetensors", "data/prepared"])

@@ -1,8 +1,12 @@
 """The key of what goes into a stage, and what a lock file's entry says of it."""
 
+import json
+import shutil
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from genbalance.locks import hashes
 from genbalance.tracking.lineage import key_of, lineage
@@ -13,6 +17,8 @@ ENTRY = {
     "params": {"params.yaml": {"beta": 1.0, "vae": {"epochs": 3, "prior": "normal", "widths": [1.0, 2]}}},
     "outs": [{"path": "models/vae", "md5": "c"}],
 }
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # of DVC's own
 
 
 def changed(*path: object, value: object) -> dict:
@@ -61,3 +67,72 @@ def test_outside_of_dvc_there_is_no_key(tmp_path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     ends = lineage("train_vae")
     assert (ends.key, ends.outs()) == ("", {})
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
+    """Three stages in a row, each of which has run once; the working directory of the test."""
+    monkeypatch.chdir(tmp_path)
+    stages = {
+        name: {"cmd": f"cp {given} {made}", "deps": [given], "outs": [made]}
+        for name, given, made in (("first", "a", "b"), ("second", "b", "c"), ("third", "c", "d"))
+    }
+    Path("dvc.yaml").write_text(json.dumps({"stages": stages}))
+    Path("a").write_text("1")
+    repo = Repo.init(no_scm=True)
+    repo.reproduce()
+    return repo
+
+
+def given(text: str) -> None:
+    """What the first stage leaves when it is given ``text``."""
+    for name in ("a", "b"):
+        Path(name).unlink()
+        Path(name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "coming"),
+    [
+        ("dvc repro", ["second", "third"]),
+        ("/usr/bin/python /usr/bin/dvc repro", ["second", "third"]),
+        ("python -m dvc exp run -n name", ["second", "third"]),
+        ("dvc exp exec-run --infofile x", ["second", "third"]),
+        ("dvc repro first", []),
+        ("dvc repro second", ["second"]),
+        ("dvc repro -s first", []),
+        ("dvc repro -s first second", []),
+        ("dvc repro --downstream first", ["second", "third"]),
+        ("dvc repro -P", ["second", "third"]),
+        ("python stages/first.py", []),  # nobody knows what else is to run
+        ("dvc no-such-command", []),
+    ],
+)
+def test_a_stage_knows_which_others_its_dvc_is_still_to_run(command: str, coming: list[str], chain: Repo) -> None:
+    given("2")
+    assert lineage("first").coming(command.split()) == coming
+    assert lineage("third").coming(command.split()) == []
+
+
+def test_what_did_not_change_is_not_to_come_unless_it_is_forced(chain: Repo) -> None:
+    assert lineage("first").coming(["dvc", "repro"]) == []
+    assert lineage("first").coming(["dvc", "repro", "-f"]) == ["second", "third"]
+    Path("d").unlink()
+    Path("d").write_text("by hand")
+    assert lineage("first").coming(["dvc", "repro", "--no-run-cache"]) == ["third"]
+
+
+def test_what_dvc_restores_from_its_run_cache_is_not_to_come(chain: Repo) -> None:
+    given("2")
+    chain.reproduce()
+    given("1")  # of which the run cache has all
+    assert lineage("first").coming(["dvc", "repro"]) == []
+    assert lineage("first").coming(["dvc", "repro", "--no-run-cache"]) == ["second", "third"]
+    assert [stage.addressing for stage in chain.reproduce()] == ["first", "second", "third"]
+
+
+def test_all_is_to_come_before_the_first_run(chain: Repo) -> None:
+    Path("dvc.lock").unlink()
+    shutil.rmtree(".dvc/cache/runs", ignore_errors=True)
+    shutil.rmtree(".dvc/cache/files/md5/runs", ignore_errors=True)
+    assert lineage("first").coming(["dvc", "repro"]) == ["second", "third"]

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run as Entity
 
 from genbalance.params import Params
 from genbalance.tracking import tracked
 from genbalance.tracking.processes import is_dead, this_process
+from genbalance.tracking.restored import sync
 
 SRC = Path(__file__).parents[2] / "src"
 DYING = """
@@ -40,11 +43,17 @@ def killed(repo: Path) -> str:
     return died.stdout.strip()
 
 
-def statuses(repo: Path) -> dict[str, str]:
+def every_run(repo: Path) -> list[Entity]:
     client = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("genbalance")
-    found = client.search_runs([experiment.experiment_id])
-    return {run.info.run_name if "mlflow.parentRunId" in run.data.tags else "parent": run.info.status for run in found}
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def statuses(repo: Path) -> dict[str, str]:
+    return {
+        run.info.run_name if "mlflow.parentRunId" in run.data.tags else "parent": run.info.status
+        for run in every_run(repo)
+    }
 
 
 def test_this_process_lives_and_one_that_is_gone_does_not() -> None:
@@ -66,6 +75,93 @@ def test_the_next_stage_closes_what_a_dead_process_left_running(killed: str, rep
     with tracked("train_gan", params):
         assert statuses(repo)["train_vae"] == "KILLED"
     assert statuses(repo) == {"parent": "KILLED", "train_vae": "KILLED", "train_gan": "FINISHED"}
+
+
+@pytest.fixture
+def of_dvc(monkeypatch: pytest.MonkeyPatch):
+    """Lets the stages be those of a process of DVC that has others still to run."""
+
+    def by(process: str, *coming: str) -> None:
+        for module in ("session", "pipeline"):
+            monkeypatch.setattr(f"genbalance.tracking.{module}.dvc_process", lambda: process)
+        monkeypatch.setattr("genbalance.tracking.lineage.Lineage.coming", lambda *_: list(coming))
+
+    return by
+
+
+@pytest.fixture
+def gone() -> str:
+    """A process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host, _, start = this_process().rsplit("/", 2)
+    return f"{host}/{ended.pid}/{start}"
+
+
+def test_a_parent_is_finished_when_no_stage_is_left_to_run_and_not_before(repo: Path, params: Params, of_dvc) -> None:
+    of_dvc(this_process(), "train_vae", "report")
+    with tracked("prepare", params):
+        pass
+    assert statuses(repo)["parent"] == "RUNNING"
+    of_dvc(this_process(), "report")
+    with tracked("train_vae", params):
+        pass
+    assert statuses(repo)["parent"] == "RUNNING"
+    of_dvc(this_process())
+    with tracked("report", params):
+        pass
+    assert set(statuses(repo).values()) == {"FINISHED"}
+
+
+@pytest.mark.parametrize("looks", ["stage", "sync"])
+def test_a_parent_whose_dvc_was_killed_between_stages_is_killed(
+    looks: str, repo: Path, params: Params, of_dvc, gone: str
+) -> None:
+    of_dvc(this_process(), "train_vae")
+    with tracked("prepare", params):
+        pass
+    (repo / "dvc.lock").write_text("stages: {}\n")
+    client = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}")
+    (parent,) = [run for run in every_run(repo) if "mlflow.parentRunId" not in run.data.tags]
+    assert parent.info.status == "RUNNING"
+    client.set_tag(parent.info.run_id, "genbalance.dvc", gone)
+    of_dvc("")
+    if looks == "sync":
+        assert sync(params) == []
+    else:
+        (repo / "src/code.py").write_text("1")  # of another pipeline run
+        with tracked("prepare", params):
+            pass
+    assert client.get_run(parent.info.run_id).info.status == "KILLED"
+
+
+def test_a_repetition_mends_a_parent_whose_dvc_was_killed(repo: Path, params: Params, of_dvc, gone: str) -> None:
+    of_dvc(gone, "report")
+    with tracked("prepare", params):
+        pass
+    assert statuses(repo)["parent"] == "KILLED"
+    of_dvc(this_process())
+    with tracked("report", params):
+        pass
+    assert statuses(repo) == {"parent": "FINISHED", "prepare": "FINISHED", "report": "FINISHED"}
+
+
+def test_what_goes_wrong_after_the_end_of_its_dvc_is_no_failure(repo: Path, params: Params, of_dvc, gone: str) -> None:
+    of_dvc(gone, "report")
+    with pytest.raises(FileNotFoundError), tracked("prepare", params):
+        raise FileNotFoundError("the copy is deleted")
+    assert statuses(repo) == {"parent": "KILLED", "prepare": "KILLED"}
+
+
+def test_the_dvc_of_a_stage_is_the_nearest_process_that_it_gave_no_stage_to() -> None:
+    """With a shell and whatever else between."""
+    asked = "from genbalance.tracking.processes import dvc_command, dvc_process; print(dvc_process(), *dvc_command())"
+    inner = f"exec {sys.executable} -c '{asked}'"
+    shell = ["sh", "-c", f'sh -c "{inner}"; true']
+    known = os.environ | {"PYTHONPATH": str(SRC)}
+    for stage, told in (("train_vae", f"{this_process()} {' '.join(psutil.Process().cmdline())}"), ("", "")):
+        done = subprocess.run(shell, env=known | {"DVC_STAGE": stage}, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == told
 
 
 def test_a_live_stage_beside_is_left_alone(repo: Path, params: Params) -> None:

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from genbalance.locks import hashes
+from genbalance.locks import LOCK, hashes, lock_here
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage
@@ -41,6 +42,25 @@ class Lineage:
         outs = self._stage.outs if self._stage else []
         return {out.def_path: out.get_hash().value for out in outs if out.exists}
 
+    def coming(self, command: Sequence[str]) -> list[str]:
+        """The stages, with ``@`` as ``_``, that DVC may run after this one, whose outs are all there. None where only
+        such are left as did not change, or as DVC restores from its run cache.
+
+        Args:
+            command: DVC's, as :func:`genbalance.tracking.processes.dvc_command` tells it.
+        """
+        from dvc.exceptions import DvcException
+
+        asked = _asked(command)
+        if self._stage is None or asked is None:
+            return []
+        try:
+            later = _later(self._stage, asked)
+            runs = later if asked.get("force") else _first_that_runs(later, not asked.get("no_run_cache"))
+        except DvcException:  # as in `lineage`
+            return []
+        return [stage.addressing.replace("@", "_") for stage in runs]
+
 
 def lineage(stage: str) -> Lineage:
     """What goes into a stage of the working directory's dvc.yaml.
@@ -61,6 +81,66 @@ def lineage(stage: str) -> Lineage:
     except DvcException:  # no repository of DVC, or a pipeline that it cannot read: a run is then without lineage
         return Lineage("", None)
     return Lineage(key_of(entry), found[0])
+
+
+def _asked(command: Sequence[str]) -> dict[str, Any] | None:
+    """The options of a command of DVC's; None where it is none, and nobody can say which stages it runs."""
+    from dvc.cli import DvcParserError, parse_args
+
+    names = [PurePath(word).name.removesuffix(".exe") for word in command]
+    try:
+        arguments = list(command[names.index("dvc") + 1 :])
+        return dict(vars(parse_args(arguments)))
+    except (ValueError, SystemExit, DvcParserError):
+        return None
+
+
+def _later(stage: "PipelineStage", asked: Mapping[str, Any]) -> "list[PipelineStage]":
+    """The stages that DVC looks at after ``stage``, in its order. A queue's worker does not tell which were asked for:
+    all are taken to be."""
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    if asked.get("single_item"):
+        return []
+    targets = [] if asked.get("all_pipelines") else asked.get("targets") or ["dvc.yaml"]
+    wanted = collect_stages(stage.repo, targets, asked.get("recursive", False), asked.get("glob", False))
+    graph = get_active_graph(stage.repo.index.graph)
+    plan = plan_repro(graph, wanted, asked.get("pipeline", False), asked.get("downstream", False))
+    return plan[plan.index(stage) + 1 :] if stage in plan else []
+
+
+def _first_that_runs(stages: "list[PipelineStage]", run_cache: bool) -> "list[PipelineStage]":
+    """The first that DVC neither skips nor restores, and those after it; DVC's own question waits for its locks, which
+    the running stage has."""
+    from dvc.stage.serialize import to_single_stage_lockfile
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    restored: dict[str, str] = {}  # the MD5 of what DVC is going to check out, by its path
+    locked = (Path(LOCK).exists() and lock_here()) or {}
+    for index, stage in enumerate(stages):
+        stage.save_deps(allow_missing=True)
+        for dep in stage.deps:
+            if dep.def_path in restored:
+                dep.hash_info = HashInfo("md5", restored[dep.def_path])
+        before = locked.get(stage.addressing)
+        if before and key_of(to_single_stage_lockfile(stage, with_files=False)) == key_of(before):
+            outs = hashes(before["outs"])
+            if all(out.exists and out.get_hash().value == outs.get(out.def_path) for out in stage.outs):
+                continue
+        entry = _kept(stage) if run_cache else None
+        if entry is None:
+            return stages[index:]
+        restored |= hashes(entry["outs"])
+    return []
+
+
+def _kept(stage: "PipelineStage") -> Mapping[str, Any] | None:
+    """What DVC's run cache has of a stage that is given what its deps say; None where it has nothing."""
+    try:
+        entry: Mapping[str, Any] | None = stage.repo.stage_cache._load(stage)
+    except (AssertionError, OSError):  # a stage that it never keeps; a dep that is not there
+        return None
+    return entry
 
 
 def key_of(entry: Mapping[str, Any]) -> str:

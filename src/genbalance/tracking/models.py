@@ -2,15 +2,18 @@
 them."""
 
 import json
+import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import genbalance
+from genbalance.errors import UserError, in_a_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +46,9 @@ def keep_model(
         save: writes the model into a folder that is not there yet; it is given its id too.
         tags: of the model.
         params: those that the UI shows beside it.
+
+    Raises:
+        UserError: the model cannot be written; the text says why.
     """
     from mlflow.entities import LoggedModelStatus
 
@@ -50,12 +56,25 @@ def keep_model(
     status = LoggedModelStatus.FAILED
     try:
         with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder) / "model", logged.model_id)
+            with _told_of(name):
+                save(Path(folder) / "model", logged.model_id)
             client.log_model_artifacts(logged.model_id, f"{folder}/model")
         status = LoggedModelStatus.READY
     finally:
         client.finalize_logged_model(logged.model_id, status)
     return logged
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Tells what goes wrong on this machine, before the store is given anything."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with in_a_line():
+            yield
+    except (MlflowException, UserError) as error:
+        raise UserError(f"{name}: the model cannot be written: {' '.join(str(error).split())}") from error
 
 
 def save_program(
@@ -83,15 +102,21 @@ def save_program(
     package = Path(genbalance.__file__).parent
     # MLflow wants type hints that it could take the signature from, and would compare, a second long, the requirements
     # with the packages that they are taken from
-    with warnings.catch_warnings(record=True, action="always"), patch(COMPARISON):
+    with (
+        warnings.catch_warnings(record=True, action="always"),
+        patch(COMPARISON),
+        tempfile.TemporaryDirectory() as copies,
+    ):
         from mlflow.models import Model
         from mlflow.pyfunc import save_model
 
+        for file in files.values():  # DVC keeps links to a shared cache, which MLflow refuses
+            shutil.copyfile(file, Path(copies) / file.name)
         save_model(
             path=str(path),
             mlflow_model=Model(model_uuid=model_id, model_id=model_id, run_id=run_id or None),
             python_model=str(package / "tracking" / program),
-            artifacts={name: str(file) for name, file in files.items()},
+            artifacts={name: f"{copies}/{file.name}" for name, file in files.items()},
             code_paths=[str(package)],
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in NEEDED],
             signature=signature,

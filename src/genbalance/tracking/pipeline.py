@@ -12,11 +12,13 @@ from genbalance.params import INERT, PARAMS_FILE, Params, flatten
 from genbalance.params.reader import parse_yaml
 from genbalance.repository import git
 from genbalance.tracking.code import CodeVersion
-from genbalance.tracking.processes import TAG, is_dead
+from genbalance.tracking.processes import TAG, dvc_process, is_dead
 from genbalance.tracking.store import Store
 from genbalance.tracking.tags import PARENT, STAGE
 
 KEY = "genbalance.pipeline"
+DVC = "genbalance.dvc"  # the process of DVC whose stages a parent has
+COMING = "genbalance.coming"  # the stages that this was still to run when the last one ended
 NAMED = 4  # params in the name of a run, at most
 NOTE = "mlflow.note.content"
 
@@ -45,9 +47,12 @@ def parent_of(store: Store, stage: str, code: CodeVersion, params: Params, tags:
         if not store.search(f"tags.`{PARENT}` = '{run_id}' AND tags.`{STAGE}` = '{stage}' AND status = 'FINISHED'"):
             with store.contact() as client:
                 client.update_run(run_id, status="RUNNING")
+                if dvc_process():
+                    client.set_tag(run_id, DVC, dvc_process())
             return run_id
     varies = _varies(params)
-    told = {"genbalance.varies": " ".join(varies), "genbalance.sweep": _sweep(name), KEY: key} | _note(varies, code)
+    told = {"genbalance.varies": " ".join(varies), "genbalance.sweep": _sweep(name), KEY: key}
+    told |= {DVC: dvc_process()} | _note(varies, code)
     with store.contact() as client:
         created: str = client.create_run(
             store.experiment_id,
@@ -59,13 +64,17 @@ def parent_of(store: Store, stage: str, code: CodeVersion, params: Params, tags:
 
 def settle(store: Store, parent_id: str) -> None:
     """Ends a parent of which no stage runs any more, as its stages have ended: of each the newest run counts, so that
-    one that failed and was repeated is mended. Call it with the store's lock held."""
+    one that failed and was repeated is mended. While DVC has stages to run, the parent runs; where DVC has ended before
+    it ran them, the parent is KILLED. Call it with the store's lock held."""
     latest: dict[str, str] = {}
     for child in store.search(f"tags.`{PARENT}` = '{parent_id}'"):
         latest.setdefault(child.data.tags[STAGE], child.info.status)
     whole = next((bad for bad in ("FAILED", "KILLED", "RUNNING") if bad in latest.values()), "FINISHED")
-    if whole != "RUNNING":
-        with store.contact() as client:
+    with store.contact() as client:
+        tags = client.get_run(parent_id).data.tags
+        if whole == "FINISHED" and set(tags.get(COMING, "").split()) - latest.keys():
+            whole = "KILLED" if is_dead(tags.get(DVC, "")) else "RUNNING"
+        if whole != "RUNNING":
             client.set_terminated(parent_id, whole)
 
 

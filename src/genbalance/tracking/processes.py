@@ -1,16 +1,36 @@
 """Which process stands behind a run, so that one whose process died can be told from one that is under way."""
 
+import os
 import platform
+from contextlib import suppress
+from functools import cache
 
 import psutil
 
 TAG = "genbalance.process"
 ABOUT = 5.0  # seconds that the reading of a process's start may differ by, when the clock is set meanwhile
+MARK = "DVC_STAGE"  # the variable that DVC gives to what it starts: the name of the stage
 
 
 def this_process() -> str:
     """This process as a tag: host, number and start, so that a number that is used again is another one."""
-    return f"{platform.node()}/{psutil.Process().pid}/{psutil.Process().create_time():.0f}"
+    return _told(psutil.Process())
+
+
+@cache
+def dvc_process() -> str:
+    """The process of DVC that started this stage, as :func:`this_process` tells it; "" where a stage was started by
+    hand. Ask before that may have ended."""
+    dvc = _dvc()
+    return _told(dvc) if dvc else ""
+
+
+@cache
+def dvc_command() -> list[str]:
+    """What that process was started with: the program and its arguments; none where there is no such process."""
+    with suppress(psutil.Error):
+        return list(dvc.cmdline()) if (dvc := _dvc()) else []
+    return []
 
 
 def is_dead(process: str) -> bool:
@@ -25,3 +45,22 @@ def is_dead(process: str) -> bool:
         return bool(abs(alive.create_time() - float(start)) > ABOUT or alive.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def _told(process: psutil.Process) -> str:
+    return f"{platform.node()}/{process.pid}/{process.create_time():.0f}"
+
+
+def _dvc() -> "psutil.Process | None":
+    """The nearest ancestor that DVC has not given the stage's name to: between it and this process there may be a
+    shell, or whatever a user has put before the program."""
+    stage = os.environ.get(MARK)
+    if not stage:
+        return None
+    for process in psutil.Process().parents():
+        try:
+            if process.environ().get(MARK) != stage:
+                return process
+        except psutil.Error:  # somebody else's, or gone
+            return None
+    return None

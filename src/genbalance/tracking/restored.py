@@ -16,7 +16,7 @@ from genbalance.tracking.code import code_version
 from genbalance.tracking.delivery import deliver
 from genbalance.tracking.ledger import RESTORED, runs_behind
 from genbalance.tracking.lineage import KEY, OUT, key_of
-from genbalance.tracking.pipeline import parent_of, settle
+from genbalance.tracking.pipeline import close_abandoned, parent_of, settle
 from genbalance.tracking.provenance import code_tags
 from genbalance.tracking.settings import shown
 from genbalance.tracking.store import Store, reach, store_lock
@@ -26,7 +26,8 @@ FROM = "genbalance.restored.from"  # the run that made what was restored, where 
 
 
 def sync(params: Params) -> list[str]:
-    """Logs the runs that are missing in the store behind the working directory's dvc.lock.
+    """Logs the runs that are missing in the store behind the working directory's dvc.lock, and ends those that a dead
+    process left RUNNING.
 
     Returns:
         The names of their stages.
@@ -38,6 +39,7 @@ def sync(params: Params) -> list[str]:
     store = reach(params.tracking.experiment)
     with store_lock(store.address):
         deliver(store.address, last=True)
+        close_abandoned(store, "")
         missing = [name for name, entry in stages.items() if not runs_behind(store, entry)]
         if missing:
             code = code_version()

@@ -14,8 +14,8 @@ from genbalance.tracking.contact import OutageError
 from genbalance.tracking.delivery import deliver
 from genbalance.tracking.line import Line
 from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
-from genbalance.tracking.pipeline import close_abandoned, parent_of, settle
-from genbalance.tracking.processes import TAG, this_process
+from genbalance.tracking.pipeline import COMING, close_abandoned, parent_of, settle
+from genbalance.tracking.processes import TAG, dvc_command, dvc_process, is_dead, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
@@ -34,8 +34,8 @@ def _none(_key: str) -> str:
 def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none) -> Iterator[MlflowRun]:
     """The run of a stage, from start to end; how the block ends is how the run ends.
 
-    FINISHED when it ends well, KILLED on Ctrl-C and SystemExit, FAILED on any other exception. A tracking server that
-    goes away meanwhile stops nothing: what is logged waits in a spool for the next contact.
+    FINISHED when it ends well, KILLED on Ctrl-C, SystemExit and the end of its DVC, FAILED on any other exception. A
+    tracking server that goes away meanwhile stops nothing: what is logged waits in a spool for the next contact.
 
     Args:
         stage: its name.
@@ -56,11 +56,14 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
         run.log({"duration_s": time.monotonic() - begun})
         run.flush()
         run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
+        if dvc_process():
+            coming = " ".join(ends.coming(dvc_command()))
+            line.send(lambda client, _, parent_id: client.set_tag(parent_id, COMING, coming))
     except BaseException as error:
         with suppress(UserError):  # what went wrong first is what is told
             run.flush()
         with suppress(UserError):
-            _end(line, "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED")
+            _end(line, _ending(error))
         raise
     _end(line, "FINISHED")
 
@@ -100,14 +103,28 @@ def _open(
                 client.set_tag(child, name, tags[name])
         else:
             child, known = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id, {}
-    _log_params(store, parent, params.flat())
-    if not found:
-        _log_params(store, child, shown(params.flat(), ends.params()))
-        if PARAMS_FILE.exists():
-            with store.contact() as client:
-                client.log_artifact(child, str(PARAMS_FILE))
+    try:
+        _log_params(store, parent, params.flat())
+        if not found:
+            _log_params(store, child, shown(params.flat(), ends.params()))
+            if PARAMS_FILE.exists():
+                with store.contact() as client:
+                    client.log_artifact(child, str(PARAMS_FILE))
+    except OutageError:
+        raise
+    except BaseException as error:  # such as artifacts in a place whose driver is missing
+        with suppress(UserError), store.contact() as client:
+            client.set_terminated(child, _ending(error))
+            settle(store, parent)
+        raise
     line = Line(store, stage, params.tracking.experiment, child, parent)
     return line, MlflowRun(line, ends.key, known)
+
+
+def _ending(error: BaseException) -> str:
+    """How a run ends that something stopped."""
+    killed = isinstance(error, KeyboardInterrupt | SystemExit) or is_dead(dvc_process())
+    return "KILLED" if killed else "FAILED"
 
 
 def _end(line: Line, status: str) -> None:
