@@ -49,7 +49,12 @@ def store(repo: Path) -> Store:
 @pytest.fixture
 def hollow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions without a model in them, where only the registry's own doing is looked at."""
-    monkeypatch.setattr(registry, "_save", lambda candidate, path, model_id: path.mkdir())
+
+    def save(candidate: Candidate, path: Path, model_id: str) -> None:
+        path.mkdir()
+        (path / "MLmodel").write_text("")
+
+    monkeypatch.setattr(registry, "_save", save)
 
 
 def champion(client: MlflowClient) -> str:
@@ -89,6 +94,15 @@ def test_a_version_that_got_no_alias_before_may_still_get_it(store: Store, candi
     assert champion(store.client) == "1"
 
 
+@pytest.mark.usefixtures("hollow")
+def test_a_champion_whose_files_are_gone_is_registered_anew(store: Store, candidate: Candidate, repo: Path) -> None:
+    register(store, candidate)
+    shutil.rmtree(repo / "mlartifacts")
+    said = register(store, candidate)
+    assert said == ("genbalance-gan: version 2 is new; it becomes the champion: the files of the one before are gone")
+    assert champion(store.client) == "2"
+
+
 @pytest.fixture
 def filled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions with the weights and the judge in them, and without what serves them."""
@@ -125,6 +139,17 @@ def test_the_weights_of_a_version_come_back_as_they_were(store: Store, candidate
 
 
 @pytest.mark.usefixtures("filled")
+@pytest.mark.usefixtures("filled")
+def test_a_file_that_cannot_be_downloaded_is_named(store: Store, candidate: Candidate, tmp_path: Path) -> None:
+    register(store, candidate)
+    (weights_file,) = (store.address.file.parent / "mlartifacts").rglob("gan.safetensors")
+    weights_file.unlink()
+    weights_file.symlink_to(tmp_path / "gone")
+    told = refused("models:/genbalance-gan@champion", tmp_path / "there")
+    assert "gan.safetensors" in told
+    assert "No such file" in told
+
+
 def test_weights_that_were_changed_in_the_store_are_refused(store: Store, candidate: Candidate, tmp_path: Path) -> None:
     register(store, candidate)  # with an md5 that is not the file's
     assert "holds no weights with the md5" in refused("models:/genbalance-gan@champion", tmp_path / "there")

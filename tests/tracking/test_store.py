@@ -137,5 +137,5 @@ def test_a_full_disk_is_told_in_one_line_and_ends_the_stage(repo: Path) -> None:
     assert died.returncode == 1
     assert died.stderr.count("\n") == 1, died.stderr
     line = died.stderr
-    assert "mlflow.db cannot be used: " in line
+    assert "mlflow.db cannot be used: database or disk is full; " in line
     assert "make its place writable or move it away" in line

@@ -76,13 +76,15 @@ def register(store: Store, candidate: Candidate) -> str:
                 candidate.name, description="Generates digits on request. Each version's description is its model card."
             )
         versions = client.search_model_versions(f"name = '{candidate.name}'")
-        same = [found for found in versions if found.tags.get(WEIGHTS) == candidate.md5]
+        same = [found for found in versions if found.tags.get(WEIGHTS) == candidate.md5 and _has_files(store, found)]
         entry = same[0] if same else _create(client, store.experiment_id, candidate)
         news = "has these weights already" if same else "is new"
         champion = _champion(client, candidate.name)
         if champion and champion.version == entry.version:
             return f"{candidate.name}: version {entry.version} {news} and is the {ALIAS}"
-        better, why = verdict(candidate, champion.tags if champion else None)
+        better, why = True, "the files of the one before are gone"
+        if champion is None or _has_files(store, champion):
+            better, why = verdict(candidate, champion.tags if champion else None)
         if better:
             client.set_registered_model_alias(candidate.name, ALIAS, entry.version)
     stays = f"it becomes the {ALIAS}" if better else f"version {champion.version if champion else ''} stays the {ALIAS}"
@@ -151,6 +153,13 @@ def verdict(candidate: Candidate, champion: Mapping[str, str] | None) -> tuple[b
 def _champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
     model = client.get_registered_model(name)
     return client.get_model_version_by_alias(name, ALIAS) if ALIAS in model.aliases else None
+
+
+def _has_files(store: Store, version: "ModelVersion") -> bool:
+    """Whether a version's model is where the registry says, and was not removed beside it."""
+    from mlflow.artifacts import list_artifacts
+
+    return bool(list_artifacts(artifact_uri=version.source, tracking_uri=store.address.raw))
 
 
 def _create(client: "MlflowClient", experiment_id: str, candidate: Candidate) -> "ModelVersion":
