@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 from committed import PARAMS, ROOT
@@ -79,3 +82,23 @@ def runs(repository: Path, store: str = "mlflow.db") -> tuple[list[dict], list[d
         for run in client.search_runs([experiment.experiment_id])
     ]
     return [r for r in found if not r["parent"]], [r for r in found if r["parent"]]
+
+
+Left = tuple[Counter[tuple[str, int]], Counter[str]]
+"""What a run leaves: its points by metric and step, and its artifacts by name; without the machine's load, of which a
+slower run has more points."""
+
+
+def store(repository: Path, query: str) -> list[tuple[str, ...]]:
+    """What a query to the repository's MLflow store gives."""
+    with closing(sqlite3.connect(repository / "mlflow.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def left(repository: Path, run: str) -> Left:
+    points = store(repository, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}' AND key NOT LIKE 'system/%'")
+    (folder,) = store(repository, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run}'")[0]
+    root = Path(folder.removeprefix("file://"))
+    files = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+    # MLflow's names of pictures end in a time and a random part: <key>%step%<step>%timestamp%<time>%<random>.png
+    return Counter(points), Counter(re.sub(r"[%+]timestamp.*(?=\.\w+$)", "", file) for file in files)

@@ -50,7 +50,7 @@ class Recorded:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory of a stage, with neither git nor DVC."""
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
@@ -305,6 +305,25 @@ def test_a_stage_whose_dvc_is_killed_ends_and_is_free_for_the_next_start(under_d
         "first": ["FINISHED"],
         "toy": ["KILLED", "FINISHED"],
     }
+
+
+def test_what_goes_wrong_in_a_copy_that_a_killed_dvc_left_is_no_traceback(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def tracked(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(key="")
+
+    def main(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'genbalance.files'", name="genbalance.files")
+
+    monkeypatch.setattr("genbalance.stage.tracked", tracked)
+    monkeypatch.setattr("genbalance.stage.signal.signal", lambda *_: None)
+    monkeypatch.setattr("genbalance.stage.is_dead", lambda _: True)
+    with pytest.raises(SystemExit) as ended:
+        execute("toy", main)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "toy: the DVC that started it has ended; it ends too\n"
 
 
 def test_a_stage_that_was_asked_for_alone_is_a_whole_pipeline_run(under_dvc: Path) -> None:

@@ -46,7 +46,7 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     _end_with(dvc_process(), stage)
     _share_the_processor()
     try:
-        with in_a_line(), _orphaned(dvc_process()):
+        with in_a_line(), _no_fault_after(dvc_process(), stage):
             params = read_params()
             if params.compute.bits == "portable" and params.compute.precision == "fp32":  # bf16 needs more
                 pin()
@@ -101,8 +101,7 @@ def _end_with(dvc: str, stage: str) -> None:
     def watch() -> None:
         while not is_dead(dvc):
             time.sleep(LOOK)
-        with suppress(OSError):  # the screen may be gone with it
-            print(f"{stage}: the DVC that started it has ended; it ends too", file=sys.stderr, flush=True)
+        _tell_of_the_end(stage)
         os.kill(os.getpid(), signal.SIGTERM)
 
     if dvc:
@@ -110,14 +109,20 @@ def _end_with(dvc: str, stage: str) -> None:
 
 
 @contextmanager
-def _orphaned(dvc: str) -> Iterator[None]:
-    """What goes wrong once DVC has ended is no mistake: it removes a queued experiment's copy under the stage."""
+def _no_fault_after(dvc: str, stage: str) -> Iterator[None]:
+    """What goes wrong once DVC has ended is no fault: it removes a queued experiment's copy under the stage."""
     try:
         yield
     except Exception:
         if is_dead(dvc):
+            _tell_of_the_end(stage)
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
+
+
+def _tell_of_the_end(stage: str) -> None:
+    with suppress(OSError):  # the screen may be gone with DVC
+        print(f"{stage}: the DVC that started it has ended; it ends too", file=sys.stderr, flush=True)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

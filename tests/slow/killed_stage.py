@@ -3,18 +3,25 @@
     python killed_stage.py STAGE KEY KIND MOMENT MOMENT …
 
 KIND ``step``: the n-th update of the networks. ``file``: the n-th time that the training opens, renames or removes
-something in the working directory, or makes a folder there. After each process a line: the signal that ended it, or 0;
-after the last moment one more process, which nobody kills. What is tracked goes nowhere.
+something in the working directory, or makes a folder there. ``time``: after n ms. After each process a line: the signal
+that ended it, or 0; after the last moment one more process, which nobody kills.
+
+With the KEY ``tracked``, each process has its run in MLflow, which it tells, and what it does counts from the start of
+the stage's own work on; one that comes to its end tells how many files and ms that took. With any other, what is
+tracked goes nowhere.
 """
 
 import os
 import runpy
 import signal
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import mlxtend.data  # noqa: F401 (loaded once, for all processes)
+import mlflow  # noqa: F401 (loaded once, for all processes)
+import mlxtend.data  # noqa: F401
 import pandas as pd  # noqa: F401
 import sklearn.cluster  # noqa: F401
 import torch  # noqa: F401
@@ -41,12 +48,16 @@ class Clock:
     """Ends its process at the n-th tick."""
 
     def __init__(self, moment):
-        self.left, self.runs = moment, False
+        self.moment, self.ticks, self.runs = moment, 0, False
 
     def tick(self):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        self.ticks += 1
+        if self.ticks == self.moment:
+            kill()
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def watch_steps(clock):
@@ -68,6 +79,10 @@ def watch_files(clock):
         yield from steps(*given)
 
     training.steps = watched
+    hear_files(clock)
+
+
+def hear_files(clock):
     here = Path.cwd()
 
     def hook(event, given):
@@ -75,6 +90,25 @@ def watch_files(clock):
             clock.tick()
 
     sys.addaudithook(hook)
+
+
+def watch_tracked(clock, kind):
+    execute = stages.execute
+
+    def watched(stage, main):
+        def told(params, run):
+            print("run", run.run_id, flush=True)
+            begun = time.monotonic()
+            if kind == "time" and clock.moment:
+                threading.Timer(clock.moment / 1000, kill).start()
+            clock.runs = kind == "file"
+            main(params, run)
+            print("took", clock.ticks, round(1000 * (time.monotonic() - begun)), flush=True)
+
+        execute(stage, told)
+
+    stages.execute = watched
+    hear_files(clock)
 
 
 def lived(stage, key, kind, moment):
@@ -89,9 +123,12 @@ def lived(stage, key, kind, moment):
     def untracked(*_, **__):
         yield Run(key)
 
-    stages.tracked = untracked
-    if moment:
-        {"step": watch_steps, "file": watch_files}[kind](Clock(moment))
+    if key == "tracked":
+        watch_tracked(Clock(moment), kind)
+    else:
+        stages.tracked = untracked
+        if moment:
+            {"step": watch_steps, "file": watch_files}[kind](Clock(moment))
     try:
         runpy.run_path(f"stages/{stage}.py", run_name="__main__")
     except BaseException:

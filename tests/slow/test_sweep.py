@@ -2,14 +2,11 @@
 
 import re
 import shutil
-import sqlite3
-from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from small_repository import call, fresh_repository
+from small_repository import call, fresh_repository, left, store
 
 pytestmark = pytest.mark.slow
 
@@ -17,24 +14,6 @@ WORKERS = 4
 BETAS = ("0.25", "0.5", "2", "3", "4", "6", "8", "16")
 STAGES = {"train_vae", "evaluate_vae", "report"}  # what another β reruns
 EPOCHS = 2  # of a small repository
-
-Left = tuple[Counter[tuple[str, int]], Counter[str]]
-"""What a run leaves: its points by metric and step, and its artifacts by name; without the machine's load, of which a
-slower run has more points."""
-
-
-def store(repository: Path, query: str) -> list[tuple[str, ...]]:
-    with closing(sqlite3.connect(repository / "mlflow.db")) as database:
-        return database.execute(query).fetchall()
-
-
-def left(repository: Path, run: str) -> Left:
-    points = store(repository, f"SELECT key, step FROM metrics WHERE run_uuid = '{run}' AND key NOT LIKE 'system/%'")
-    (folder,) = store(repository, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run}'")[0]
-    root = Path(folder.removeprefix("file://"))
-    files = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
-    # MLflow's names of pictures end in a time and a random part: <key>%step%<step>%timestamp%<time>%<random>.png
-    return Counter(points), Counter(re.sub(r"[%+]timestamp.*(?=\.\w+$)", "", file) for file in files)
 
 
 def runs(repository: Path) -> tuple[dict[str, str], dict[str, dict[str, str]], list[str]]:
