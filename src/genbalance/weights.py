@@ -5,7 +5,6 @@ that they make, which has no memory yet, must have the tensors that the header l
 """
 
 import json
-import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from genbalance.errors import UserError, in_a_line
 from genbalance.files import whole_file
+from genbalance.params.schema import first_problem
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -75,9 +75,7 @@ def _compare(module: nn.Module, slices: Mapping[str, Any]) -> None:
 def _reason(error: Exception) -> str:
     """What was wrong, in a line."""
     if isinstance(error, ValidationError):
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        return in_a_line(f"config.{where}: found {reprlib.repr(problem['input'])}: {problem['msg']}")
+        return f"config.{first_problem(error)}"
     return in_a_line((str(error).splitlines() or [type(error).__name__])[0])
 
 

@@ -3,10 +3,13 @@
 No field has a default and no value is changed on its way.
 """
 
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator, validate_call
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, validate_call
+
+from genbalance.errors import in_a_line
 
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 BatchSize = Annotated[int, Field(ge=2, le=65_536)]
@@ -34,6 +37,14 @@ checked = validate_call(config=ConfigDict(strict=True, allow_inf_nan=False))
 Raises:
     ValidationError: a ``ValueError``; an argument is another, is missing, or is unknown.
 """
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of what was wrong with values out of a file, in a line: key, what was found, what should be."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    return in_a_line(f"{where}: found {reprlib.repr(problem['input'])}: {problem['msg']}")
+
 
 INERT = ("checkpoint.", "tracking.")  # keys that cannot change a result
 
