@@ -17,17 +17,19 @@ def reading_quality(logits: Tensor, labels: NDArray[np.int64]) -> tuple[dict[str
 
     ``test_nll``: mean −log p(label), nats. ``ece``: the expected calibration error, Σ over 15 bins of confidence of
     (share of images) · |accuracy − confidence| (Guo et al. 2017, arXiv:1706.04599, equation 3).
+    ``per_class_accuracy``: of the classes that have images.
     """
     target = torch.from_numpy(labels)
     predicted: NDArray[np.int64] = logits.argmax(dim=1).numpy()
     classes = logits.shape[1]
     counts = confusion_matrix(labels, predicted, labels=range(classes))
-    per_class = counts.diagonal() / counts.sum(axis=1).clip(min=1)
     ece = multiclass_calibration_error(logits.softmax(dim=1), target, num_classes=classes, n_bins=BINS, norm="l1")
     quality = {
         "test_accuracy": float(counts.diagonal().sum() / counts.sum()),
         "test_nll": float(torch.nn.functional.cross_entropy(logits, target)),
         "ece": float(ece),
-        "per_class_accuracy": {str(label): float(share) for label, share in enumerate(per_class)},
+        "per_class_accuracy": {
+            str(label): float(counts[label, label] / counts[label].sum()) for label in np.unique(labels)
+        },
     }
     return quality, predicted
