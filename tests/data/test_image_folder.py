@@ -3,6 +3,7 @@
 import io
 import shutil
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -238,6 +239,19 @@ def test_a_picture_of_more_pixels_than_pillow_opens_is_refused_by_its_header(tmp
     header = b"IHDR" + struct.pack(">2I", side, side) + whole[24:29]
     (tmp_path / "x.png").write_bytes(whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:])
     refused(tmp_path, told)
+
+
+def test_a_chunk_that_claims_gigabytes_takes_no_memory(folder, images):
+    path = folder(x=images[0]) / "x.png"
+    whole = path.read_bytes()
+    at = whole.index(b"IDAT") - 4
+    path.write_bytes(whole[:at] + b"\x7f\xff\xff\xff" + whole[at + 4 :])
+    tracemalloc.start()
+    try:
+        same(path.parent, images[:1])  # all of it is there
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_budget_is_held_against_a_pictures_header(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Image files of a folder as grey images: every file is read, refused by name, or listed as left out."""
 
+import io
 import re
 import struct
 import warnings
@@ -26,7 +27,10 @@ SUPPORTED = ", ".join(dict.fromkeys(KINDS.values()))
 COMPANIONS = (".txt", ".md", ".json", ".csv", ".tsv", ".yaml", ".yml", ".html")  # labels, notes
 BY_NAME = ("readme", "license", "thumbs.db", "desktop.ini")
 BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, zlib.error)
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, MemoryError, ArithmeticError),
+    *(struct.error, zlib.error),
+)
 DECODED = 4  # bytes of a pixel while a picture is decoded, at most
 
 Pixels = NDArray[np.uint8]
@@ -115,11 +119,13 @@ def _picture(file: Path, held: int) -> tuple[Pixels, Pixels | None]:
     """Grey levels [H, W] and, where not all of the picture is opaque, its opacity [H, W]; ``held`` bytes are of those
     before it."""
     kind = KINDS[file.suffix.lower()]
+    budget.allow(held + file.stat().st_size, file)
+    content = io.BytesIO(file.read_bytes())  # of a file Pillow would take memory for as much as a chunk claims
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=[kind.upper()]) as image:
+            with Image.open(content, formats=[kind.upper()]) as image:
                 budget.allow(held + DECODED * image.width * image.height, file)
                 if (frames := getattr(image, "n_frames", 1)) > 1:
                     raise UserError(f"{file}: found {frames} frames; allowed: one")
