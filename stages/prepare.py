@@ -1,5 +1,6 @@
 """data.source → data/prepared (uint8 digits in three splits, their normalization) and metrics/prepare.json."""
 
+import sys
 from pathlib import Path
 
 from genbalance.params import Params
@@ -19,6 +20,8 @@ def main(params: Params, run: Run) -> None:
     from genbalance.repository import root
 
     source = sources.read_source(params.data, root() / "data" / "raw")
+    for note in source.notes:
+        print(f"prepare: warning: {note}", file=sys.stderr, flush=True)
     train, val, test = split(source.train, source.test, source.classes, params.data, params.seed)
     mean, std = normalization.measure(train.images)
     digits = prepared.Prepared(train, val, test, params.data.source, source.title, source.classes, mean, std)

@@ -21,7 +21,7 @@ def images(n=12, seed=1):
 
 def game(conditions=0, spectral=False, **changes):
     plain = {"r1": 0.0, "loss": "non_saturating", "batch_size": 1}
-    gan = initialised(lambda: Gan("mlp", 8, 4, 0, conditions, 0, spectral), 0, "gan", CPU).eval()
+    gan = initialised(lambda: Gan("mlp", 8, 4, 4, conditions, 0, spectral), 0, "gan", CPU).eval()
     known = torch.arange(12) % conditions if conditions else None
     knobs = KNOBS.model_copy(update=plain | changes)
     held_out = Digits(images(12, 2), known)

@@ -1,8 +1,9 @@
 """The Python API, reached as ``import genbalance as gb``; docs/api.md shows each function.
 
-Images that are given: one array or tensor of grey squares [n, H, W], [n, 1, H, W] or [n, H, W, 1], uint8 of 0 … 255 or
-floats in [0, 1], read to 8 bits as everywhere in this project; or a path that `genbalance evaluate` takes. Images that
-are returned: NumPy float32 [n, H, W] in [0, 1], 0 black, which matplotlib draws and NumPy saves as they are.
+Images that are given: one array or tensor of grey squares [n, H, W], or another form that `levels.as_images` takes,
+whole numbers of 0 … 255 or floats in [0, 1], read to 8 bits as everywhere in this project; or a path that `genbalance
+evaluate` takes. Images that are returned: NumPy float32 [n, H, W] in [0, 1], 0 black, which matplotlib draws and NumPy
+saves as they are.
 
 Paths are those of the repository that the working directory lies in, unless they are given. Nothing here changes
 torch's settings or random state for the caller, and the same seed gives the same numbers on one machine.

@@ -9,13 +9,15 @@ from os import PathLike
 EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "boto3": "s3"}
 MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
+LONGEST = 120  # letters of a key, a value or a name that are told
+
 
 class UserError(Exception):
     """Bad input. Its text is one line: the key or file, what was found, what is allowed or to be done."""
 
 
 @contextmanager
-def in_a_line() -> Iterator[None]:
+def machine_errors() -> Iterator[None]:
     """The boundary between the program and the machine that it runs on: what that refuses is a `UserError`. A mistake
     in the program stays what it is, with its traceback.
 
@@ -49,3 +51,9 @@ def _told(error: Exception) -> str:
         advice = f"pip install 'genbalance[{EXTRAS[module]}]'" if module in EXTRAS else f"pip install {module}"
         return f"the Python package {module} is not installed; `{advice}`"
     return ""
+
+
+def in_a_line(text: str) -> str:
+    """What a file holds, fit for a line: no line break, no control character, no key of a thousand letters."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable if len(printable) <= LONGEST else f"{printable[:LONGEST]}…"

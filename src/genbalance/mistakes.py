@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import typer
 
-from genbalance.errors import UserError, in_a_line
+from genbalance.errors import UserError, machine_errors
 
 
 @contextmanager
 def mistakes_in_a_line() -> Iterator[None]:
     """A `UserError`, or what the machine refuses, ends the program with a line and exit code 1."""
     try:
-        with in_a_line():
+        with machine_errors():
             yield
     except UserError as error:
         typer.echo(error, err=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from genbalance.errors import UserError, in_a_line
+from genbalance.errors import UserError, machine_errors
 from genbalance.files import write_json
 from genbalance.instructions import pin
 from genbalance.params import Params, read_params
@@ -46,7 +46,7 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     _end_with(dvc_process(), stage)
     _share_the_processor()
     try:
-        with in_a_line(), _no_fault_after(dvc_process(), stage):
+        with machine_errors(), _no_fault_after(dvc_process(), stage):
             params = read_params()
             if params.compute.bits == "portable" and params.compute.precision == "fp32":  # bf16 needs more
                 pin()

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from genbalance import stage
 from genbalance.cli import app
-from genbalance.data import idx, prepared, sample_files
+from genbalance.data import budget, prepared, sample_files
 
 ROOT = Path(__file__).parents[2]
 IMAGES, LABELS, TEST_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"
@@ -96,6 +96,7 @@ IDX_CASES: dict[str, tuple[str, Spoil]] = {
     "a class without an image": (LABELS, encoded(np.resize(np.uint8([0, 1, 3]), 120))),
     "a test label beyond the classes": (TEST_LABELS, encoded(np.resize(np.uint8([0, 1, 9]), 30))),
     "images for labels": (LABELS, encoded(np.zeros((120, SIDE, SIDE), np.uint8))),
+    "zeros and ones": (IMAGES, encoded(np.resize(np.uint8([0, 1, 1]), (120, SIDE, SIDE)))),
     "not square": (IMAGES, encoded(np.ones((120, SIDE, SIDE + 1), np.uint8))),
     "one pixel": (IMAGES, encoded(np.ones((120, 1, 1), np.uint8))),
     "no pixels": (IMAGES, encoded(np.ones((120, 0, 0), np.uint8))),
@@ -141,8 +142,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.setenv("DVC_ROOT", str(place))
-    monkeypatch.setattr(idx, "LARGEST", SMALL)
-    monkeypatch.setattr(sample_files, "LARGEST", SMALL)
+    monkeypatch.setattr(budget, "LARGEST", SMALL)
+    monkeypatch.setattr(stage, "pin", lambda: None)  # the programs that later tests start would inherit it
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield place
     for number, handler in handlers.items():
@@ -256,6 +257,9 @@ SAMPLE_CASES: dict[str, tuple[str, Callable[[Path], bytes]]] = {
         "x.npz",
         lambda _: archive(npy_bytes(array=np.zeros((2**15, 8, 8), "u1"))),
     ),
+    "an archive in bzip2": ("x.npz", lambda _: archive(npy_bytes(), packing=zipfile.ZIP_BZIP2)),
+    "NumPy of a header of gigabytes": ("x.npy", lambda _: b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99)),
+    "zeros and ones": ("x.npy", lambda _: npy_bytes(array=GOOD % 2)),
     "an archive of text": ("x.npz", lambda _: archive(b"hello", "readme.txt")),
     "an archive of nothing": ("x.npz", lambda _: b"PK\x05\x06" + bytes(18)),
     "safetensors cut": ("x.safetensors", lambda folder: safetensors(GOOD, folder)[:-10]),
@@ -265,7 +269,7 @@ SAMPLE_CASES: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     ),
     "NaN": ("x.npy", lambda _: npy_bytes(array=np.full((7, SIDE, SIDE), np.nan))),
     "another size": ("x.npy", lambda _: npy_bytes(array=np.zeros((7, SIDE + 1, SIDE + 1), "u1"))),
-    "colours": ("x.npy", lambda _: npy_bytes(array=np.zeros((7, SIDE, SIDE, 3), "u1"))),
+    "colours": ("x.npy", lambda _: npy_bytes(array=np.stack([GOOD, GOOD, 255 - GOOD], axis=3))),
     "no image": ("x.npy", lambda _: npy_bytes(array=np.zeros((0, SIDE, SIDE), "u1"))),
     "empty": ("x.npy", lambda _: b""),
     "PNG cut": ("p/x.png", lambda _: png(GOOD[0])[:-30]),

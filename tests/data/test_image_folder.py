@@ -2,12 +2,15 @@
 
 import io
 import shutil
+import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from genbalance.data import image_folder
+from genbalance.data import budget, image_folder
 from genbalance.data.image_folder import KINDS
 from genbalance.errors import UserError
 
@@ -165,10 +168,97 @@ def test_an_exif_orientation_is_applied(suffix, orientation, back, tmp_path):
     assert np.abs(image_folder.read(tmp_path).images[0].astype(int) - upright).max() < 32
 
 
-def test_transparent_pixels_are_refused(folder):
-    path = folder(x=np.full((2, 2, 4), 128, np.uint8))
-    with pytest.raises(UserError, match=r"x\.png: found transparent pixels"):
-        image_folder.read(path)
+def drawn(ink, paper, opacity_of_paper):
+    """A stroke on paper, with what of the paper is opaque."""
+    levels = np.full((SIDE, SIDE), paper, np.uint8)
+    opacity = np.full((SIDE, SIDE), opacity_of_paper, np.uint8)
+    levels[3:-3, 5:7], opacity[3:-3, 5:7] = ink, 255
+    return np.dstack([levels, levels, levels, opacity])
+
+
+@pytest.mark.parametrize(
+    ("ink", "paper", "opacity", "background"),
+    [
+        (255, 0, 0, 0),
+        (0, 0, 0, 255),  # the colour of what cannot be seen tells nothing
+        (0, 255, 0, 255),
+        (255, 255, 0, 0),
+        (0, 255, 200, 255),  # an opaque border does
+        (255, 0, 200, 0),
+        (90, 40, 200, 0),
+        (160, 230, 200, 255),
+    ],
+)
+def test_transparent_pictures_are_laid_on_the_colour_of_their_border(folder, ink, paper, opacity, background):
+    read = image_folder.read(folder(x=drawn(ink, paper, opacity)))
+    assert (read.transparent, read.background) == (1, background)
+    seen = round((paper * opacity + background * (255 - opacity)) / 255)
+    assert read.images[0, 0, 0] == seen
+    assert read.images[0, 5, 5] == ink
+    assert set(np.unique(read.images)) == {ink, seen}
+
+
+def test_all_pictures_of_a_folder_are_laid_on_one_background(folder, images):
+    stroke = drawn(255, 0, 0)
+    bold = stroke.copy()
+    bold[..., 3] = 255 * (np.arange(SIDE) > 0)  # white up to the border
+    bold[..., :3] = 255
+    read = image_folder.read(folder(a=stroke, b=bold, c=images[0], d=np.zeros((SIDE, SIDE, 4), np.uint8)))
+    assert (read.transparent, read.background) == (3, 0)
+    np.testing.assert_array_equal(read.images[0], stroke[..., 3])
+    np.testing.assert_array_equal(read.images[1], bold[..., 3])
+    np.testing.assert_array_equal(read.images[2], images[0])
+    assert not read.images[3].any()
+
+
+def test_sixty_png_and_sixty_jpeg_are_a_hundred_and_twenty_images(tmp_path):
+    levels = np.arange(120, dtype=np.uint8) * 2
+    for number, level in enumerate(levels):
+        image = np.full((SIDE, SIDE), level, np.uint8)
+        save(tmp_path / f"{number}.{'png' if number % 2 else 'jpg'}", image)
+    read = image_folder.read(tmp_path)
+    assert read.images.shape == (120, SIDE, SIDE)
+    np.testing.assert_allclose(read.images[:, 0, 0], levels, atol=1)
+    assert (read.kinds.count("PNG"), read.kinds.count("JPEG"), read.left_out) == (60, 60, ())
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "\x1b[2J.png", "\udcff.png", "a\nb.txt"])
+def test_a_name_that_cannot_be_told_in_a_line_is_refused(folder, images, name):
+    path = folder(x=images[0])
+    (path / name).write_bytes(b"x")
+    refused(path, "unprintable; rename that file")
+
+
+@pytest.mark.parametrize(
+    ("side", "told"), [(40_000, "found more than 89,478,485 pixels"), (10_000, "89,478,485 pixels")]
+)
+def test_a_picture_of_more_pixels_than_pillow_opens_is_refused_by_its_header(tmp_path, side, told):
+    stream = io.BytesIO()
+    Image.new("L", (8, 8)).save(stream, "PNG")
+    whole = stream.getvalue()
+    header = b"IHDR" + struct.pack(">2I", side, side) + whole[24:29]
+    (tmp_path / "x.png").write_bytes(whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:])
+    refused(tmp_path, told)
+
+
+def test_a_chunk_that_claims_gigabytes_takes_no_memory(folder, images):
+    path = folder(x=images[0]) / "x.png"
+    whole = path.read_bytes()
+    at = whole.index(b"IDAT") - 4
+    path.write_bytes(whole[:at] + b"\x7f\xff\xff\xff" + whole[at + 4 :])
+    tracemalloc.start()
+    try:
+        same(path.parent, images[:1])  # all of it is there
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_budget_is_held_against_a_pictures_header(tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "LARGEST", 4 * 99 * 100)
+    Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image.Image, "load", None)  # what decodes
+    refused(tmp_path, "found more than 39,600 bytes of values; allowed: at most that, the budget")
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tiff"])

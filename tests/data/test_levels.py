@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genbalance.data.levels import look_inverted
+from genbalance.data.levels import BLACK, doubts, look_inverted
 
 SIDE = 12
 RNG = np.random.default_rng(0)
@@ -55,6 +55,18 @@ def test_a_white_frame_alone_is_not_an_inversion():
 def test_nothing_is_inverted_beside_a_reference_as_bright_as_its_negative():
     for images in (digits(20), 255 - digits(20), noise(20)):
         assert not look_inverted(images, np.tile([[0, 255], [255, 0]], (5, 6, 6)).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("brightest", "told"), [(0, 0), (2, 1), (16, 1), (63, 1), (64, 0), (255, 0)])
+def test_images_that_are_dim_throughout_are_doubtful(brightest, told):
+    found = list(doubts(np.minimum(digits(20), brightest).astype(np.uint8), REFERENCE))
+    assert len(found) == told
+    assert all(f"{brightest} of 255; if {brightest} is white" in doubt for doubt in found)
+
+
+def test_digits_beside_digits_are_not_doubtful():
+    assert list(doubts(digits(20), REFERENCE)) == list(doubts(digits(20), BLACK)) == []
+    assert len(list(doubts(255 - digits(20), BLACK))) == 1
 
 
 def test_one_pixel_is_border_and_all():

@@ -1,9 +1,11 @@
 """What is stored is what is loaded."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from genbalance.data import prepared
 from genbalance.errors import UserError
@@ -61,9 +63,43 @@ def other_size(folder):
     stats.write_text(stats.read_text(encoding="utf-8").replace('"height": 9', '"height": 8'), encoding="utf-8")
 
 
+def stats(**changes):
+    def change(folder):
+        file = folder / prepared.STATS
+        file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+    return change
+
+
+def tensors(name, change):
+    def spoil(folder):
+        found = load_file(folder / prepared.TENSORS)
+        save_file(found | {name: change(found[name])}, folder / prepared.TENSORS)
+
+    return spoil
+
+
+FORGED = [
+    *(stats(classes=classes) for classes in ("../../etc", 3.5, True, -1, 10**9, 2)),
+    *(stats(mean=mean) for mean in (float("nan"), "0", 7)),
+    *(stats(std=std) for std in (0, float("inf"))),
+    *(stats(title=title) for title in (None, ["a\nb"])),
+    stats(height=10**9),
+    stats(more=1),
+    lambda folder: (folder / prepared.STATS).write_text("[" * 10**5, encoding="utf-8"),
+    lambda folder: (folder / prepared.STATS).write_text("[1]", encoding="utf-8"),
+    tensors("train_images", lambda images: images.astype(np.float32)),
+    tensors("test_images", lambda images: images[:, :-1]),
+    tensors("val_labels", lambda labels: labels.astype(np.int32)),
+    tensors("val_labels", lambda labels: labels[:, None]),
+    tensors("train_labels", lambda labels: labels - 1),
+    tensors("test_labels", lambda labels: labels + 1),
+]
+
+
 @pytest.mark.parametrize(
     "spoil",
-    [cut, break_json, forget_key, other_size]
+    [cut, break_json, forget_key, other_size, *FORGED]
     + [lambda f, name=name: (f / name).unlink() for name in ("stats.json", "digits.safetensors")],
 )
 def test_what_is_corrupt_or_missing_is_told_in_one_line(digits, tmp_path, spoil):

@@ -1,16 +1,20 @@
 """Samples on disk, in every form that is taken, and in many that are not."""
 
+import io
 import pickle
+import struct
+import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 from safetensors.torch import save_file as save_torch
 
-from genbalance.data import sample_files
+from genbalance.data import budget, sample_files
 from genbalance.data.levels import BLOCK
 from genbalance.errors import UserError
 
@@ -128,7 +132,7 @@ def test_several_arrays_without_one_known_name_are_listed(images, tmp_path, name
     path = tmp_path / f"samples.{form}"
     arrays = dict.fromkeys(names, images)
     np.savez(path, **arrays) if form == "npz" else save_file(arrays, path)
-    refused(path, f"holds {', '.join(names)}", "images, samples or arr_0")
+    refused(path, f"holds {', '.join(names)}", "images, samples, arr_0, or a data set with x_train or train_images")
 
 
 def test_many_arrays_are_counted_and_not_all_listed(images, tmp_path):
@@ -148,7 +152,7 @@ def test_an_empty_archive_holds_nothing(tmp_path):
         (np.array([[[np.inf]]]), "infinite"),
         (np.array([[[-np.inf]]]), "infinite"),
         (np.array([[[-1.0, 1], [0, 0]]]), "−1 … 1; allowed: floats in [0, 1]; if −1 is black, take (x + 1) / 2"),
-        (np.array([[[0.0, 255], [3, 0]]]), "divide by 255"),
+        (np.array([[[0.0, 255], [3.5, 0]]]), "divide by 255"),
         (np.array([[[-3.0, 255], [3, 0]]]), "bring black to 0"),
         (np.array([[[0, 1.0000001], [0, 0]]], np.float32), "1.0000001; allowed: floats in [0, 1]; clip"),
         (np.array([[[-0.02, 1], [0, 0]]]), "-0.02 … 1; allowed: floats in [0, 1]; clip"),
@@ -157,8 +161,12 @@ def test_an_empty_archive_holds_nothing(tmp_path):
         (np.array([[[0, 1], [0, 0]]], np.uint8), "multiply by 255"),
         (np.ones((2, 3, 3), np.int64), "multiply by 255"),
         (np.zeros((2, 3, 4), np.uint8), "[2, 3, 4]"),
-        (np.zeros((2, 3, 3, 3), np.uint8), "[2, 3, 3, 3]"),
-        (np.zeros((2, 784), np.uint8), "[2, 784]"),
+        (np.arange(54, dtype=np.uint8).reshape(2, 3, 3, 3), "found colours, the shape [2, 3, 3, 3]"),
+        (np.arange(150, dtype=np.uint8).reshape(2, 5, 5, 3), "found colours, the shape [2, 5, 5, 3]"),
+        (np.arange(150, dtype=np.uint8).reshape(2, 3, 5, 5), "found colours, the shape [2, 3, 5, 5]"),
+        (np.zeros((2, 4, 5, 5), np.uint8), "[2, 4, 5, 5]"),
+        (np.zeros((2, 783), np.uint8), "[2, 783]"),
+        (np.zeros((16, 16), np.uint8), "[16, 16]"),
         (np.zeros((), np.uint8), "[]"),
         (np.zeros((0, 28, 28), np.uint8), "no image"),
         (np.zeros((5, 0, 0), np.float32), "no image"),
@@ -226,9 +234,7 @@ def test_an_archive_of_other_things_is_refused(tmp_path):
 
 def test_a_type_that_numpy_lacks_is_named(tmp_path):
     save_torch({"x": torch.zeros(2, 3, 3, dtype=torch.bfloat16)}, tmp_path / "x.safetensors")
-    refused(tmp_path / "x.safetensors", "floats in [0, 1]")
-    with pytest.raises(UserError, match=r"BF16|bfloat16"):  # NumPy knows its name where ml_dtypes has been imported
-        sample_files.read(tmp_path / "x.safetensors")
+    refused(tmp_path / "x.safetensors", "BF16", "floats in [0, 1]")
 
 
 def test_what_was_left_out_of_a_folder_and_what_was_lossy_is_a_warning_each(images, tmp_path):
@@ -250,3 +256,135 @@ def test_black_pictures_with_ones_are_refused(tmp_path):
 def test_pictures_that_are_not_square_are_refused(tmp_path):
     Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "x.png")
     refused(tmp_path, "[1, 3, 4]")
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32", "int64"])
+def test_rows_of_pixels_become_squares(images, npy, kind):
+    unit = 255 if kind == "float32" else 1
+    same(npy((images / unit).astype(kind).reshape(7, -1)), images)
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+@pytest.mark.parametrize("kind", ["uint8", "float32", "bool"])
+def test_three_equal_channels_are_grey(images, npy, axis, kind):
+    grey = images / np.float32(255) if kind == "float32" else images > 99 if kind == "bool" else images
+    same(npy(np.stack([grey] * 3, axis)), np.uint8(255) * grey if kind == "bool" else images)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_floats_that_are_whole_levels_are_levels(images, npy, kind):
+    same(npy(images.astype(kind)), images)
+
+
+def test_a_tilde_is_the_home_directory(images, npy, monkeypatch):
+    monkeypatch.setenv("HOME", str(npy(images).parent))
+    np.testing.assert_array_equal(sample_files.read(Path("~/samples.npy")).images, images)
+
+
+KERAS = {"x_train": "images", "y_train": "labels", "x_test": "others", "y_test": "labels"}
+MEDMNIST = {f"{part}_{kind}": kind for part in ("val", "test") for kind in ("images", "labels")}
+
+
+@pytest.mark.parametrize("names", [KERAS, MEDMNIST | {"train_images": "images", "train_labels": "labels"}])
+@pytest.mark.parametrize("colours", [True, False])
+def test_of_a_data_set_the_training_images_are_measured_and_that_is_said(images, tmp_path, names, colours):
+    arrays = {"images": images[::-1], "labels": np.arange(7)[:, None], "others": images[:2]}
+    stored = {name: arrays[kind] for name, kind in names.items()}
+    (training,) = [name for name in names if name in sample_files.TRAINING]
+    stored[training] = np.stack([images] * 3, 3) if colours else images
+    np.savez_compressed(tmp_path / "set.npz", **stored)
+    samples = sample_files.read(tmp_path / "set.npz")
+    np.testing.assert_array_equal(samples.images, images)
+    (warning,) = samples.warnings
+    assert warning.endswith(f" {training} is measured")
+
+
+def test_names_of_an_archive_are_told_in_a_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name in ("a\nb", "\x1b[2J", "c" * 9000):
+            archive.writestr(name, "hello")
+    refused(tmp_path / "x.npz", "holds ?[2J, a?b, ccc")
+    with pytest.raises(UserError) as error:
+        sample_files.read(tmp_path / "x.npz")
+    assert len(str(error.value)) < 600
+
+
+# ── the budget ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+SMALL = 2**20
+
+
+def claiming(shape, values=b""):
+    """A NumPy file whose header claims a shape of uint8."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + values
+
+
+def zipped(content, packing=zipfile.ZIP_DEFLATED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", packing) as archive:
+        archive.writestr("images.npy", content)
+    return stream.getvalue()
+
+
+def forged(whole, size):
+    """An archive whose headers say that its member unpacks to ``size`` bytes."""
+    real = struct.pack("<I", len(claiming((2**15, 32, 32))) + 2**25)
+    assert whole.count(real) == 2
+    return whole.replace(real, struct.pack("<I", size))
+
+
+BOMB = claiming((2**15, 32, 32), bytes(2**25))
+CLAIMS = {
+    "npz that unpacks to more": ("x.npz", lambda: zipped(BOMB), "the budget"),
+    "npz whose array claims more": ("x.npz", lambda: zipped(claiming((2**20, 32, 32), b"few")), "more values than"),
+    "npz whose entry says less than it unpacks to": ("x.npz", lambda: forged(zipped(BOMB), 200), "BadZipFile"),
+    "npz whose entry and array say less": (
+        "x.npz",
+        lambda: forged(zipped(claiming((1, 8, 8), bytes(2**25 + len(claiming((2**15, 32, 32))) - 128))), 192),
+        "BadZipFile",
+    ),
+    "npz in bzip2": ("x.npz", lambda: zipped(BOMB, zipfile.ZIP_BZIP2), "packing"),
+    "npz in lzma": ("x.npz", lambda: zipped(BOMB, zipfile.ZIP_LZMA), "packing"),
+    "npy of more": ("x.npy", lambda: BOMB, "the budget"),
+    "npy that claims more": ("x.npy", lambda: claiming((2**20, 32, 32), b"few"), "more values than"),
+    "npy that claims no end": ("x.npy", lambda: claiming("(" + "9" * 9000 + ", 1, 1)"), "cannot be read"),
+    "npy whose header has no end": ("x.npy", lambda: b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99), "EOF"),
+    "safetensors of more": (
+        "x.safetensors",
+        lambda: save({"x": np.zeros((2**15, 32, 32), np.uint8)}),
+        "the budget",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CLAIMS)
+def test_a_file_that_claims_more_than_it_should_is_refused_before_memory_is_taken(case, tmp_path, monkeypatch):
+    name, make, told = CLAIMS[case]
+    monkeypatch.setattr(budget, "LARGEST", SMALL)
+    path = tmp_path / name
+    path.write_bytes(make())
+    tracemalloc.start()
+    try:
+        refused(path, told)
+        assert tracemalloc.get_traced_memory()[1] < 8 * SMALL
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.safetensors"])
+def test_a_file_of_just_the_budget_is_read(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "LARGEST", SMALL + 128 * (name == "x.npz"))  # there the header counts
+    images = np.full((SMALL // 1024, 32, 32), 7, np.uint8)
+    write = {"x.npy": np.save, "x.npz": np.savez_compressed, "x.safetensors": lambda p, x: save_file({"x": x}, p)}
+    write[name](tmp_path / name, images)
+    np.testing.assert_array_equal(sample_files.read(tmp_path / name).images, images)
+
+
+def test_the_pictures_of_a_folder_share_the_budget(tmp_path, monkeypatch):
+    for number in range(20):
+        Image.fromarray(np.full((100, 100), number, np.uint8)).save(tmp_path / f"{number}.png")
+    assert len(sample_files.read(tmp_path).images) == 20
+    monkeypatch.setattr(budget, "LARGEST", 17 * 100 * 100)
+    with pytest.raises(UserError, match=r"14\.png: found more than 170,000 bytes.*the budget"):
+        sample_files.read(tmp_path)

@@ -92,7 +92,6 @@ def few(*counts):
         (few(100, 100, 2), None),
         (few(2, 2, 2), None),
         (few(100, 100, 2), few(30, 30, 30)),
-        (few(100, 100, 100), few(30, 30, 0)),
         (few(100, 100, 100), few(0, 0, 0)),
     ],
 )
@@ -100,3 +99,14 @@ def test_too_few_of_a_class_to_split_is_told_in_one_line(make_data, train, test)
     with pytest.raises(UserError, match=r"each class (in both|needs one)|has no image.*give more") as error:
         split(train, test, 3, make_data(), seed=42)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("limit", ["all", 100])
+def test_a_class_that_the_test_set_lacks_is_missing_in_the_test_split_alone(make_data, limit):
+    parts = split(few(100, 100, 100), few(30, 0, 30), 3, make_data(limit=limit), seed=42)
+    assert [set(part.labels) for part in parts] == [{0, 1, 2}, {0, 1, 2}, {0, 2}]
+
+
+def test_a_class_that_only_the_limit_leaves_without_test_images_is_refused(make_data):
+    with pytest.raises(UserError, match="class 2 has no image in the test split of 17"):
+        split(few(1000, 1000, 1000), few(300, 300, 3), 3, make_data(limit=100), seed=42)

@@ -1,5 +1,7 @@
 """The suite for samples, with a judge whose features are the pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -179,6 +181,18 @@ def test_class_shares_are_told_of_every_class(digits, judge):
     assert found.classes["class"].tolist() == [0, 1, 2, 3]
     assert found.classes["generated"].tolist() == [0, 0, 1, 0]
     assert found.classes["real"].tolist() == [0.25] * 4
+
+
+def test_a_class_that_the_test_split_lacks_is_left_out_of_the_classes_balance(digits, judge):
+    kept = digits.test.labels != 2
+    fewer = replace(digits, test=Split(digits.test.images[kept], digits.test.labels[kept]))
+    found = Bench.of(fewer, judge, knobs(), 0).measure(judge.read(split(kept.sum(), 13).images))
+    assert found.classes["real"].tolist()[2] == 0
+    assert (found.classes["n"] > 0).tolist() == [True, True, False, True]
+    ratios = (found.classes["generated"] / found.classes["real"])[[0, 1, 3]]
+    assert found.metrics["share_worst_to_mean"] == pytest.approx(ratios.min() / ratios.mean())
+    assert found.metrics["fd_class_mean"] == pytest.approx(found.classes["fd"][[0, 1, 3]].mean())
+    assert all(np.isfinite(value) for value in found.metrics.values() if not isinstance(value, dict))
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

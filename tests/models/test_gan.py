@@ -149,14 +149,14 @@ def test_with_spectral_norm_no_layers_largest_singular_value_exceeds_one(arch):
 
 
 def test_samples_are_drawn_with_the_truncated_deviation():
-    gan = Gan("mlp", 8, latents=50, width=0, truncation=0.5)
+    gan = Gan("mlp", 8, latents=50, width=4, truncation=0.5)
     z = gan.draw_latents(2000, torch.Generator().manual_seed(1))
     assert z.std().item() == pytest.approx(0.5, rel=0.02)
     assert torch.equal(2 * z, gan.generator.draw(2000, torch.Generator().manual_seed(1)))
 
 
 def test_a_gan_without_conditions_is_told_none():
-    gan = Gan("mlp", 8, latents=3, width=0)
+    gan = Gan("mlp", 8, latents=3, width=4)
     assert gan.draw_conditions(4, torch.Generator()) is None
     assert gan.conditions_of(noise(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)) is None
 

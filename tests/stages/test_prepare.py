@@ -89,6 +89,14 @@ def test_outs_metrics_and_run_tell_the_same(params, idx_files):
     assert {key: profile[key] for key in sizes} == sizes
 
 
+def test_what_is_doubtful_is_said_on_stderr_and_the_outs_are_written(params, idx_files, capsys):
+    path = idx_files / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:16] + bytes([*[255] * 120, 0]) * 200)
+    program().main(params(source="idx", path="own"), Recorder())
+    assert capsys.readouterr().err.startswith("prepare: warning: training images: the images look inverted")
+    assert Path("data/prepared").is_dir()
+
+
 def test_normalization_is_measured_on_the_training_split_alone(params, idx_files):
     program().main(params(source="idx", path="own"), Recorder())
     digits = prepared.load(Path("data/prepared"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genbalance.commands.evaluate_table import as_text
 from genbalance.commands.judge import in_pixels, load_judge
 from genbalance.data import prepared, sample_files
-from genbalance.data.levels import look_inverted
+from genbalance.data.levels import doubts
 from genbalance.errors import UserError
 from genbalance.files import write_json
 from genbalance.params import read_params
@@ -117,11 +117,7 @@ def evaluate(samples: Path | Images, data: Path, judge: Path, params_file: Path)
 
 def _doubts(images: Images, digits: prepared.Prepared, bench: "Bench") -> Iterator[str]:
     """What makes the numbers of readable images doubtful."""
-    if look_inverted(images, digits.train.images):
-        yield (
-            "the images look inverted: their border and their mean are nearer to those of the inverted digits; the "
-            "digits are white on black: invert the images with 255 − x"
-        )
+    yield from doubts(images, digits.train.images)
     most = min(bench.knobs.samples, len(digits.train), len(digits.test))
     if bench.n < most:
         yield (

@@ -1,7 +1,7 @@
 """The judge of the digits at hand."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genbalance.data.pixels import standardized
 from genbalance.data.prepared import Prepared
@@ -24,13 +24,15 @@ def load_judge(path: Path, data: Path, digits: Prepared, device: "torch.device")
     from genbalance.evaluation.judge import Judge
     from genbalance.models.classifier import Classifier
 
-    def build(size: int, classes: int, width: int) -> "Classifier":
+    def build(**config: Any) -> "Classifier":
+        classifier = Classifier(**config)
+        size, classes = config["size"], config["classes"]
         if (size, classes) != (digits.height, digits.classes):
             raise UserError(
                 f"{path}: was trained on {classes} classes of {in_pixels(size)} pixels, but {data} has "
                 f"{digits.classes} of {in_pixels(digits.height)}; allowed: the classifier of these digits"
             )
-        return Classifier(size, classes, width)
+        return classifier
 
     return Judge(weights.load(path, build, device), standardized(digits.mean, digits.std), device)
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from genbalance.commands.judge import in_pixels, load_judge
 from genbalance.data import prepared
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from genbalance.evaluation.judge import Judge
     from genbalance.generation.sampler import Sampler
     from genbalance.generation.supply import Supply
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -101,19 +103,18 @@ class Studio:
         from genbalance.models.gan import Gan
         from genbalance.models.vae import Vae
 
-        def check(config: dict[str, Any]) -> dict[str, Any]:
-            size, classes = config["size"], config.get("classes", 0)
+        def checked(network: M, size: int, classes: int = 0, **_: Any) -> M:
             if size != self.digits.height or classes not in (0, self.digits.classes):
                 raise UserError(
                     f"{self.file}: draws {in_pixels(size)} pixels{f' of {classes} classes' if classes else ''}, but "
                     f"{self.data} has {self.digits.classes} of {in_pixels(self.digits.height)}; allowed: a model of "
                     "these digits"
                 )
-            return config
+            return network
 
         if self.kind == "gan":
-            return GanSampler(weights.load(self.file, lambda **config: Gan(**check(config)), self._device))
-        return VaeSampler(weights.load(self.file, lambda **config: Vae(**check(config)), self._device))
+            return GanSampler(weights.load(self.file, lambda **it: checked(Gan(**it), **it), self._device))
+        return VaeSampler(weights.load(self.file, lambda **it: checked(Vae(**it), **it), self._device))
 
     @property
     def provenance(self) -> dict[str, Any]:

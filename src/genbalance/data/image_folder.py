@@ -1,5 +1,6 @@
 """Image files of a folder as grey images: every file is read, refused by name, or listed as left out."""
 
+import io
 import re
 import struct
 import warnings
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from genbalance.errors import UserError
+from genbalance.data import budget
+from genbalance.errors import UserError, in_a_line
 
 KINDS = {
     **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WebP", ".bmp": "BMP"},
@@ -25,49 +27,72 @@ SUPPORTED = ", ".join(dict.fromkeys(KINDS.values()))
 COMPANIONS = (".txt", ".md", ".json", ".csv", ".tsv", ".yaml", ".yml", ".html")  # labels, notes
 BY_NAME = ("readme", "license", "thumbs.db", "desktop.ini")
 BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
-BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, zlib.error, *BOMBS)
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, MemoryError, ArithmeticError),
+    *(struct.error, zlib.error),
+)
+DECODED = 4  # bytes of a pixel while a picture is decoded, at most
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Grey ``images`` uint8 [n, H, W], 0 … 255; the kind of each file; the names of files that are not images."""
+    """Grey ``images`` uint8 [n, H, W], 0 … 255; the kind of each file; the names of files that are not images; how many
+    are ``transparent``, and the level, 0 or 255, of the ``background`` that these were laid on.
+    """
 
-    images: NDArray[np.uint8]
+    images: Pixels
     kinds: tuple[str, ...]
     left_out: tuple[str, ...]
+    transparent: int = 0
+    background: int = 0
 
 
 def read(folder: Path) -> ImageFolder:
     """The image files of ``folder`` in natural order: sample_2 before sample_10.
 
-    Colours become grey (ITU-R 601 luma), 16 bits become 8, an EXIF orientation is applied. Hidden files and folders,
-    text, labels (.csv, .json …), README, LICENSE, Thumbs.db and desktop.ini are left out.
+    Colours become grey (ITU-R 601 luma), 16 bits become 8, an EXIF orientation is applied, transparent images are laid
+    on one background, black or white (see `_background`). Hidden files and folders, text, labels (.csv, .json …),
+    README, LICENSE, Thumbs.db and desktop.ini are left out.
 
     Raises:
-        UserError: no image; another file or a folder; an image that is broken, transparent, animated, of 32 bits or of
-            another size than the first.
+        UserError: no image; another file or a folder; an image that is broken, animated, of 32 bits or of another size
+            than the first; more than the budget.
     """
-    entries = sorted(folder.iterdir(), key=_natural)
-    left_out = [entry for entry in entries if _is_companion(entry)]
-    files = [entry for entry in entries if entry not in left_out and entry.suffix.lower() in KINDS and entry.is_file()]
-    others = [entry for entry in entries if entry not in left_out and entry not in files]
+    files, left_out, others = list[Path](), list[Path](), list[Path]()
+    for entry in sorted(folder.iterdir(), key=_natural):
+        if not entry.name.isprintable():
+            raise UserError(f"{folder}: found the name {in_a_line(entry.name)}, ? unprintable; rename that file")
+        is_image = entry.suffix.lower() in KINDS and entry.is_file()
+        (left_out if _is_companion(entry) else files if is_image else others).append(entry)
     if others or not files:
         found = _counted(others or left_out) or "nothing"
         raise UserError(f"{folder}: only {SUPPORTED} are supported, in the folder itself; found {found}")
-    images = [_picture(file) for file in files]
-    for file, image in zip(files, images, strict=True):
+    images, opacities, held = list[Pixels](), dict[int, Pixels](), 0
+    for number, file in enumerate(files):
+        image, opacity = _picture(file, held)
+        images.append(image)
+        held += image.nbytes
+        if opacity is not None:
+            opacities[number] = opacity
+            held += opacity.nbytes
         if image.shape != images[0].shape:
             raise UserError(
                 f"{file}: found {_times(image.shape)} pixels, but {files[0].name} has {_times(images[0].shape)}; "
                 "allowed: images of one size"
             )
+    background = _background([(images[number], opacity) for number, opacity in opacities.items()])
+    for number, opacity in opacities.items():
+        images[number] = _laid_on(background, images[number], opacity)
     kinds = tuple(KINDS[file.suffix.lower()] for file in files)
-    return ImageFolder(np.stack(images), kinds, tuple(entry.name for entry in left_out))
+    names = tuple(entry.name for entry in left_out)
+    return ImageFolder(np.stack(images), kinds, names, len(opacities), background)
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names, the first five of them and their number where there are more."""
-    return ", ".join([*names[:5], *([f"… ({len(names)})"] if len(names) > 5 else [])])
+    """The names, each in a line, the first five of them and their number where there are more."""
+    return ", ".join([*map(in_a_line, names[:5]), *([f"… ({len(names)})"] if len(names) > 5 else [])])
 
 
 def _is_companion(entry: Path) -> bool:
@@ -90,28 +115,67 @@ def _natural(file: Path) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], file.name
 
 
-def _picture(file: Path) -> NDArray[np.uint8]:
+def _picture(file: Path, held: int) -> tuple[Pixels, Pixels | None]:
+    """Grey levels [H, W] and, where not all of the picture is opaque, its opacity [H, W]; ``held`` bytes are of those
+    before it."""
     kind = KINDS[file.suffix.lower()]
+    budget.allow(held + file.stat().st_size, file)
+    content = io.BytesIO(file.read_bytes())  # of a file Pillow would take memory for as much as a chunk claims
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=[kind.upper()]) as image:
+            with Image.open(content, formats=[kind.upper()]) as image:
+                budget.allow(held + DECODED * image.width * image.height, file)
                 if (frames := getattr(image, "n_frames", 1)) > 1:
                     raise UserError(f"{file}: found {frames} frames; allowed: one")
                 return _grey(ImageOps.exif_transpose(image), file)
+    except BOMBS:
+        raise UserError(f"{file}: found more than {Image.MAX_IMAGE_PIXELS:,} pixels; allowed: at most that") from None
     except BROKEN as error:
         raise UserError(f"{file}: is not a whole {kind} file ({type(error).__name__}); write it again") from None
 
 
-def _grey(image: Image.Image, file: Path) -> NDArray[np.uint8]:
+def _grey(image: Image.Image, file: Path) -> tuple[Pixels, Pixels | None]:
     if image.mode.startswith("I;16"):  # which `convert` would clip
-        return (np.asarray(image) / 257).round().astype(np.uint8)
+        return (np.asarray(image) / 257).round().astype(np.uint8), None
     if image.mode in ("I", "F"):
         raise UserError(f"{file}: found pixels of 32 bits; allowed: 8 or 16")
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise UserError(f"{file}: found transparent pixels; allowed: opaque ones, say on black")
-    return np.asarray(image.convert("L"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        opacity = np.asarray(image.getchannel("A"))
+        if opacity.min() < 255:
+            return np.asarray(image.convert("L")), opacity
+    return np.asarray(image.convert("L")), None
+
+
+def _background(pictures: Sequence[tuple[Pixels, Pixels]]) -> int:
+    """The level that transparent ``pictures``, grey levels and opacity, are laid on, 0 or 255, the same for all.
+
+    The rule: the nearer to their border's mean level where the border, the outermost ring of pixels, is at least half
+    opaque; else the further from the mean level of what they draw. Levels count with their opacity.
+    """
+    if not pictures:
+        return 0
+    levels, opacities = np.zeros(2), np.zeros(2)  # of the border, of all
+    size = 0
+    for image, opacity in pictures:
+        ring = np.ones(image.shape, bool)
+        ring[1:-1, 1:-1] = False
+        size += int(ring.sum())
+        for index, part in enumerate((ring, np.ones_like(ring))):
+            weights = opacity[part].astype(np.float64)
+            levels[index] += image[part] @ weights
+            opacities[index] += weights.sum()
+    if opacities[0] >= 255 * size / 2:
+        return 255 if levels[0] >= 127.5 * opacities[0] else 0
+    return 255 if opacities[1] > 0 and levels[1] < 127.5 * opacities[1] else 0
+
+
+def _laid_on(background: int, image: Pixels, opacity: Pixels) -> Pixels:
+    share = opacity / 255
+    laid: Pixels = (image * share + background * (1 - share)).round().astype(np.uint8)
+    return laid
 
 
 def _times(shape: tuple[int, ...]) -> str:

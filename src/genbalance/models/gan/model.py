@@ -13,6 +13,7 @@ from genbalance.models.gan.conditions import Conditions
 from genbalance.models.gan.dcgan import dcgan_generator, dcgan_trunk
 from genbalance.models.gan.mlp import mlp_generator, mlp_trunk
 from genbalance.models.narrow import Narrow
+from genbalance.params.schema import Count, GanArch, GanWidth, Latents, Side, Truncation, checked
 
 GENERATORS = {"mlp": mlp_generator, "dcgan": dcgan_generator}
 TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk}
@@ -77,16 +78,17 @@ class Gan(nn.Module):
             Brock et al. 2019, arXiv:1809.11096): below 1 they are more typical and less diverse.
     """
 
+    @checked
     def __init__(
         self,
-        arch: str,
-        size: int,
-        latents: int,
-        width: int,
-        conditions: int = 0,
-        classes: int = 0,
+        arch: GanArch,
+        size: Side,
+        latents: Latents,
+        width: GanWidth,
+        conditions: Count = 0,
+        classes: Count = 0,
         spectral: bool = False,
-        truncation: float = 1.0,
+        truncation: Truncation = 1.0,
     ) -> None:
         super().__init__()
         self.latents, self.classes, self.truncation = latents, classes, truncation

@@ -14,6 +14,17 @@ from genbalance.elementary import exp
 from genbalance.models.vae.convolution import conv_decoder, conv_encoder
 from genbalance.models.vae.perceptron import mlp_decoder, mlp_encoder
 from genbalance.models.vae.priors import Prior, RealNvp, StandardNormal
+from genbalance.params.schema import (
+    Count,
+    Latents,
+    Likelihood,
+    LogSigmaFloor,
+    PriorName,
+    Side,
+    VaeArch,
+    VaeWidth,
+    checked,
+)
 
 LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -30.0, 14.0  # of q(z|x), far beyond use: exp() stays within float32
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
@@ -36,16 +47,17 @@ class Vae(nn.Module):
             conditional and takes no labels.
     """
 
+    @checked
     def __init__(
         self,
-        arch: str,
-        likelihood: str,
-        size: int,
-        latents: int,
-        width: int,
-        log_sigma_floor: float,
-        prior: str = "normal",
-        classes: int = 0,
+        arch: VaeArch,
+        likelihood: Likelihood,
+        size: Side,
+        latents: Latents,
+        width: VaeWidth,
+        log_sigma_floor: LogSigmaFloor,
+        prior: PriorName = "normal",
+        classes: Count = 0,
     ) -> None:
         super().__init__()
         self.size, self.latents, self.classes = size, latents, classes
