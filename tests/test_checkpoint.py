@@ -32,9 +32,13 @@ class Run:
     def __init__(self, key=KEY):
         self.key = key
         self.logged = []
+        self.sent = 0
 
     def log(self, values, step=None):
         self.logged.append((step, dict(values)))
+
+    def flush(self):
+        self.sent = len(self.logged)
 
 
 @pytest.fixture(autouse=True)
@@ -304,3 +308,12 @@ def test_the_games_count_of_steps_goes_on():
     other = Game.__new__(Game)
     other.load_state_dict(states.copy(game.state_dict()))
     assert other._d_steps == 5
+
+
+def test_what_was_logged_before_a_checkpoint_is_sent_before_it_is_kept(monkeypatch):
+    run, sent = Run(), []
+    monkeypatch.setattr(states, "save", lambda *_: sent.append((run.sent, len(run.logged))))
+    with Checkpoint("toy", run, 0.0) as checkpoint:
+        for epoch in checkpoint.epochs(3):
+            run.log({"loss": 1 / epoch}, step=epoch)
+    assert sent == [(1, 1), (2, 2)]

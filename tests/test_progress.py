@@ -167,7 +167,7 @@ def test_before_the_first_epoch_has_ended_its_values_are_unknown(monkeypatch: py
 
 def test_a_message_of_the_checkpoint_has_a_line_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run = SimpleNamespace(key="abc", run_id="1")
+    run = SimpleNamespace(key="abc", run_id="1", flush=lambda: None)
     for stop in (2, None):
         with screen(120) as terminal:
             monkeypatch.setattr(sys, "stderr", terminal.stream)

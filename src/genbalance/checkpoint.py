@@ -82,6 +82,7 @@ class Checkpoint:
                 kept = time.monotonic()
 
     def _keep(self, epoch: int) -> None:
+        self._run.flush()  # who goes on after this epoch does not log it again
         parts = [_state(part) for part in self._parts]
         try:
             with whole_file(self.folder / RUN) as text:

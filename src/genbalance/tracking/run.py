@@ -72,6 +72,9 @@ class Run(Protocol):
     def restored(self) -> None:
         """Logs a run for each stage that DVC restored from its cache instead of running; for the pipeline's last."""
 
+    def flush(self) -> None:
+        """Sends what waits to be sent in a batch: a process that is killed from now on does not lose it."""
+
 
 class MlflowRun:
     """A :class:`Run` in an MLflow store: a child of its pipeline's run.
@@ -176,7 +179,7 @@ class MlflowRun:
         self._sampled += 1
 
     def flush(self) -> None:
-        """Sends what is pending."""
+        """See :class:`Run`."""
         while not self._samples.empty():
             self._pending += self._samples.get()
         self._flushed = time.monotonic()
