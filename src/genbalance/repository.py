@@ -114,10 +114,10 @@ def _done(
         raise NoRepositoryError("git: is not installed, or not on the PATH") from None
     if done.returncode in answers:
         return done
-    told = done.stderr.decode(errors="backslashreplace")
+    told = (done.stderr or done.stdout).decode(errors="backslashreplace")
     if told.startswith(OUTSIDE):
         raise NoRepositoryError(f"{place}: is in no git repository")
-    raise UserError(f"git {arguments[0]}: {_reason(told or done.stdout.decode(errors='backslashreplace')) or f'exit code {done.returncode}'}")
+    raise UserError(f"git {arguments[0]}: {_reason(told) or f'exit code {done.returncode}'}")
 
 
 def _reason(told: str) -> str:
