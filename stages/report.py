@@ -1,4 +1,4 @@
-"""Report: reads metrics/, artifacts/ and dvc.yaml; writes reports/index.html, reports/figures/, metrics/summary.json.
+"""Report: reads metrics/ and artifacts/; writes reports/index.html, reports/figures/, metrics/summary.json.
 
 The page holds every picture in itself and needs no network. The figures stand beside it for READMEs and papers.
 """
@@ -11,7 +11,7 @@ from genbalance.tracking import Run
 
 OUT = Path("reports")
 DEFAULTS = Path("src/genbalance/reporting/defaults.yaml")
-PIPELINE = Path("docs/pipeline.yaml")  # a link to dvc.yaml, which DVC refuses as a dependency
+PIPELINE = Path("src/genbalance/reporting/pipeline.yaml")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "dvc", "mlflow")
 REQUIREMENTS = Path("requirements.txt")
 

@@ -1,8 +1,10 @@
-"""What all tests share: the machine, and a last word."""
+"""What all tests share: the machine, the repositories that they may touch, and a last word."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # `make test`: two processes side by si
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # the stages that a test starts take two threads; those that wait are not to spin on the other process's core
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+ROOT = Path(__file__).parents[1]
+READING = {
+    *("cat-file", "diff", "for-each-ref", "hash-object", "log", "ls-files"),
+    *("ls-tree", "rev-list", "rev-parse", "show"),
+}
+
+
+def _own_repositories_alone(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuses what would write the real repository: a test may do that in those alone that it has made."""
+    if event == "subprocess.Popen":
+        _, command, folder, _ = arguments
+        program, *words = map(os.fsdecode, command)
+        writes = Path(program).name == "dvc" or (Path(program).name == "git" and (words or [""])[0] not in READING)
+        if writes and Path(os.fsdecode(folder or os.curdir)).resolve().is_relative_to(ROOT):
+            raise PermissionError(f"{' '.join([program, *words])}: in a repository that no test has made")
+
+
+sys.addaudithook(_own_repositories_alone)
 
 LONGEST = [Path(__file__).with_name(name) for name in ("test_pipeline.py", "test_other_choices.py")]
 

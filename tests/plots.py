@@ -19,6 +19,5 @@ DRAWN = [name for name in PLOTS if name not in IMAGES]
 
 def tables(name: str) -> dict[str, list[str]]:
     """The columns that a plot reads, by file."""
-    y = PLOTS[name]["y"]
-    files = {name: y} if isinstance(y, str) else y
+    files = PLOTS[name]["y"]
     return {file: [columns] if isinstance(columns, str) else columns for file, columns in files.items()}

@@ -14,39 +14,14 @@ from genbalance.reporting.sweep import COLUMNS, PICTURES, Sweep, as_json, model
 
 REPOSITORY = Path(__file__).parents[1]
 
-DVC_YAML = """\
-stages:
-  prepare:
-    cmd: python stages/prepare.py
-    deps: [stages/prepare.py]
-    params: [seed, data]
-    outs: [data/prepared]
-    metrics: [{metrics/prepare.json: {cache: false}}]
-  train_classifier:
-    cmd: python stages/train_classifier.py
-    deps: [data/prepared]
-    params: [seed, classifier.epochs, classifier.width]
-    outs: [models/classifier.safetensors]
-  train_gan:
-    cmd: python stages/train_gan.py
-    deps: [data/prepared/digits.safetensors]
-    params: [lambda, gan]
-    outs: [models/gan.safetensors]
-  train_vae:
-    cmd: python stages/train_vae.py
-    deps: [data/prepared]
-    params: [{params.yaml: [beta, vae]}]
-    outs: [models/vae.safetensors]
-  evaluate:
-    matrix:
-      model: [gan, vae]
-    cmd: python stages/evaluate.py ${item.model}
-    deps: [data/prepared, models/classifier.safetensors, "models/${item.model}.safetensors"]
-    metrics: [{"metrics/evaluate_${item.model}.json": {cache: false}}]
-  report:
-    cmd: python stages/report.py
-    deps: [metrics/prepare.json, metrics/evaluate_gan.json, metrics/evaluate_vae.json]
-    outs: [reports]
+PIPELINE = """\
+prepare: {after: [], params: [seed, data]}
+train_classifier: {after: [prepare], params: [seed, classifier]}
+train_gan: {after: [prepare], params: [lambda, gan]}
+train_vae: {after: [prepare], params: [beta, vae]}
+evaluate@gan: {after: [train_classifier, train_gan], params: []}
+evaluate@vae: {after: [train_classifier, train_vae], params: []}
+report: {after: [evaluate@gan, evaluate@vae], params: []}
 """
 
 
@@ -189,9 +164,8 @@ def write(root, classes=10, side=8, epochs=3):
     (root / "models").mkdir()
     for name in ("classifier", "gan", "vae"):
         (root / "models" / f"{name}.safetensors").write_bytes(name.encode())
-    (root / "docs").mkdir()
-    (root / "docs" / "pipeline.yaml").write_text(DVC_YAML, encoding="utf-8")
     shutil.copy(PARAMS, root)
     for name in ("requirements.txt", "src/genbalance/reporting/defaults.yaml"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, root / name)
+    (root / "src/genbalance/reporting/pipeline.yaml").write_text(PIPELINE, encoding="utf-8")

@@ -1,6 +1,7 @@
 """The house rules: which way imports point, and that dvc.yaml declares all that a stage reaches and reads."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -78,7 +79,14 @@ def within(*packages: str) -> Iterator[tuple[str, Path]]:
 
 def stage_program(name: str, model: str) -> Path:
     command = PIPELINE[name]["cmd"].replace("${item.model}", model)
-    return ROOT / command.split()[-1]
+    return ROOT / "stages" / f"{command.removeprefix('sh stages/run ')}.py"
+
+
+def test_the_repository_holds_no_symbolic_link() -> None:
+    """Where git makes none, as on some file systems, it leaves a text file."""
+    command = ["git", "ls-files", "--stage", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    assert not [entry for entry in listed if entry.startswith("120000")]
 
 
 def test_the_package_never_imports_a_stage() -> None:

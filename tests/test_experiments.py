@@ -118,10 +118,12 @@ def test_a_name_that_is_an_experiment_and_another_revision_is_refused(repository
     assert find_commits("main") == {experiment: "main"}
 
 
-def test_outside_a_repository_there_is_nothing(tmp_path, monkeypatch):
+def test_outside_a_repository_that_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
-    assert "there are no experiments here" in refusal(find_commits, "main")
+    assert refusal(find_commits, "main") == f"{tmp_path}: is in no git repository"
+    monkeypatch.setenv("PATH", "")
+    assert refusal(find_commits, "main") == "git: is not installed, or not on the PATH"
 
 
 def test_a_run_holds_its_params_and_its_numbers(repository):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plots import DRAWN, IMAGES, PLOTS, tables
+from plots import DRAWN, IMAGES, PIPELINE, PLOTS, tables
 from ruamel.yaml import YAML
 from small_repository import ROOT, call
 
@@ -39,7 +39,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / ".dvc" / "plots", place / ".dvc" / "plots")
     shutil.copy2(ROOT / ".dvc" / "config", place / ".dvc" / "config")
     (place / ".dvc" / ".gitignore").write_text("/tmp\n/cache\n")
-    YAML().dump({"plots": [*IMAGES, *({name: PLOTS[name]} for name in DRAWN)]}, place / "dvc.yaml")
+    listed = [{name: given} if "y" in given else name for name, given in PLOTS.items()]
+    YAML().dump({"plots": listed}, place / "dvc.yaml")
     call(place, "git", "init", "-q", "-b", "main")
     for shift, branch in enumerate(("main", "other")):
         for file in {file for name in DRAWN for file in tables(name)}:
@@ -134,6 +135,41 @@ def test_a_comparison_holds_both_revisions_and_tells_them_apart(
 def test_images_of_both_revisions_are_compared(name: str, compared: dict[str, list[dict[str, Any]]]) -> None:
     told = {entry["revisions"][0]: Path(entry["url"]).read_text() for entry in compared[name]}
     assert told == {"main": "a grid of main", "other": "a grid of other"}
+
+
+def test_a_plot_names_its_files_under_y() -> None:
+    for plot in PIPELINE["plots"]:
+        ((name, given),) = plot.items()
+        assert isinstance(given["y"], dict)
+        assert name not in IMAGES or given["y"] == {name: ""}
+
+
+def test_one_stage_runs_as_an_experiment_in_a_fresh_clone(tmp_path: Path) -> None:
+    """Whose cache lacks the folders that the plots lie in; with the plots of dvc.yaml, on stages that copy files."""
+    place, clone = tmp_path / "place", tmp_path / "clone"
+    place.mkdir()
+    files = [file for plot in PIPELINE["plots"] for given in plot.values() for file in given["y"]]
+    folders = sorted({str(Path(file).parent) for file in files})
+    make = " && ".join(f"mkdir -p {folder} && cp first {folder}/table" for folder in folders)
+    stages = {
+        "first": {"cmd": "cp params.yaml first", "params": ["beta"], "outs": ["first"]},
+        "rest": {"cmd": make, "deps": ["first"], "outs": folders},
+    }
+    YAML().dump({"stages": stages, "plots": PIPELINE["plots"]}, place / "dvc.yaml")
+    shutil.copytree(ROOT / ".dvc" / "plots", place / ".dvc" / "plots")
+    shutil.copy2(ROOT / ".dvc" / "config", place / ".dvc" / "config")
+    (place / ".dvc" / ".gitignore").write_text("/tmp\n/cache\n")
+    (place / "params.yaml").write_text("beta: 1\n")
+    call(place, "git", "init", "-q", "-b", "main")
+    call(place, "dvc", "repro", "-q")
+    call(place, "git", "add", "-A")
+    call(place, "git", "commit", "-qm", "run")
+    call(tmp_path, "git", "clone", "-q", str(place), str(clone))
+    call(clone, "dvc", "exp", "run", "-q", "--temp", "-n", "apart", "-S", "beta=2", "first")
+    assert not call(clone, "git", "status", "--porcelain")
+    call(clone, "dvc", "exp", "run", "-q", "-n", "here", "-S", "beta=3", "first")
+    assert sorted(call(clone, "dvc", "exp", "list", "--name-only").split()) == ["apart", "here"]
+    assert (clone / "first").read_text() == "beta: 3\n"
 
 
 def test_every_template_is_used_and_every_named_one_is_there() -> None:

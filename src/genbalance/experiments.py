@@ -17,7 +17,7 @@ from genbalance.leftovers import leftovers
 from genbalance.locks import LOCK, parse_lock
 from genbalance.params.reader import PARAMS_FILE, parse_yaml
 from genbalance.params.schema import INERT
-from genbalance.repository import git
+from genbalance.repository import committed, git, object_id
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/(?P<name>.+)")
 CODE = ("dvc.yaml", "requirements.txt", "src", "stages")  # what decides results, beside the params and the data
@@ -63,7 +63,7 @@ def read_run(name: str, commit: str) -> Run:
     seed, params = _settings(values, name)
     lock = _show(name, commit, LOCK)
     old = leftovers(parse_lock(lock, f"{name}: {LOCK}"), values, name) if lock else set()
-    files = git("ls-tree", "-z", "--full-tree", "--name-only", commit, "metrics/").split("\0")
+    files = git("ls-tree", "-z", "--name-only", commit, "metrics/").split("\0")
     metrics: dict[str, float] = {}
     machines: list[str] = []
     for file in (PurePosixPath(file) for file in files if file.endswith(".json") and file not in {SUMMARY, *old}):
@@ -75,7 +75,7 @@ def read_run(name: str, commit: str) -> Run:
         machines += [str(values["machine"])] if "machine" in values else []
     if not metrics:
         raise UserError(f"{name}: has no numbers of its own in metrics/*.json; was it run?")
-    code = git("ls-tree", "-z", "--full-tree", commit, *CODE).split("\0")
+    code = git("ls-tree", "-z", commit, *CODE).split("\0")
     ids = {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in code) if path}
     return Run(name, commit, seed, params, metrics, ids, "; ".join(dict.fromkeys(machines)))
 
@@ -114,7 +114,7 @@ def find_commits(text: str) -> dict[str, str]:
     Where experiments of one name hang on several baseline commits, it is the newest.
 
     Raises:
-        UserError: a part stands for nothing, or for an experiment and for another commit.
+        UserError: a part stands for nothing, or for an experiment and for another commit; or git cannot work here.
     """
     known = _experiments()
     found: dict[str, str] = {}
@@ -150,8 +150,12 @@ def _experiments() -> dict[str, str]:
 
 
 def _commit(revision: str) -> str:
-    told = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
-    return told if re.fullmatch("[0-9a-f]+", told) else ""  # git prints a range, too, as it fails
+    """The commit that a revision stands for, "" where it stands for none; also where git refuses to look for it, as for
+    a place in the reflog. That git works at all, the list of experiments has shown."""
+    try:
+        return object_id(f"{revision}^{{commit}}")
+    except UserError:
+        return ""
 
 
 def _tell(names: list[str]) -> str:
@@ -161,7 +165,7 @@ def _tell(names: list[str]) -> str:
 
 def _show(name: str, commit: str, path: str) -> str:
     try:
-        return git("show", f"{commit}:{path}")
+        return (committed(commit, path) or b"").decode()
     except UnicodeDecodeError:
         raise UserError(f"{name}: {path}: is not UTF-8 text") from None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.params.reader import parse_yaml
-from genbalance.repository import git
+from genbalance.repository import committed, git
 
 LOCK = "dvc.lock"
 MALFORMED = "is not what DVC writes; run `dvc repro` and commit it"
@@ -40,7 +40,7 @@ def lock_of(commit: str, name: str) -> Stages:
     Raises:
         UserError: there is none.
     """
-    return parse_lock(git("show", f"{commit}:{LOCK}"), f"{name}: {LOCK}")
+    return parse_lock((committed(commit, LOCK) or b"").decode(errors="replace"), f"{name}: {LOCK}")
 
 
 def lock_here() -> Stages:
@@ -58,8 +58,8 @@ def lock_here() -> Stages:
 def every_lock() -> Iterator[tuple[list[str], Stages]]:
     """Each dvc.lock of the history, experiments among it, with the commits that hold it, the newest first. What is not
     readable as one is left out."""
-    commits = git("rev-list", "--all", "HEAD").split()
-    found = git("cat-file", "--batch-check=%(objectname)", lines=(f"{commit}:{LOCK}" for commit in commits))
+    commits = git("rev-list", "--all").split()
+    found = git("cat-file", "--batch-check=%(objectname)", lines=(f"{commit}:./{LOCK}" for commit in commits))
     holding: dict[str, list[str]] = {}
     for commit, blob in zip(commits, found.splitlines(), strict=True):
         if re.fullmatch("[0-9a-f]+", blob):  # else "… missing"

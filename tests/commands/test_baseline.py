@@ -3,10 +3,11 @@
 Through real git and DVC; a stage's bytes follow a variable here, as those of a real one follow the processor.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
-from small_repository import call
+from small_repository import ROOT, call
 
 TRAIN = """\
 import json, os
@@ -34,7 +35,8 @@ HERE = {"MACHINE": "two"}
 
 
 def genbalance(place: Path, *arguments: str, succeeds: bool = True) -> str:
-    return call(place, "genbalance", *arguments, succeeds=succeeds)
+    command = (sys.executable, "-m", "genbalance", *arguments)
+    return call(place, *command, succeeds=succeeds, PYTHONPATH=str(ROOT / "src"))
 
 
 @pytest.fixture
@@ -60,6 +62,28 @@ def clone(published: Path, tmp_path: Path) -> Path:
     call(tmp_path, "git", "clone", "-q", str(published), str(place))
     call(place, "dvc", "repro", "-q", **HERE)
     return place
+
+
+def test_a_baseline_of_a_project_in_a_subfolder_holds_its_results_alone(tmp_path: Path) -> None:
+    place = tmp_path / "all" / "digits"
+    (place / "metrics").mkdir(parents=True)
+    (place / "dvc.yaml").write_text(PIPELINE)
+    (place / "train.py").write_text(TRAIN)
+    (place / "params.yaml").write_text("beta: 1\nseed: 42\n")
+    (place.parent / "params.yaml").write_text("another: project\n")
+    call(place.parent, "git", "init", "-q", "-b", "main")
+    call(place, "dvc", "init", "-q", "--subdir")
+    call(place, "dvc", "repro", "-q", MACHINE="one")
+    call(place.parent, "git", "add", "-A")
+    call(place.parent, "git", "commit", "-qm", "published")
+    call(place, "dvc", "repro", "-q", "-f", **HERE)
+    (place.parent / "params.yaml").write_text("another: change\n")
+    call(place.parent, "git", "add", "params.yaml")
+    assert "2 of 3 stages have other results" in genbalance(place, "status")
+    assert "on the branch baseline" in genbalance(place, "baseline")
+    held = call(place, "git", "show", "--name-only", "--format=", "HEAD").split()
+    assert held == ["digits/dvc.lock", "digits/metrics/train.json"]
+    assert call(place, "git", "status", "--porcelain") == "M  params.yaml\n"
 
 
 def test_results_of_the_commit_are_said_to_be_so(published: Path) -> None:

@@ -29,7 +29,7 @@ def asked_in(root, **params):
     """What a workspace's run was asked for, with some params changed, ``gan__arch`` for gan.arch."""
     defaults = read_params(root / "params.yaml").flat()
     values = defaults | {key.replace("__", "."): value for key, value in params.items()}
-    return Asked(values, defaults, read_yaml(root / "docs/pipeline.yaml"), VERSIONS)
+    return Asked(values, defaults, read_yaml(root / "src/genbalance/reporting/pipeline.yaml"), VERSIONS)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from genbalance.reporting.page import Asked, figures, page
 from genbalance.reporting.results import read_results
 results, out = read_results(Path()), Path(sys.argv[1])
 params = read_params().flat()
-asked = Asked(params, params, read_yaml(Path("docs/pipeline.yaml")), {"torch": "2.0", "numpy": "1.9"})
+pipeline = read_yaml(Path("src/genbalance/reporting/pipeline.yaml"))
+asked = Asked(params, params, pipeline, {"torch": "2.0", "numpy": "1.9"})
 drawn = figures(results, asked)
 for name, image in drawn.items():
     (out / name).write_bytes(image)

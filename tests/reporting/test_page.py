@@ -166,8 +166,8 @@ def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change,
     evil = '<script>alert("&1")</script>'
     root = workspace()
     change(root / "metrics/prepare.json", title=evil, source=evil, files={evil: evil})
-    dvc_yaml = (root / "docs/pipeline.yaml").read_text(encoding="utf-8")
-    (root / "docs/pipeline.yaml").write_text(dvc_yaml.replace("  report:", "  <b>report</b>:"), encoding="utf-8")
+    pipeline = root / "src/genbalance/reporting/pipeline.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("report:", "<b>report</b>:"), encoding="utf-8")
     seen = parse(render(root, data__path=evil, tracking__experiment='"><img src=http://x>'))
     assert not seen.all("script")
     assert all(picture["src"].startswith("data:") for picture in seen.all("img"))

@@ -1,13 +1,12 @@
 """Whether the results here are the commit's, and a commit of one's own where another kind of machine made them."""
 
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.experiments import read_machine
 from genbalance.locks import LOCK, Stages, hashes, lock_here, lock_of
-from genbalance.repository import git
+from genbalance.repository import git, object_id
 
 BRANCH = "baseline"
 RESULTS = (LOCK, "metrics")  # what git keeps of a run
@@ -19,7 +18,7 @@ def status() -> str:
     Raises:
         UserError: there is no dvc.lock here, or none in HEAD.
     """
-    head, here = git("rev-parse", "--short=8", "HEAD").strip(), lock_here()
+    head, here = object_id("HEAD")[:8], lock_here()
     other, changed = _held_against(here, lock_of("HEAD", "HEAD"))
     if other:
         machine = read_machine("HEAD") or "not recorded"
@@ -38,26 +37,30 @@ def baseline() -> str:
     Raises:
         UserError: the results are the commit's, something else is changed, or git refuses.
     """
-    head, here = git("rev-parse", "--short=8", "HEAD").strip(), lock_here()
+    head, here = object_id("HEAD")[:8], lock_here()
     other, _ = _held_against(here, lock_of("HEAD", "HEAD"))
     if not other:
         raise UserError(f"the results are those of commit {head}; there is nothing to commit as a baseline")
-    listed = git("status", "--porcelain", "-z", "--untracked-files=no").split("\0")
-    if changed := [line[3:] for line in listed if line and not line[3:].startswith(RESULTS)]:
+    listed = git("diff", "--name-only", "--relative", "-z", "HEAD").split("\0")
+    if changed := [path for path in listed if path and not path.startswith(RESULTS)]:
         raise UserError(
             f"{', '.join(changed)}: differs from commit {head}; a baseline needs the commit's code and params: commit "
             "the change, or restore it and run `make repro`"
         )
-    if not git("var", "GIT_COMMITTER_IDENT"):
-        raise UserError("git does not know who commits: set `git config user.name` and `git config user.email`")
+    try:
+        git("var", "GIT_COMMITTER_IDENT")
+    except UserError:
+        raise UserError(
+            "git does not know who commits: set `git config user.name` and `git config user.email`"
+        ) from None
     branch = git("branch", "--show-current").strip()
     if not branch.startswith(BRANCH):
         taken = git("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
         names = (BRANCH, *(f"{BRANCH}-{number}" for number in range(2, len(taken) + 3)))
         branch = next(name for name in names if name not in taken)
-        _run("switch", "--quiet", "--create", branch)
-    _run("add", "--", *RESULTS)
-    _run("commit", "--quiet", "--message", f"Results of {head} on another kind of machine")
+        git("switch", "--quiet", "--create", branch)
+    git("add", "--", *RESULTS)
+    git("commit", "--quiet", "--message", f"Results of {head} on another kind of machine", "--", *RESULTS)
     return f"Committed on the branch {branch}: experiments now start from it."
 
 
@@ -83,10 +86,3 @@ def _held_against(here: Stages, committed: Stages) -> tuple[list[str], list[str]
         if name not in changed and hashes(entry["outs"]) != hashes(committed[name]["outs"])
     ]
     return other, changed
-
-
-def _run(*arguments: str) -> None:
-    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
-    if done.returncode:
-        message = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        raise UserError(f"git {arguments[0]}: {message[0]}")

@@ -62,7 +62,7 @@ def verify(revision: str, keep: bool) -> Verification:
     if len(commits) != 1:
         raise UserError(f"{revision}: stands for {len(commits)} commits; allowed: one")
     ((commit, name),) = commits.items()
-    if changed := git("status", "--porcelain").splitlines():
+    if changed := git("status", "--porcelain", "--", ".").splitlines():
         _tell(f"the working tree is dirty ({len(changed)} paths): only the commit is verified, without these changes")
     repository = root()
     with clone(repository, commit, keep) as folder:

@@ -12,17 +12,19 @@ from pathlib import Path
 from types import FrameType
 
 from genbalance.errors import UserError
+from genbalance.repository import environment, git, top
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 15.0  # seconds that an interrupted pipeline has to end by itself, for each way of telling it to
-FOREIGN = ("DVC_", "GIT_", "MLFLOW_", "PYTHONPATH")  # what would lead a run of the clone elsewhere
+FOREIGN = ("DVC_", "MLFLOW_", "PYTHONPATH")  # what would lead a run of the clone elsewhere
 RAW = Path("data/raw")
 
 
 @contextmanager
 def clone(repository: Path, commit: str, keep: bool) -> Iterator[Path]:
-    """A temporary folder with ``commit`` of ``repository`` checked out, its DVC cache in it and empty; afterwards it is
-    removed unless ``keep``, also when the block is ended by Ctrl-C, SIGTERM or SIGHUP.
+    """A temporary folder with ``commit`` of ``repository``, the project's folder, checked out, its DVC cache in it and
+    empty; afterwards it is removed unless ``keep``, also when the block is ended by Ctrl-C, SIGTERM or SIGHUP. Yielded
+    is the project in it.
 
     Raises:
         UserError: git cannot fetch the commit or check it out.
@@ -30,13 +32,16 @@ def clone(repository: Path, commit: str, keep: bool) -> Iterator[Path]:
     with _ended_by_signals():
         folder = Path(tempfile.mkdtemp(prefix="genbalance-verify-")).resolve()
         try:
-            _git(folder, "init", "--quiet")
+            whole = top(repository)
+            project = folder / repository.resolve().relative_to(whole)
+            git("init", "--quiet", folder=folder)
             # a clone would bring no experiments; protocol 2 hands out any commit, whether a branch leads to it or not
-            _git(folder, "-c", "protocol.version=2", "fetch", "--quiet", "--depth", "1", str(repository), commit)
-            _git(folder, "checkout", "--quiet", "--detach", commit)
-            if (folder / ".dvc").is_dir():  # a cache that the user's own settings of DVC share would not be empty
-                (folder / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
-            yield folder
+            git("config", "protocol.version", "2", folder=folder)
+            git("fetch", "--quiet", "--depth", "1", str(whole), commit, folder=folder)
+            git("checkout", "--quiet", "--detach", commit, folder=folder)
+            if (project / ".dvc").is_dir():  # a cache that the user's own settings of DVC share would not be empty
+                (project / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n", encoding="utf-8")
+            yield project
         finally:
             if not keep:
                 shutil.rmtree(folder)
@@ -68,7 +73,7 @@ def reproduce(folder: Path) -> int:
 
     Runs go to the clone's own MLflow store. However this ends, no process of it is left.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    kept = {name: value for name, value in environment().items() if not name.startswith(FOREIGN)}
     own = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")]),
         "DVC_SITE_CACHE_DIR": str(folder / ".dvc" / "tmp" / "site"),
@@ -118,12 +123,3 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _git(folder: Path, *arguments: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UserError(f"git {' '.join(arguments)}: {told[-1]}")

@@ -20,7 +20,7 @@ class Asked:
     Attributes:
         params: all parameters by dotted key.
         defaults: what they are by default.
-        pipeline: dvc.yaml as parsed.
+        pipeline: reporting/pipeline.yaml as parsed.
         versions: that are pinned of the packages behind the numbers, by name.
     """
 

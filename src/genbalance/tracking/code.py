@@ -1,10 +1,11 @@
 """Which version of the code runs."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from genbalance.repository import git
+from genbalance.repository import NoRepositoryError, git, object_id, project
 
 DECISIVE = ("params.yaml", "dvc.yaml", "src", "stages")  # what decides results, beside the installed packages
 
@@ -15,7 +16,7 @@ class CodeVersion:
 
     Attributes:
         commit: the 40 hex digits of HEAD, or "" outside git and before the first commit.
-        changed: files that decide results and differ from that commit, by their paths in the repository, sorted.
+        changed: files that decide results and differ from that commit, by their paths in the project, sorted.
         content: SHA-256 (64 hex digits) of the working directory's parameters, pipeline and code.
     """
 
@@ -35,20 +36,29 @@ class CodeVersion:
 
 
 def code_version() -> CodeVersion:
-    """The version of the code in the working directory: inside a queued experiment that of its own copy."""
-    return CodeVersion(git("rev-parse", "--verify", "--quiet", "HEAD").strip(), _changed(), _content())
+    """The version of the code in the working directory: inside a queued experiment that of its own copy.
+
+    Raises:
+        UserError: there is a repository in which git cannot work.
+    """
+    try:
+        commit = object_id("HEAD")
+        return CodeVersion(commit, _changed(commit), _content())
+    except NoRepositoryError:  # the commit is then unknown, which is no reason to stop
+        return CodeVersion("", (), _content())
 
 
-def _changed() -> tuple[str, ...]:
+def _changed(commit: str) -> tuple[str, ...]:
     """Compares contents. `git status` trusts an index which DVC, in an experiment's copy, leaves saying "unchanged"."""
     paths = ("--", *DECISIVE, "requirements.txt")
-    tree = git("ls-tree", "-r", "-z", "HEAD", *paths).split("\0")
-    committed = {name: header.split()[2] for header, _, name in (entry.partition("\t") for entry in tree) if name}
+    tree = git("ls-tree", "-r", "-z", commit, *paths).split("\0") if commit else []
+    held = {name: header.split()[2] for header, _, name in (entry.partition("\t") for entry in tree) if name}
     listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths).split("\0")
-    here = sorted({name for name in listed if name and Path(name).is_file() and "__pycache__" not in name})
-    hashes = git("hash-object", "--stdin-paths", lines=here).split()
-    present = dict(zip(here, hashes, strict=True))
-    return tuple(name for name in sorted(committed | present) if committed.get(name) != present.get(name))
+    folder = project()
+    here = sorted({name for name in listed if name and (folder / name).is_file() and "__pycache__" not in name})
+    present = dict(zip(here, git("hash-object", "--", *here).split(), strict=True))
+    changed = (name for name in sorted(held | present) if held.get(name) != present.get(name))
+    return tuple(os.fsencode(name).decode(errors="backslashreplace") for name in changed)
 
 
 def _content() -> str:
@@ -57,5 +67,9 @@ def _content() -> str:
         top = Path(name)
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"{path.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+                digest.update(
+                    f"{path.as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode(
+                        errors="surrogateescape"
+                    )
+                )
     return digest.hexdigest()

@@ -99,7 +99,7 @@ def close_abandoned(store: Store, but: str) -> None:
 def _varies(params: Params) -> list[str]:
     """What differs from the params of HEAD, as ``dvc exp run -S`` spells it."""
     try:
-        committed = parse_yaml(git("show", f"HEAD:{PARAMS_FILE}"), "HEAD")
+        committed = parse_yaml(git("show", f"HEAD:./{PARAMS_FILE}"), "HEAD")
     except UserError:
         committed = None
     if not isinstance(committed, dict):
