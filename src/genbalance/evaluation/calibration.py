@@ -37,5 +37,10 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
     [0, 1] (Guo et al. 2017, arXiv:1706.04599, equation 3)."""
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
     bins = torch.bucketize(confidence, torch.linspace(0, 1, BINS + 1), right=True)
-    excess = (predicted == labels).double() - confidence
-    return float(torch.zeros(BINS + 2, dtype=excess.dtype).scatter_add(0, bins, excess).abs().sum() / len(labels))
+
+    def sums(values: Tensor) -> Tensor:
+        return torch.zeros(BINS + 2, dtype=confidence.dtype).scatter_add(0, bins, values.to(confidence.dtype))
+
+    counts = sums(torch.ones_like(confidence))
+    gaps = (sums(predicted == labels) / counts - sums(confidence) / counts).abs().nan_to_num()
+    return float((gaps * (counts / len(labels))).sum())
