@@ -119,7 +119,7 @@ def original(tmp_path_factory):
 @pytest.fixture
 def here(original, monkeypatch):
     """The working directory of the test, and the settings of the process as they were."""
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "DVC_ROOT", "MLFLOW_TRACKING_URI"):
+    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(original)
     with api._restored():

@@ -43,8 +43,6 @@ class Repository:
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return Repository(tmp_path)
 

@@ -246,7 +246,7 @@ def test_packages_of_another_version_are_named_and_those_of_other_systems_are_no
 def repository(tmp_path, monkeypatch):
     """Two commits, a cache that is not empty, raw data that git ignores, and room for temporary folders."""
     for name in list(os.environ):
-        if name.startswith(("GIT_", "DVC_")):
+        if name.startswith("DVC_"):
             monkeypatch.delenv(name)
     path, room = tmp_path / "repo", tmp_path / "room"
     room.mkdir()
