@@ -270,7 +270,7 @@ WRONG = [
     ("evaluate.inversion_images", "2.5", "2.5", "1 … 1000000"),
     ("evaluate.inversion_steps", "null", "None", "1 … 100000"),
     ("checkpoint.seconds", "-1", "-1", "0 … 100000"),
-    ("tracking.on_outage", "wait", "'wait'", "refuse | spool"),
+    ("tracking.experiment", "Default", "Default", "any other name"),
     ("tracking.experiment", '""', "''", "text that is not empty"),
     ("tracking.experiment", "12", "12", "text"),
     ("tracking", "null", "None", "experiment"),

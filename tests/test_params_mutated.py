@@ -107,7 +107,7 @@ def tabbed(rng: Rng) -> Mutated:
 
 def cut(rng: Rng) -> Mutated:
     """A file that ends somewhere before its last key."""
-    return TEXT[: rng.randrange(TEXT.index("on_outage"))], ""
+    return TEXT[: rng.randrange(TEXT.index("experiment:"))], ""
 
 
 def no_text(rng: Rng) -> Mutated:

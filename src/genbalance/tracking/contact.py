@@ -9,7 +9,7 @@ from http import HTTPStatus
 from genbalance.errors import UserError
 from genbalance.tracking.address import URI, StoreAddress
 
-# seconds instead of MLflow's minutes, unless the user's environment says otherwise: a run waits in the spool then
+# seconds instead of MLflow's minutes, unless the user's environment says otherwise: it is copied later
 QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 LONGEST = 300  # characters of a cause
 # packages whose errors come from a place where artifacts are kept
@@ -17,7 +17,7 @@ ARTIFACT_CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "param
 
 
 class OutageError(UserError):
-    """A remote store that does not answer, or not as one does that works.
+    """A remote store that does not answer, or not as one does that works: it is given later what is logged meanwhile.
 
     Attributes:
         cause: what came instead.
