@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from committed import PARAMS
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from genbalance.cli import app
-from genbalance.errors import EXTRAS, UserError, in_a_line
+from genbalance.errors import EXTRAS, UserError, machine_errors
 from genbalance.files import whole_file, whole_folder
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +56,7 @@ def test_what_the_machine_refuses_is_a_line(case: str, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     refused, line = MACHINES[case]
-    with pytest.raises(UserError) as told, in_a_line():
+    with pytest.raises(UserError) as told, machine_errors():
         refused()
     assert str(told.value).startswith(line)
     assert "\n" not in str(told.value)
@@ -64,12 +65,12 @@ def test_what_the_machine_refuses_is_a_line(case: str, tmp_path: Path, monkeypat
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_of_the_program_keeps_its_traceback(case: str) -> None:
     wrong, kind = MISTAKES[case]
-    with pytest.raises(kind), in_a_line():
+    with pytest.raises(kind), machine_errors():
         wrong()
 
 
 def test_a_users_mistake_is_told_as_it_is() -> None:
-    with pytest.raises(UserError, match="beta: no"), in_a_line():
+    with pytest.raises(UserError, match="beta: no"), machine_errors():
         raise UserError("beta: no")
 
 
@@ -85,7 +86,7 @@ def test_a_command_tells_what_the_machine_refuses_in_a_line(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://somebody:secret@localhost/runs")
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
     (tmp_path / "dvc.lock").write_text("stages: {}\n")
     result = CliRunner().invoke(app, ["sync"])
     assert result.exit_code == 1
