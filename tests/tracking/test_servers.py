@@ -23,7 +23,7 @@ SRC = Path(__file__).parents[2] / "src"
 
 
 @pytest.fixture
-def on_postgres(postgres: Postgres, bucket: Bucket, empty_repo: Path, monkeypatch: pytest.MonkeyPatch) -> Postgres:
+def on_postgres(postgres: Postgres, bucket: Bucket, repo: Path, monkeypatch: pytest.MonkeyPatch) -> Postgres:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.url)
     monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", bucket.url)
     return postgres
@@ -45,10 +45,10 @@ def named(params: Params, name: str) -> Params:
 
 
 def test_the_artifacts_of_two_clones_are_where_both_reach_them(
-    on_postgres: Postgres, empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+    on_postgres: Postgres, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = named(params, "clones")
-    other = Path(shutil.copytree(empty_repo, empty_repo.with_name("other")))
+    other = Path(shutil.copytree(repo, repo.with_name("other")))
     log_stage("prepare", params)
     monkeypatch.chdir(other)
     log_stage("report", params)
@@ -60,7 +60,7 @@ def test_the_artifacts_of_two_clones_are_where_both_reach_them(
 
 
 def test_a_database_without_a_place_for_artifacts_is_refused_before_anything_is_made(
-    on_postgres: Postgres, empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+    on_postgres: Postgres, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_DEFAULT_ARTIFACT_ROOT")
     with pytest.raises(UserError, match="MLFLOW_DEFAULT_ARTIFACT_ROOT: found nothing") as refused:
@@ -82,7 +82,7 @@ def test_artifacts_that_another_machine_keeps_are_refused(
 
 
 def test_a_database_that_dies_in_training_and_comes_back_has_every_point_and_picture_once(
-    on_postgres: Postgres, params: Params, capsys: pytest.CaptureFixture[str], empty_repo: Path
+    on_postgres: Postgres, params: Params, capsys: pytest.CaptureFixture[str], repo: Path
 ) -> None:
     params = named(params, "killed")
     with tracked("train_gan", params) as run:
@@ -112,7 +112,7 @@ def test_a_database_that_dies_in_training_and_comes_back_has_every_point_and_pic
 
 
 def test_a_place_of_artifacts_that_dies_in_training_stops_nothing(
-    on_postgres: Postgres, bucket: Bucket, params: Params, capsys: pytest.CaptureFixture[str], empty_repo: Path
+    on_postgres: Postgres, bucket: Bucket, params: Params, capsys: pytest.CaptureFixture[str], repo: Path
 ) -> None:
     with tracked("train_gan", named(params, "bucket")) as run:
         run.image("samples", np.zeros((8, 8), np.uint8), step=1)
@@ -121,7 +121,7 @@ def test_a_place_of_artifacts_that_dies_in_training_stops_nothing(
     said = capsys.readouterr().err
     assert "; the run is in " in said
     assert "s3cr3t" not in said
-    assert len(list((empty_repo / "mlartifacts").rglob("*step+2*.png"))) == 1
+    assert len(list((repo / "mlartifacts").rglob("*step+2*.png"))) == 1
 
 
 def test_a_database_that_is_away_or_refuses_is_told_with_its_cause(
@@ -154,7 +154,7 @@ def test_a_bucket_that_is_none_is_told_before_the_first_step(
 
 @pytest.mark.parametrize(("missing", "extra"), [("psycopg", "postgresql"), ("boto3", "s3")])
 def test_a_missing_driver_is_told_before_the_first_step(
-    on_postgres: Postgres, empty_repo: Path, missing: str, extra: str
+    on_postgres: Postgres, repo: Path, missing: str, extra: str
 ) -> None:
     code = (
         f"import sys; sys.modules['{missing}'] = None\n"

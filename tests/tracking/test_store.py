@@ -35,7 +35,7 @@ with tracked(sys.argv[1], read_params()) as run:
 
 def test_a_server_gets_metrics_images_and_artifacts(
     server,
-    empty_repo: Path,
+    repo: Path,
     params: Params,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -60,7 +60,7 @@ def test_a_server_gets_metrics_images_and_artifacts(
     ]
     assert parent.data.metrics["fd_test"] == 1.5
     assert {path.name for path in kept.rglob(f"{child.info.run_id}/artifacts/*")} == {"images", "inputs", "params.yaml"}
-    assert not {"mlruns", ".spool"} & {path.name for path in empty_repo.iterdir()}
+    assert not {"mlruns", ".spool"} & {path.name for path in repo.iterdir()}
 
 
 def test_processes_that_open_an_empty_store_at_once_each_leave_a_whole_run(empty_repo: Path) -> None:

@@ -9,7 +9,6 @@ from genbalance.errors import UserError
 from genbalance.params import PARAMS_FILE, Params
 from genbalance.tracking.address import home_address, store_address
 from genbalance.tracking.code import code_version
-from genbalance.tracking.contact import OutageError
 from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
 from genbalance.tracking.pipeline import COMING, close_abandoned, parent_of, settle
 from genbalance.tracking.processes import TAG, dvc_command, dvc_process, is_dead, this_process
@@ -24,6 +23,10 @@ from genbalance.tracking.tags import PARENT, STAGE
 
 def _none(_key: str) -> str:
     return ""
+
+
+def _nothing() -> None:
+    pass
 
 
 @contextmanager
@@ -47,13 +50,12 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
     ends = lineage(stage)
     load_mlflow()
     experiment, remote = params.tracking.experiment, store_address()
-    if remote.is_remote:  # whether it takes runs at all is said before anything is computed
-        with suppress(OutageError), store_lock(remote):
-            open_store(remote, experiment)
-    run = _start(stage, params, ends, resumable(ends.key))
-    copied = copying(run.store, remote, experiment, stage, run.run_id) if remote.is_remote else nullcontext()
-    with copied:
+    run, is_new = _start(stage, params, ends, resumable(ends.key))
+    there = copying(run.store, remote, experiment, stage, run.run_id) if remote.is_remote else nullcontext(_nothing)
+    with there as begin_copying:
         try:
+            _log_inputs(run, params, ends, is_new)
+            begin_copying()  # whether the remote store takes runs at all is said before anything is computed
             with sampling(run.sample):
                 yield run
             run.log({"duration_s": time.monotonic() - begun})
@@ -71,8 +73,8 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
         _end(run, "FINISHED")
 
 
-def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> MlflowRun:
-    """The stage's run below its parent: a new one, or the one that is resumed."""
+def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[MlflowRun, bool]:
+    """The stage's run below its parent, and whether it is a new one or one that is resumed."""
     code = code_version()  # git's work, and none of the lock's
     home = home_address()
     with store_lock(home):
@@ -94,13 +96,16 @@ def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> MlflowRun
                     client.set_tag(child, name, tags[name])
             else:
                 child = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
-    _log_params(store, parent, params.flat())
-    if not found:
-        _log_params(store, child, shown(params.flat(), ends.params()))
+    return MlflowRun(store, stage, child, parent, ends.key, known), not found
+
+
+def _log_inputs(run: MlflowRun, params: Params, ends: Lineage, is_new: bool) -> None:
+    """Logs all params to the parent, and to a new run those that its stage reads, and their file."""
+    _log_params(run.store, run.parent_id, params.flat())
+    if is_new:
+        _log_params(run.store, run.run_id, shown(params.flat(), ends.params()))
         if PARAMS_FILE.exists():
-            with store.contact() as client:
-                client.log_artifact(child, str(PARAMS_FILE))
-    return MlflowRun(store, stage, child, parent, ends.key, known)
+            run.artifact(PARAMS_FILE)
 
 
 def _ending(error: BaseException) -> str:

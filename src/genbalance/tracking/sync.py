@@ -5,9 +5,10 @@ there is copied to it while the stage runs and when it ends; what a server that 
 another machine's file, are copied in the same way. A copy carries its original's id, by which it is found again.
 """
 
+import hashlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 ORIGIN = "genbalance.origin"  # of a copy: the id of the run or model that it is a copy of
-COPIED = "genbalance.copied."  # and the target's address, of an original: the state in which it was copied there last
+COPIED = "genbalance.copied."  # and a hash of the target's address, of an original: its state when it was copied last
 OWN = (PARENT, TAG, "genbalance.dvc")  # tags that mean something in their own store alone
 DEFAULT = "Default"  # MLflow's own experiment, in which we keep nothing
 INTERVAL = 5.0  # seconds between two copies of a run that is under way
@@ -86,7 +87,7 @@ class Copier:
         Raises:
             UserError: as :meth:`copy`.
         """
-        tag = COPIED + str(self._target.address)
+        tag = COPIED + hashlib.sha256(str(self._target.address).encode()).hexdigest()[:8]
         waiting = [run for run in self._source.search("")[::-1] if run.data.tags.get(tag) != _state(run)]
         busy = [run for run in waiting if run.info.status == "RUNNING" and not is_dead(run.data.tags.get(TAG, "/"))]
         mine = [run for run in waiting if run not in busy]
@@ -202,9 +203,11 @@ class Copier:
 
 
 @contextmanager
-def copying(source: Store, address: StoreAddress, experiment: str, stage: str, run_id: str) -> Iterator[None]:
-    """Copies a stage's run to a remote store, in a thread, every 5 seconds until the block ends and then to its end,
-    with all that waits in the source: a server that is slow or away holds up no training.
+def copying(
+    source: Store, address: StoreAddress, experiment: str, stage: str, run_id: str
+) -> Iterator[Callable[[], None]]:
+    """Copies a stage's run to a remote store in a thread, every 5 seconds, and when the block ends all that waits in
+    the source: a server that is slow or away holds up no training.
 
     Args:
         source: where the stage logs.
@@ -212,40 +215,61 @@ def copying(source: Store, address: StoreAddress, experiment: str, stage: str, r
         experiment: the name of the one in it.
         stage: whose run it is, for what is printed.
         run_id: of the run.
+
+    Yields:
+        What begins it, with a first copy: it raises a UserError where the remote store refuses, and not where it is
+        away.
     """
     ended, away = threading.Event(), threading.Event()
     copiers: list[Copier] = []
 
-    def copy_once(everything: bool) -> None:
+    def copier() -> Copier:
+        if not copiers:
+            with store_lock(address):
+                copiers.append(Copier(source, open_store(address, experiment)))
+        return copiers[0]
+
+    def failed(error: UserError) -> None:
+        copiers.clear()
+        if not away.is_set():
+            cause = f"{address}: {error.cause}" if isinstance(error, OutageError) else str(error)
+            _tell(f"{stage}: {cause}; the run is in {source.address} and copied at the next contact")
+        away.set()
+
+    def copy() -> None:
+        copier().copy(source.client.get_run(run_id))
+
+    def finish() -> None:
         try:
-            if not copiers:
-                with store_lock(address):
-                    copiers.append(Copier(source, open_store(address, experiment)))
-            if everything:
-                waited = copiers[0].copy_waiting()
-                if away.is_set() or waited > 2:  # the run and its parent are no news
-                    _tell(f"{stage}: {waited} runs copied to {address}")
-            else:
-                copiers[0].copy(source.client.get_run(run_id))
+            waited = copier().copy_waiting()
+            if away.is_set() or waited > 2:  # the run and its parent are no news
+                _tell(f"{stage}: {waited} runs copied to {address}")
         except UserError as error:
-            copiers.clear()
-            if everything or not away.is_set():
-                cause = error.cause if isinstance(error, OutageError) else str(error)
-                _tell(f"{stage}: {address}: {cause}; the run is in {source.address} and copied at the next contact")
-            away.set()
+            failed(error)
 
     def follow() -> None:
         while not ended.wait(INTERVAL):
-            copy_once(everything=False)
+            try:
+                copy()
+            except UserError as error:
+                failed(error)
 
     thread = threading.Thread(target=follow, name="copying", daemon=True)
-    thread.start()
+
+    def begin() -> None:
+        try:
+            copy()
+        except OutageError as error:
+            failed(error)
+        thread.start()
+
     try:
-        yield
+        yield begin
     finally:
-        ended.set()
-        thread.join()
-        copy_once(everything=True)
+        if thread.is_alive():  # and not refused
+            ended.set()
+            thread.join()
+            finish()
 
 
 def copy_all(source: StoreAddress, target: StoreAddress, mark: bool) -> int:
