@@ -161,7 +161,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 29
+    assert len(found) == 27
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == choice
 
@@ -270,7 +270,6 @@ WRONG = [
     ("evaluate.inversion_images", "2.5", "2.5", "1 … 1000000"),
     ("evaluate.inversion_steps", "null", "None", "1 … 100000"),
     ("checkpoint.seconds", "-1", "-1", "0 … 100000"),
-    ("tracking.on_outage", "wait", "'wait'", "refuse | spool"),
     ("tracking.experiment", '""', "''", "text that is not empty"),
     ("tracking.experiment", "12", "12", "text"),
     ("tracking", "null", "None", "experiment"),
@@ -308,12 +307,16 @@ def test_the_ranges_that_the_comments_tell_are_those_that_are_enforced(tmp_path)
     assert enforced == numbers - {"seed"}  # its 2³²−1 is easier to read than what it comes to
 
 
+ALONE = ("checkpoint.seconds", "tracking.experiment")  # a section's only key
+
+
 @pytest.mark.parametrize("key", list(KNOBS))
 def test_a_missing_key_is_told(tmp_path, key):
     text = with_value({key: "REMOVED"})
     text = "".join(line for line in text.splitlines(keepends=True) if "REMOVED" not in line)
-    if key == "checkpoint.seconds":  # a section's only key
-        text = text.replace("checkpoint:", "checkpoint: {}")
+    if key in ALONE:
+        section = key.partition(".")[0]
+        text = text.replace(f"{section}:", f"{section}: {{}}")
     (problem,) = refusal(tmp_path, text)
     assert problem.startswith(f": {key}: found nothing; every key must be there")
 
@@ -453,3 +456,15 @@ def test_yaml_is_read_as_plain_values(tmp_path):
     value = read_yaml(written(tmp_path, "a: {b: [1, 1e-3, null, on]}\n"))
     assert value == {"a": {"b": [1, 1e-3, None, "on"]}}
     assert [type(x) for x in (value, value["a"], value["a"]["b"])] == [dict, dict, list]
+
+
+def test_mlflows_own_experiment_is_refused(tmp_path):
+    (problem,) = refusal(tmp_path, with_value({"tracking.experiment": "Default"}))
+    assert "experiment is Default, which MLflow keeps for itself; allowed: any other name" in problem
+
+
+def test_a_key_of_before_is_refused_with_those_that_there_are(tmp_path):
+    (problem,) = refusal(tmp_path, PARAMS.read_text().rstrip("\n") + "\n  on_outage: spool\n")
+    assert problem.startswith(
+        ": tracking.on_outage: found 'spool', but there is no such key; allowed: a mapping of experiment"
+    )

@@ -91,13 +91,13 @@ def without_colon(rng: Rng) -> Mutated:
 def deeper(rng: Rng) -> Mutated:
     """An indentation that its neighbours do not have."""
     key = pick(rng)
-    while key.startswith("checkpoint."):  # alone in its section: any indentation is right
+    while key.startswith(("checkpoint.", "tracking.")):  # alone in its section: any indentation is right
         key = pick(rng)
     return with_row(key, lambda line: f" {line[0]}"), ""
 
 
 def dedented(rng: Rng) -> Mutated:
-    key = rng.choice([key for key in PLAIN if "." in key and key != "checkpoint.seconds"])
+    key = rng.choice([key for key in PLAIN if "." in key and not key.startswith(("checkpoint.", "tracking."))])
     return with_row(key, lambda line: line[0].lstrip()), ""
 
 
@@ -107,7 +107,7 @@ def tabbed(rng: Rng) -> Mutated:
 
 def cut(rng: Rng) -> Mutated:
     """A file that ends somewhere before its last key."""
-    return TEXT[: rng.randrange(TEXT.index("on_outage"))], ""
+    return TEXT[: rng.randrange(TEXT.index("experiment:"))], ""
 
 
 def no_text(rng: Rng) -> Mutated:

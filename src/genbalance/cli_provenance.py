@@ -58,19 +58,23 @@ def baseline() -> None:
         typer.echo(baseline.baseline())
 
 
-def sync() -> None:
-    """Log an MLflow run for each stage restored from DVC's cache.
+def sync(
+    source: Annotated[Path | None, typer.Option("--from", help="Copy from this mlflow.db.", show_default=False)] = None,
+    target: Annotated[str | None, typer.Option("--to", help="Copy to this store.", show_default=False)] = None,
+) -> None:
+    """Copy runs to another MLflow store, each once.
 
-    DVC restores a stage from its cache, instead of running it, if it ran before with the same inputs. The command also
-    delivers the runs that were stored while the tracking server was away.
+    Stages log to mlflow.db. If MLFLOW_TRACKING_URI names a server or a database, new runs are copied there while a
+    stage runs; this command copies those that it did not get while it was away. With --from, it merges the runs of
+    another checkout or machine: into mlflow.db, or into the store that --to names.
 
-    The pipeline does this at its end, and `make repro` after it, so that each result in the working directory has an
-    MLflow run.
+    Without --from, it first logs a run for each stage that DVC restored from its cache instead of running. The pipeline
+    does this at its end, and `make repro` after it, so that each result in the working directory has an MLflow run.
     """
     with mistakes_in_a_line():
         from genbalance.commands import lineage
 
-        typer.echo(lineage.synchronised())
+        typer.echo(lineage.synchronised(source, target))
 
 
 def ui(

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
 from stores import PROFILE
 
-from genbalance.params import Params, read_params
+from genbalance.params import Params
 from genbalance.tracking import Run, tracked
 from genbalance.tracking.settings import shown
 
@@ -29,14 +29,6 @@ with tracked("train_vae", read_params()) as run:
     print(run.run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-@pytest.fixture
-def spooling(empty_repo: Path) -> Params:
-    """The params of a repository whose stages go on without their server."""
-    path = empty_repo / "params.yaml"
-    path.write_text(path.read_text().replace("on_outage: refuse", "on_outage: spool"))
-    return read_params(path)
 
 
 def train(run: Run, first: int, last: int) -> None:
@@ -77,15 +69,13 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
         run.artifact(Path("params.yaml"), "inputs")
         run.dataset("digits", "abc", "bundled", PROFILE)
         run.headline({"fd_test": 1.5})
-    assert "does not answer: Connection refused; the run waits in .spool/" in capsys.readouterr().err
-    assert list((empty_repo / ".spool").iterdir())
+    assert capsys.readouterr().err.count("it does not answer: Connection refused; the run is in ") == 1
 
     server.start()
-    for stage in ("evaluate_gan", "report"):  # the first delivers, the second finds nothing to deliver
+    for stage in ("evaluate_gan", "report"):  # the first copies what waits, the second finds nothing that does
         with tracked(stage, params):
             pass
-    assert capsys.readouterr().err == f"1 stored runs delivered to {server.url}\n"
-    assert not list((empty_repo / ".spool").iterdir())
+    assert capsys.readouterr().err == f"evaluate_gan: 3 runs copied to {server.url}\n"
     parents, children = runs(server.url)
     (parent,), trained = parents, children[0]
     assert [child.info.run_name for child in children] == ["train_gan", "evaluate_gan", "report"]
@@ -104,26 +94,25 @@ def test_a_server_that_dies_and_comes_back_has_every_point_picture_and_tag_once(
     print(f"\nserver killed and back: {len(parents + children)} runs, {points} points, {len(shown)} pictures")
 
 
-def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_once(
-    server, spooling: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_pipeline_that_starts_without_its_server_is_copied_in_order_and_once(
+    server, params: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     before = runs(server.url)
     server.kill()
     for stage in ("prepare", "train_vae"):
-        with tracked(stage, spooling) as run:
+        with tracked(stage, params) as run:
             train(run, 1, 20)
             if stage == "prepare":
                 run.headline({"fd_test": 2.5})
-    with pytest.raises(ValueError, match="no"), tracked("evaluate_vae", spooling):
+    with pytest.raises(ValueError, match="no"), tracked("evaluate_vae", params):
         raise ValueError("no")
     dead = subprocess.run([sys.executable, "-c", DYING], env=os.environ | {"PYTHONPATH": str(SRC)})
     assert dead.returncode == -9
     server.start()
-    with tracked("report", spooling):
+    with tracked("report", params):
         pass
-    assert "4 stored runs delivered" in capsys.readouterr().err
-    assert not list((empty_repo / ".spool").iterdir())
+    assert "runs copied to" in capsys.readouterr().err
 
     parents, children = (now[len(then) :] for then, now in zip(before, runs(server.url), strict=True))
     assert [child.info.run_name for child in children][:3] == ["prepare", "train_vae", "evaluate_vae"]
@@ -133,32 +122,33 @@ def test_a_pipeline_that_starts_without_its_server_is_delivered_in_order_and_onc
     assert [parent.data.metrics.get("fd_test") for parent in parents] == [2.5, None]
     for child in children[:2]:
         assert steps(server.url, child, "loss") == list(range(1, 21))
-        assert child.data.params == shown(spooling.flat())
+        assert child.data.params == shown(params.flat())
         assert len(pictures(server.url, child)) == 2
 
 
-def test_a_delivery_that_breaks_off_is_finished_by_the_next(
-    server, spooling: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_copy_that_breaks_off_is_finished_by_the_next(
+    server, params: Params, empty_repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     before = runs(server.url)
     server.kill()
     for stage in ("prepare", "train_gan"):
-        with tracked(stage, spooling) as run:
+        with tracked(stage, params) as run:
             train(run, 1, 10)
     server.start()
-    log_artifacts = MlflowClient.log_artifacts
+    set_terminated = MlflowClient.set_terminated
 
     def break_off(client: MlflowClient, run_id: str, *rest: object) -> None:
-        log_artifacts(client, run_id, *rest)  # type: ignore[arg-type]
-        server.kill()
+        set_terminated(client, run_id, *rest)  # type: ignore[arg-type]
+        if client.tracking_uri == server.url and server.process.poll() is None:
+            server.kill()
 
     with monkeypatch.context() as patched:
-        patched.setattr(MlflowClient, "log_artifacts", break_off)
-        with tracked("train_vae", spooling):
+        patched.setattr(MlflowClient, "set_terminated", break_off)
+        with tracked("train_vae", params):
             pass
     server.start()
-    with tracked("report", spooling):
+    with tracked("report", params):
         pass
     parents, children = (now[len(then) :] for then, now in zip(before, runs(server.url), strict=True))
     assert sorted(child.info.run_name for child in children) == ["prepare", "report", "train_gan", "train_vae"]

@@ -14,7 +14,7 @@ from mlflow.entities import Run as Entity
 from genbalance.params import Params
 from genbalance.tracking import tracked
 from genbalance.tracking.processes import is_dead, this_process
-from genbalance.tracking.restored import sync
+from genbalance.tracking.restored import log_missing
 
 SRC = Path(__file__).parents[2] / "src"
 DYING = """
@@ -127,7 +127,7 @@ def test_a_parent_whose_dvc_was_killed_between_stages_is_killed(
     client.set_tag(parent.info.run_id, "genbalance.dvc", gone)
     of_dvc("")
     if looks == "sync":
-        assert sync(params) == []
+        assert log_missing(params) == []
     else:
         (repo / "src/code.py").write_text("1")  # of another pipeline run
         with tracked("prepare", params):

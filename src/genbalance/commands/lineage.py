@@ -1,14 +1,18 @@
 """From a commit to its runs in MLflow, and from a run to the commits that hold what it left."""
 
+from pathlib import Path
+
 from genbalance.commands.columns import aligned
 from genbalance.errors import UserError
 from genbalance.experiments import find_commits
 from genbalance.locks import every_lock, hashes, lock_of, names_of
 from genbalance.params import read_params
 from genbalance.repository import git
+from genbalance.tracking.address import home_address, parse_address, sqlite_address, store_address
 from genbalance.tracking.ledger import outs_of, runs_behind
-from genbalance.tracking.restored import sync
-from genbalance.tracking.store import reach
+from genbalance.tracking.restored import log_missing
+from genbalance.tracking.store import load_mlflow, reach
+from genbalance.tracking.sync import copy_all
 
 NONE = "none in this MLflow store; `genbalance sync` logs one for the results in the working directory"
 
@@ -60,11 +64,27 @@ def commits(run_id: str) -> str:
     return aligned(rows, texts=True)
 
 
-def synchronised() -> str:
-    """Logs what is missing in the store, and says what it was.
+def synchronised(source: Path | None, target: str | None) -> str:
+    """Logs what is missing in the project's store, copies what another store does not have, and says what it was.
+
+    Args:
+        source: an ``mlflow.db`` to copy from, instead of the project's.
+        target: the address to copy to; None: the remote store of the environment, or with ``source`` the project's.
 
     Raises:
-        UserError: there is no dvc.lock, or the store cannot be used.
+        UserError: there is no dvc.lock or no such file, or a store cannot be used.
     """
-    logged = sync(read_params())
-    return f"logged as restored: {', '.join(logged)}" if logged else "every stage has its MLflow run"
+    lines = []
+    if source is None:
+        logged = log_missing(read_params())
+        lines.append(f"logged as restored: {', '.join(logged)}" if logged else "every stage has its MLflow run")
+    elif not source.is_file():
+        raise UserError(f"--from: {source} is no file; allowed: the mlflow.db of another checkout or machine")
+    there = parse_address(target) if target else store_address()
+    here = sqlite_address(source.resolve()) if source else home_address()
+    if source or target or there.is_remote:
+        if here == there:
+            raise UserError(f"--to: found {there}, which is what is copied from; allowed: another store")
+        load_mlflow()
+        lines.append(f"{copy_all(here, there, mark=source is None)} runs copied from {here} to {there}")
+    return "\n".join(lines)

@@ -202,10 +202,9 @@ class Checkpoint(Section):
 
 
 class Tracking(Section):
-    """What the MLflow experiment is called, and what happens when its server is away."""
+    """What the MLflow experiment is called."""
 
     experiment: Annotated[str, Field(min_length=1)]
-    on_outage: Literal["refuse", "spool"]
 
     @model_validator(mode="after")
     def _has_a_place(self) -> "Tracking":

@@ -77,6 +77,16 @@ class StoreAddress:
         return {secret for secret in found if len(secret) > 2}  # shorter ones would blot out half of a sentence
 
 
+def home_address() -> StoreAddress:
+    """Where stages log: the file that ``MLFLOW_TRACKING_URI`` names, or ``mlflow.db`` at the root.
+
+    Raises:
+        UserError: the variable names no store.
+    """
+    named = store_address()
+    return sqlite_address(root() / "mlflow.db") if named.is_remote else named
+
+
 def store_address() -> StoreAddress:
     """That of ``MLFLOW_TRACKING_URI`` if it is set, else ``mlflow.db`` at the root.
 

@@ -9,15 +9,17 @@ from http import HTTPStatus
 from genbalance.errors import UserError
 from genbalance.tracking.address import URI, StoreAddress
 
-# seconds instead of MLflow's minutes, unless the user's environment says otherwise: a run waits in the spool then
+# seconds instead of MLflow's minutes, unless the user's environment says otherwise: it is copied later
 QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 LONGEST = 300  # characters of a cause
+# what a database says that answers; its errors of a connection are the same otherwise
+REFUSED = re.compile("authentication failed|access denied|does not exist|pg_hba.conf|permission denied", re.IGNORECASE)
 # packages whose errors come from a place where artifacts are kept
 ARTIFACT_CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "paramiko")
 
 
 class OutageError(UserError):
-    """A remote store that does not answer, or not as one does that works.
+    """A remote store that does not answer, or not as one does that works: it is given later what is logged meanwhile.
 
     Attributes:
         cause: what came instead.
@@ -93,7 +95,9 @@ def _is_away(chain: list[BaseException]) -> bool:
     for error in chain[::-1]:
         if isinstance(error, RequestException):
             return error.response is None or _is_outage(error.response.status_code)
-        if isinstance(error, OperationalError | InterfaceError) or _of_artifacts_away(error):
+        if isinstance(error, OperationalError | InterfaceError):
+            return not REFUSED.search(str(error))
+        if _of_artifacts_away(error):
             return True
         if isinstance(error, MlflowException):
             status = re.search(r"failed with error code (\d{3})", str(error))

@@ -12,22 +12,22 @@ from genbalance.files import read_json
 from genbalance.locks import Stages, hashes, lock_here, lock_of
 from genbalance.params import PARAMS_FILE, Params, flatten
 from genbalance.summary import numbers
+from genbalance.tracking.address import home_address
 from genbalance.tracking.code import code_version
-from genbalance.tracking.delivery import deliver
 from genbalance.tracking.ledger import RESTORED, runs_behind
 from genbalance.tracking.lineage import KEY, OUT, key_of
 from genbalance.tracking.pipeline import close_abandoned, parent_of, settle
 from genbalance.tracking.provenance import code_tags
 from genbalance.tracking.settings import shown
-from genbalance.tracking.store import Store, reach, store_lock
+from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock
 from genbalance.tracking.tags import PARENT, STAGE
 
 FROM = "genbalance.restored.from"  # the run that made what was restored, where it is known
 
 
-def sync(params: Params) -> list[str]:
-    """Logs the runs that are missing in the store behind the working directory's dvc.lock, and ends those that a dead
-    process left RUNNING.
+def log_missing(params: Params) -> list[str]:
+    """Logs the runs that are missing in the store of the project's folder behind the working directory's dvc.lock, and
+    ends those that a dead process left RUNNING.
 
     Returns:
         The names of their stages.
@@ -35,10 +35,10 @@ def sync(params: Params) -> list[str]:
     Raises:
         UserError: there is no dvc.lock, or the store cannot be reached or used.
     """
-    stages = lock_here()
-    store = reach(params.tracking.experiment)
-    with store_lock(store.address):
-        deliver(store.address, last=True)
+    stages, home = lock_here(), home_address()
+    load_mlflow()
+    with store_lock(home):
+        store = open_store(home, params.tracking.experiment)
         close_abandoned(store, "")
         missing = [name for name, entry in stages.items() if not runs_behind(store, entry)]
         if missing:

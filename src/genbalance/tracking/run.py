@@ -3,21 +3,17 @@
 import json
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from genbalance.tracking.contact import OutageError
-from genbalance.tracking.line import Line
-from genbalance.tracking.models import image_schema
+from genbalance.tracking.models import image_schema, keep_trained
 from genbalance.tracking.pictures import log_picture, read_picture
-from genbalance.tracking.store import BATCH
+from genbalance.tracking.restored import log_restored
+from genbalance.tracking.store import BATCH, Store, store_lock
 
 if TYPE_CHECKING:
     import numpy as np
-    from mlflow import MlflowClient
     from mlflow.entities import Metric
     from numpy.typing import NDArray
 
@@ -80,18 +76,23 @@ class MlflowRun:
     """A :class:`Run` in an MLflow store: a child of its pipeline's run.
 
     Args:
-        line: the way there.
+        store: where it is.
+        stage: its name.
+        run_id: its id.
+        parent_id: of the pipeline's run.
         key: see :class:`Run`.
         known: the steps that the run has of each metric already: what a process logged that died and is resumed. They
             are not logged a second time.
 
     Raises:
-        UserError: from any method, when the store does not take what it is given. A server that is away is no error.
+        UserError: from any method, when the store does not take what it is given.
     """
 
-    def __init__(self, line: Line, key: str, known: Mapping[str, set[int]]) -> None:
-        self.run_id, self.parent_id, self.key = line.run_id, line.parent_id, key
-        self._line, self._known = line, known
+    def __init__(
+        self, store: Store, stage: str, run_id: str, parent_id: str, key: str, known: Mapping[str, set[int]]
+    ) -> None:
+        self.store, self.run_id, self.parent_id, self.key = store, run_id, parent_id, key
+        self._stage, self._known = stage, known
         self._pending: list[Metric] = []
         self._step: int | None = None
         self._curves = {name for name, steps in known.items() if any(steps)}
@@ -120,7 +121,8 @@ class MlflowRun:
     def image(self, key: str, image: "NDArray[np.uint8]", step: int) -> None:
         """See :class:`Run`."""
         self.flush()
-        self._line.send(lambda client, run_id, _: log_picture(client, run_id, image, key, step, self.run_id))
+        with self.store.contact() as client:
+            log_picture(client, self.run_id, image, key, step, self.run_id)
 
     def artifact(self, path: Path, folder: str = "") -> None:
         """See :class:`Run`."""
@@ -128,7 +130,8 @@ class MlflowRun:
             raise FileNotFoundError(path)
         self.flush()
         send = "log_artifacts" if path.is_dir() else "log_artifact"
-        self._line.send(lambda client, run_id, _: getattr(client, send)(run_id, str(path), folder or None))
+        with self.store.contact() as client:
+            getattr(client, send)(self.run_id, str(path), folder or None)
 
     def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, Any]) -> None:
         """See :class:`Run`. The pipeline's run shows it too."""
@@ -137,39 +140,35 @@ class MlflowRun:
         origin, schema = json.dumps({"uri": source}), image_schema(profile["height"], profile["width"])
         data = Dataset(name, digest[:36], "local", origin, schema, json.dumps(dict(profile)))
         given = [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])]
-
-        def give(client: "MlflowClient", *run_ids: str) -> None:
-            for run_id in run_ids:
+        with self.store.contact() as client:
+            for run_id in (self.run_id, self.parent_id):
                 client.log_inputs(run_id, given)
 
-        self._line.send(give)
-
     def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
-        """See :class:`Run`. Nothing while the server is away: DVC has the weights, MLflow keeps a copy."""
+        """See :class:`Run`."""
         self.flush()
-        with suppress(OutageError):
-            self._line.model(kind, weights, profile)
+        with self.store.contact() as client:
+            keep_trained(client, self.store.experiment_id, self.run_id, kind, weights, profile)
 
     def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
         """See :class:`Run`."""
-        metrics = _metrics(values, None)
-        self._line.send(lambda client, _, parent_id: client.log_batch(parent_id, metrics=metrics))
-        for name, path in pictures.items():
-            picture = read_picture(path)
-            self._line.send(partial(_log_of_parent, picture, name, self.run_id))
+        with self.store.contact() as client:
+            client.log_batch(self.parent_id, metrics=_metrics(values, None))
+            for name, path in pictures.items():
+                log_picture(client, self.parent_id, read_picture(path), name, 0, self.run_id)
 
     def restored(self) -> None:
-        """See :class:`Run`. Nothing while the server is away: what it has is not known then."""
+        """See :class:`Run`."""
         self.flush()
-        with suppress(OutageError):
-            self._line.restored()
+        with store_lock(self.store.address):
+            log_restored(self.store, self.parent_id, self._stage)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the run."""
         from mlflow.entities import RunTag
 
-        told = [RunTag(name, value) for name, value in tags.items()]
-        self._line.send(lambda client, run_id, _: client.log_batch(run_id, tags=told))
+        with self.store.contact() as client:
+            client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def sample(self, load: Mapping[str, float], milliseconds: int) -> None:
         """The load of the machine at a time, in ms since 1970: from any thread, and sent with what is logged next."""
@@ -184,17 +183,9 @@ class MlflowRun:
             self._pending += self._samples.get()
         self._flushed = time.monotonic()
         while batch := self._pending[:BATCH]:
-            self._send_metrics(batch)
+            with self.store.contact() as client:
+                client.log_batch(self.run_id, metrics=batch)
             del self._pending[:BATCH]
-
-    def _send_metrics(self, batch: "list[Metric]") -> None:
-        self._line.send(lambda client, run_id, _: client.log_batch(run_id, metrics=batch))
-
-
-def _log_of_parent(
-    picture: "NDArray[np.uint8]", name: str, origin: str, client: "MlflowClient", _: str, parent_id: str
-) -> None:
-    log_picture(client, parent_id, picture, name, 0, origin)
 
 
 def _metrics(values: Mapping[str, float], step: int | None) -> "list[Metric]":

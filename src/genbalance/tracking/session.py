@@ -1,27 +1,22 @@
-"""One parent run for a pipeline run, one child for each stage that ran."""
+"""One parent run for a pipeline run, one child for each stage that ran, in the store of the project's folder."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from genbalance.errors import UserError
 from genbalance.params import PARAMS_FILE, Params
-from genbalance.tracking.address import StoreAddress, store_address
-from genbalance.tracking.code import CodeVersion, code_version
-from genbalance.tracking.contact import OutageError
-from genbalance.tracking.delivery import deliver
-from genbalance.tracking.line import Line
+from genbalance.tracking.address import home_address, store_address
+from genbalance.tracking.code import code_version
 from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
 from genbalance.tracking.pipeline import COMING, close_abandoned, parent_of, settle
 from genbalance.tracking.processes import TAG, dvc_command, dvc_process, is_dead, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
-from genbalance.tracking.resume import find_run, known_steps
 from genbalance.tracking.run import MlflowRun
 from genbalance.tracking.settings import shown
-from genbalance.tracking.spool import TARGET, open_spool, spool_address
 from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock
+from genbalance.tracking.sync import copying
 from genbalance.tracking.system import sampling
 from genbalance.tracking.tags import PARENT, STAGE
 
@@ -30,12 +25,17 @@ def _none(_key: str) -> str:
     return ""
 
 
+def _nothing() -> None:
+    pass
+
+
 @contextmanager
 def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none) -> Iterator[MlflowRun]:
     """The run of a stage, from start to end; how the block ends is how the run ends.
 
-    FINISHED when it ends well, KILLED on Ctrl-C, SystemExit and the end of its DVC, FAILED on any other exception. A
-    tracking server that goes away meanwhile stops nothing: what is logged waits in a spool for the next contact.
+    FINISHED when it ends well, KILLED on Ctrl-C, SystemExit and the end of its DVC, FAILED on any other exception. It
+    is logged to the store in the project's folder; where ``MLFLOW_TRACKING_URI`` names a remote one, it is copied there
+    meanwhile (:mod:`genbalance.tracking.sync`), and a server that is away stops nothing.
 
     Args:
         stage: its name.
@@ -44,81 +44,68 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = _none)
             whose work is about to be resumed, or "".
 
     Raises:
-        UserError: the store cannot be reached or used.
+        UserError: the store cannot be used; the remote one refuses, or its address is none.
     """
     begun = time.monotonic()
     ends = lineage(stage)
     load_mlflow()
-    line, run = _start(stage, params, ends, resumable(ends.key))
-    try:
-        with sampling(run.sample):
-            yield run
-        run.log({"duration_s": time.monotonic() - begun})
-        run.flush()
-        run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
-        if dvc_process():
-            coming = " ".join(ends.coming(dvc_command()))
-            line.send(lambda client, _, parent_id: client.set_tag(parent_id, COMING, coming))
-    except BaseException as error:
-        with suppress(UserError):  # what went wrong first is what is told
+    experiment, remote = params.tracking.experiment, store_address()
+    run, is_new = _start(stage, params, ends, resumable(ends.key))
+    there = copying(run.store, remote, experiment, stage, run.run_id) if remote.is_remote else nullcontext(_nothing)
+    with there as begin_copying:
+        try:
+            _log_inputs(run, params, ends, is_new)
+            begin_copying()  # whether the remote store takes runs at all is said before anything is computed
+            with sampling(run.sample):
+                yield run
+            run.log({"duration_s": time.monotonic() - begun})
             run.flush()
-        with suppress(UserError):
-            _end(line, _ending(error))
-        raise
-    _end(line, "FINISHED")
-
-
-def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Line, MlflowRun]:
-    address, experiment = store_address(), params.tracking.experiment
-    code = code_version()  # git's work, and none of the lock's
-    try:
-        with store_lock(address):
-            store = open_store(address, experiment)
-            _deliver(address, last=False)
-            close_abandoned(store, resumed)
-            return _open(store, stage, params, code, ends, resumed)
-    except OutageError as outage:
-        if params.tracking.on_outage == "refuse":
+            run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
+            if dvc_process():
+                with run.store.contact() as client:
+                    client.set_tag(run.parent_id, COMING, " ".join(ends.coming(dvc_command())))
+        except BaseException as error:
+            with suppress(UserError):  # what went wrong first is what is told
+                run.flush()
+            with suppress(UserError):
+                _end(run, _ending(error))
             raise
-        cause = outage.cause
-    with store_lock(spool_address(address)):
-        return _open(open_spool(address, experiment, stage, cause), stage, params, code, ends, resumed)
+        _end(run, "FINISHED")
 
 
-def _open(
-    store: Store, stage: str, params: Params, code: CodeVersion, ends: Lineage, resumed: str
-) -> tuple[Line, MlflowRun]:
-    """The stage's run below its parent: a new one, or the one that is resumed."""
-    tags = code_tags(code)
-    parent = parent_of(store, stage, code, params, tags)
-    found = find_run(store, resumed)
-    tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY: ends.key, TAG: this_process()}
-    if resumed and not found and store.address != store_address():  # its run is on the server
-        tags[TARGET] = resumed
-    with store.contact() as client:
-        if found:
-            child, known = found.info.run_id, known_steps(client, found.info.run_id, found.data.metrics)
-            client.update_run(child, status="RUNNING")
-            for name in (PARENT, TAG):
-                client.set_tag(child, name, tags[name])
-        else:
-            child, known = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id, {}
-    try:
-        _log_params(store, parent, params.flat())
-        if not found:
-            _log_params(store, child, shown(params.flat(), ends.params()))
-            if PARAMS_FILE.exists():
-                with store.contact() as client:
-                    client.log_artifact(child, str(PARAMS_FILE))
-    except OutageError:
-        raise
-    except BaseException as error:  # such as artifacts in a place whose driver is missing
-        with suppress(UserError), store.contact() as client:
-            client.set_terminated(child, _ending(error))
-            settle(store, parent)
-        raise
-    line = Line(store, stage, params.tracking.experiment, child, parent)
-    return line, MlflowRun(line, ends.key, known)
+def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[MlflowRun, bool]:
+    """The stage's run below its parent, and whether it is a new one or one that is resumed."""
+    code = code_version()  # git's work, and none of the lock's
+    home = home_address()
+    with store_lock(home):
+        store = open_store(home, params.tracking.experiment)
+        close_abandoned(store, resumed)
+        tags = code_tags(code)
+        parent = parent_of(store, stage, code, params, tags)
+        tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY: ends.key, TAG: this_process()}
+        found = store.search(f"attributes.run_id = '{resumed}'") if resumed else []
+        known: dict[str, set[int]] = {}
+        with store.contact() as client:
+            if found:
+                child = found[0].info.run_id
+                known = {
+                    n: {point.step for point in client.get_metric_history(child, n)} for n in found[0].data.metrics
+                }
+                client.update_run(child, status="RUNNING")
+                for name in (PARENT, TAG):
+                    client.set_tag(child, name, tags[name])
+            else:
+                child = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
+    return MlflowRun(store, stage, child, parent, ends.key, known), not found
+
+
+def _log_inputs(run: MlflowRun, params: Params, ends: Lineage, is_new: bool) -> None:
+    """Logs all params to the parent, and to a new run those that its stage reads, and their file."""
+    _log_params(run.store, run.parent_id, params.flat())
+    if is_new:
+        _log_params(run.store, run.run_id, shown(params.flat(), ends.params()))
+        if PARAMS_FILE.exists():
+            run.artifact(PARAMS_FILE)
 
 
 def _ending(error: BaseException) -> str:
@@ -127,22 +114,11 @@ def _ending(error: BaseException) -> str:
     return "KILLED" if killed else "FAILED"
 
 
-def _end(line: Line, status: str) -> None:
-    line.send(lambda client, run_id, _: client.set_terminated(run_id, status))
-    server = store_address()
-    with suppress(OutageError), store_lock(server):  # away still: the next stage's contact delivers
-        if line.store.address == server:
-            settle(line.store, line.parent_id)
-        _deliver(server, last=True)
-
-
-def _deliver(server: StoreAddress, last: bool) -> None:
-    try:
-        deliver(server, last)
-    except OutageError:
-        raise
-    except UserError as error:  # of no concern to the stage
-        print(f"the server refused the runs stored in .spool/: {error}", file=sys.stderr, flush=True)
+def _end(run: MlflowRun, status: str) -> None:
+    with run.store.contact() as client:
+        client.set_terminated(run.run_id, status)
+    with store_lock(run.store.address):
+        settle(run.store, run.parent_id)
 
 
 def _log_params(store: Store, run_id: str, values: Mapping[str, Any]) -> None:
