@@ -16,7 +16,7 @@ from stores import PROFILE
 
 from genbalance.errors import UserError
 from genbalance.params import Params
-from genbalance.tracking import tracked
+from genbalance.tracking import sync, tracked
 
 PROCESSES = 3
 SRC = Path(__file__).parents[2] / "src"
@@ -25,7 +25,7 @@ import sys
 import textwrap
 from pathlib import Path
 from genbalance.params import read_params
-from genbalance.tracking import tracked
+from genbalance.tracking import sync, tracked
 with tracked(sys.argv[1], read_params()) as run:
     for step in range(1, 21):
         run.log({"loss": step / 2}, step=step)
@@ -61,6 +61,24 @@ def test_a_server_gets_metrics_images_and_artifacts(
     assert parent.data.metrics["fd_test"] == 1.5
     assert {path.name for path in kept.rglob(f"{child.info.run_id}/artifacts/*")} == {"images", "inputs", "params.yaml"}
     assert not {"mlruns", ".spool"} & {path.name for path in repo.iterdir()}
+
+
+def test_a_server_has_what_is_logged_while_the_stage_runs(
+    server, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    monkeypatch.setattr(sync, "INTERVAL", 0.01)
+    client = MlflowClient(tracking_uri=server.url)
+    (experiment,) = client.search_experiments(filter_string="name = 'genbalance'")
+    with tracked("train_vae", params) as run:
+        run.log({"loss": 0.5}, step=1)
+        run.flush()
+        there: list[float] = []
+        while not there:  # a stage that ends without it would be the failure
+            found = client.search_runs([experiment.experiment_id], f"tags.`{sync.ORIGIN}` = '{run.run_id}'")
+            there = [each.data.metrics["loss"] for each in found if "loss" in each.data.metrics]
+        assert there == [0.5]
+        assert found[0].info.status == "RUNNING"
 
 
 def test_processes_that_open_an_empty_store_at_once_each_leave_a_whole_run(empty_repo: Path) -> None:

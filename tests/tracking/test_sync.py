@@ -116,6 +116,28 @@ def test_copies_come_back_as_what_they_are(repo: Path, params: Params, other: Pa
     assert content(third) == content(other) == content(repo / "mlflow.db") == before
 
 
+def test_an_old_copy_adds_nothing_to_its_original_and_changes_nothing(repo: Path, params: Params, other: Path) -> None:
+    with tracked("train_gan", params) as run:
+        run.log({"loss": 1.0}, step=1)
+        run.flush()
+        Copier(opened(repo / "mlflow.db"), opened(other)).copy(run.store.client.get_run(run.run_id))
+        run.log({"loss": 0.5}, step=2)
+        run.tag({"mlflow.note.content": "mine"})
+    before = content(repo / "mlflow.db")
+    copy_all(sqlite_address(other), sqlite_address(repo / "mlflow.db"), mark=False)
+    assert content(repo / "mlflow.db") == before
+    copy_all(sqlite_address(repo / "mlflow.db"), sqlite_address(other), mark=False)
+    assert content(other) == before
+
+
+def test_more_points_than_a_call_takes_are_copied(repo: Path, params: Params, other: Path) -> None:
+    with tracked("train_gan", params) as run:
+        for step in range(2500):
+            run.log({"loss": float(step)}, step=step)
+    copy_all(sqlite_address(repo / "mlflow.db"), sqlite_address(other), mark=True)
+    assert content(other) == content(repo / "mlflow.db")
+
+
 def test_two_machines_runs_are_merged(
     repo: Path, params: Params, other: Path, monkeypatch: pytest.MonkeyPatch, tables: Path
 ) -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from genbalance.errors import UserError
 from genbalance.tracking.address import StoreAddress, local_path
 from genbalance.tracking.contact import OutageError
+from genbalance.tracking.pipeline import DVC
 from genbalance.tracking.processes import TAG, is_dead
 from genbalance.tracking.sqlite_file import ARTIFACTS, artifacts_beside
 from genbalance.tracking.store import BATCH, Store, connect, open_store, store_lock
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "genbalance.origin"  # of a copy: the id of the run or model that it is a copy of
 COPIED = "genbalance.copied."  # and a hash of the target's address, of an original: its state when it was copied last
-OWN = (PARENT, TAG, "genbalance.dvc")  # tags that mean something in their own store alone
+OWN = (PARENT, TAG, DVC, ORIGIN, COPIED)  # tags, or their beginnings, that mean something in their own store alone
 DEFAULT = "Default"  # MLflow's own experiment, in which we keep nothing
 INTERVAL = 5.0  # seconds between two copies of a run that is under way
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -103,11 +104,16 @@ class Copier:
         from mlflow.entities import Param, RunTag
 
         held = self._held.get(run.info.run_id) or self._find(run, parent)
+        is_copy = ORIGIN in run.data.tags  # and perhaps an old one: it adds to what is there, and changes nothing
         with self._target.contact() as client:
             params = [Param(name, value) for name, value in run.data.params.items() if name not in held.params]
-            wanted = {name: value for name, value in run.data.tags.items() if not name.startswith((*OWN, COPIED))}
+            wanted = {name: value for name, value in run.data.tags.items() if not name.startswith(OWN)}
             wanted |= {PARENT: parent} if parent else {}
+            if is_copy:
+                wanted = {name: value for name, value in wanted.items() if name not in held.tags}
             tags = [RunTag(name, value) for name, value in wanted.items() if held.tags.get(name) != value]
+            if params or tags:
+                client.log_batch(held.run_id, params=params, tags=tags)
             points = [
                 point
                 for name in run.data.metrics
@@ -115,9 +121,8 @@ class Copier:
                 if (point.timestamp, point.step) not in held.points.get(name, ())
             ]
             points.sort(key=lambda point: (point.timestamp, point.step))
-            for start in range(0, max(bool(params or tags), len(points)), BATCH):
-                client.log_batch(held.run_id, metrics=points[start : start + BATCH], params=params, tags=tags)
-                params, tags = [], []
+            for start in range(0, len(points), BATCH):
+                client.log_batch(held.run_id, metrics=points[start : start + BATCH])
             held.params |= run.data.params.keys()
             held.tags |= wanted
             for point in points:
@@ -134,7 +139,7 @@ class Copier:
             status = run.info.status
             if status == "RUNNING" and PARENT in run.data.tags and is_dead(run.data.tags.get(TAG, "")):
                 status = "KILLED"
-            if status != held.status:
+            if status != held.status and not (is_copy and held.status in ENDED):
                 if status in ENDED:
                     client.set_terminated(held.run_id, status, run.info.end_time)
                 else:
