@@ -1,5 +1,6 @@
 """What the machine refuses is a line; what the program does wrong stays a traceback."""
 
+import shutil
 import sys
 import tomllib
 from importlib import import_module
@@ -82,8 +83,11 @@ def test_a_disk_that_is_full_is_told_of_the_file_that_it_was_for(whole, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_command_tells_what_the_machine_refuses_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_tells_what_the_machine_refuses_in_a_line(
+    tmp_path: Path, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    shutil.copy(tables, tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://somebody:secret@localhost/runs")
     monkeypatch.setitem(sys.modules, "psycopg", None)
     (tmp_path / "params.yaml").write_text(PARAMS.read_text())
