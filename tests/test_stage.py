@@ -319,7 +319,7 @@ def test_what_goes_wrong_in_a_copy_that_a_killed_dvc_left_is_no_traceback(
 
     monkeypatch.setattr("genbalance.stage.tracked", tracked)
     monkeypatch.setattr("genbalance.stage.signal.signal", lambda *_: None)
-    monkeypatch.setattr("genbalance.stage.is_dead", lambda _: True)
+    monkeypatch.setattr("genbalance.stage.dvc_has_ended", lambda: True)
     with pytest.raises(SystemExit) as ended:
         execute("toy", main)
     assert ended.value.code == 143

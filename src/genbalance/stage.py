@@ -18,7 +18,7 @@ from genbalance.params import Params, read_params
 from genbalance.repository import root
 from genbalance.summary import numbers, rounded
 from genbalance.tracking import Run, tracked
-from genbalance.tracking.processes import dvc_process, is_dead
+from genbalance.tracking.processes import dvc_has_ended, dvc_process
 from genbalance.workplace import Workplace
 
 METRICS = Path("metrics")
@@ -43,10 +43,10 @@ def execute(stage: str, main: Callable[[Params, Run], None]) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
         signal.signal(signal.SIGINT, _interrupt)
-    _end_with(dvc_process(), stage)
+    _end_with_dvc(stage)
     _share_the_processor()
     try:
-        with machine_errors(), _no_fault_after(dvc_process(), stage):
+        with machine_errors(), _no_fault_after_dvc(stage):
             params = read_params()
             if params.compute.bits == "portable" and params.compute.precision == "fp32":  # bf16 needs more
                 pin()
@@ -94,27 +94,27 @@ def _share_the_processor() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-def _end_with(dvc: str, stage: str) -> None:
+def _end_with_dvc(stage: str) -> None:
     """Lets SIGTERM reach this process soon after DVC has ended, which would otherwise leave it behind: the stage would
     stay taken, and what it makes would be nobody's."""
 
     def watch() -> None:
-        while not is_dead(dvc):
+        while not dvc_has_ended():
             time.sleep(LOOK)
         _tell_of_the_end(stage)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    if dvc:
+    if dvc_process():
         threading.Thread(target=watch, name="end with DVC", daemon=True).start()
 
 
 @contextmanager
-def _no_fault_after(dvc: str, stage: str) -> Iterator[None]:
+def _no_fault_after_dvc(stage: str) -> Iterator[None]:
     """What goes wrong once DVC has ended is no fault: it removes a queued experiment's copy under the stage."""
     try:
         yield
     except Exception:
-        if is_dead(dvc):
+        if dvc_has_ended():
             _tell_of_the_end(stage)
             raise SystemExit(128 + signal.SIGTERM) from None
         raise

@@ -68,6 +68,7 @@ def test_a_store_lies_where_its_path_says_whatever_signs_that_has(name: str, tmp
         f"mysql://bob:{SECRET}?x#y@host/db",
         f"mssql+pyodbc://host/db?password={SECRET}",
         f"postgresql://bob:{SECRET}@{SECRET}@host/db",
+        f"postgresql://host/db?password={SECRET}",
     ],
 )
 def test_no_text_of_an_address_has_its_password(root: Path, text: str) -> None:
@@ -86,6 +87,10 @@ def test_a_library_s_error_loses_the_password_in_every_form(root: Path, text: st
     assert address.redacted(error) == "role bob:… failed, as did … and http://…@elsewhere/x"
 
 
+def test_a_password_in_a_query_is_printed_nowhere(root: Path) -> None:
+    assert SECRET not in parse_address(f"postgresql://host/db?password={SECRET}").redacted(f"no {SECRET} for host")
+
+
 def test_a_token_of_the_environment_is_printed_nowhere(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SECRET)
     assert SECRET not in parse_address("http://host").redacted(f"401 for Bearer {SECRET}")
@@ -100,6 +105,10 @@ def test_a_token_of_the_environment_is_printed_nowhere(root: Path, monkeypatch: 
         (f"http://bob:{SECRET}/x@host:5000", "%2F for /"),
         (f"http://bob/{SECRET}@host", "%2F for /"),
         ("http://", "names no host"),
+        (f"https://u:1?{SECRET}@host/", "%2F for /"),
+        (f"https://u:1#{SECRET}@host/", "%2F for /"),
+        (f"postgres://bob:{SECRET}@host/db", "found an address postgres://…; allowed: http://HOST:PORT"),
+        (f"user:{SECRET}", "did you mean http://…?"),
         ("http://host:port", "names no host and port"),
         ("sqlite://", "allowed: sqlite:///FILE"),
         ("sqlite:///:memory:", "outlives the process"),

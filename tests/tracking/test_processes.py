@@ -84,6 +84,7 @@ def of_dvc(monkeypatch: pytest.MonkeyPatch):
     def by(process: str, *coming: str) -> None:
         for module in ("session", "pipeline"):
             monkeypatch.setattr(f"genbalance.tracking.{module}.dvc_process", lambda: process)
+        monkeypatch.setattr("genbalance.tracking.session.dvc_has_ended", lambda: is_dead(process))
         monkeypatch.setattr("genbalance.tracking.lineage.Lineage.coming", lambda *_: list(coming))
 
     return by

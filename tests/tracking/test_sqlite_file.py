@@ -88,6 +88,16 @@ def test_what_lies_elsewhere_on_purpose_stays_there(repo: Path, tmp_path: Path, 
     assert (kept / run_id / "artifacts/inputs/params.yaml").is_file()
 
 
+@pytest.mark.parametrize("place", ["s3://bucket/mlartifacts", "file:///nowhere-mounted/../tmp/none/mlartifacts"])
+def test_a_place_elsewhere_is_not_taken_for_one_that_was_moved(place: str, repo: Path, params: Params) -> None:
+    log_stage("prepare", params)
+    client = MlflowClient(sqlite_address(repo / "mlflow.db").raw)
+    client.create_experiment("theirs", artifact_location=place)
+    kept = client.get_experiment_by_name("theirs").artifact_location
+    log_stage("report", params)
+    assert client.get_experiment_by_name("theirs").artifact_location == kept
+
+
 def test_artifacts_lie_beside_a_store_that_lies_elsewhere(
     empty_repo: Path, tmp_path: Path, tables: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,7 +124,7 @@ def test_a_store_of_another_kind_is_refused_in_one_line(
     uri: str, empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI: the tracking store") as told, tracked("prepare", params):
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI: ") as told, tracked("prepare", params):
         pass
     assert "\n" not in str(told.value)
 

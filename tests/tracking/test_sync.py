@@ -1,7 +1,10 @@
 """Runs are copied from the project's store to another, each once, however often and from wherever it is tried."""
 
 import shutil
+import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from stores import PROFILE
 from genbalance.commands.lineage import synchronised
 from genbalance.errors import UserError
 from genbalance.params import Params
-from genbalance.tracking import tracked
+from genbalance.tracking import sync, tracked
 from genbalance.tracking.address import sqlite_address
 from genbalance.tracking.processes import TAG
 from genbalance.tracking.store import Store, open_store
@@ -98,6 +101,8 @@ def test_a_second_copy_adds_nothing(mark: bool, repo: Path, params: Params, othe
 
 def test_a_read_source_is_not_written(repo: Path, params: Params, other: Path) -> None:
     log_stage("prepare", params)
+    with closing(sqlite3.connect(repo / "mlflow.db")) as store, store:
+        store.execute("DELETE FROM experiment_tags")  # without our view, which is another reason to write
     before = (repo / "mlflow.db").read_bytes()
     copy_all(sqlite_address(repo / "mlflow.db"), sqlite_address(other), mark=False)
     assert (repo / "mlflow.db").read_bytes() == before
@@ -212,6 +217,101 @@ def test_a_run_whose_process_lives_is_left_to_it(repo: Path, params: Params, oth
     with tracked("train_gan", params):
         assert Copier(opened(repo / "mlflow.db"), opened(other)).copy_waiting() == 0
     assert Copier(opened(repo / "mlflow.db"), opened(other)).copy_waiting() == 2
+
+
+def test_a_run_that_is_refused_keeps_no_other_from_being_copied(
+    repo: Path, params: Params, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = log_stage("prepare", params)
+    log_stage("report", params)
+    copy = Copier.copy
+
+    def refuse(copier: Copier, run: Entity) -> None:
+        if run.info.run_id == first:
+            raise UserError("too large")
+        copy(copier, run)
+
+    monkeypatch.setattr(Copier, "copy", refuse)
+    with pytest.raises(UserError, match="too large"):
+        copy_all(sqlite_address(repo / "mlflow.db"), sqlite_address(other), mark=True)
+    assert [run.info.run_name for run in opened(other).search("") if run.info.run_name in ("prepare", "report")] == [
+        "report"
+    ]
+
+
+def test_a_child_without_its_parent_is_copied(repo: Path, params: Params, other: Path) -> None:
+    log_stage("prepare", params)
+    store = opened(repo / "mlflow.db")
+    (parent,) = [run for run in store.search("") if run.info.run_name != "prepare"]
+    store.client.delete_run(parent.info.run_id)
+    assert copy_all(sqlite_address(repo / "mlflow.db"), sqlite_address(other), mark=True) == 1
+
+
+def test_a_copy_that_was_killed_and_is_finished_at_its_origin_is_finished_everywhere(
+    repo: Path, params: Params, other: Path, tmp_path: Path, tables: Path
+) -> None:
+    """From here to another store and on from there, and the same once more after the run was resumed."""
+    third = tmp_path / "third/mlflow.db"
+    third.parent.mkdir()
+    shutil.copy(tables, third)
+    chain = [sqlite_address(file) for file in (repo / "mlflow.db", other, third)]
+    with pytest.raises(KeyboardInterrupt), tracked("train_gan", params) as run:
+        raise KeyboardInterrupt
+    for source, target in pairwise(chain):
+        copy_all(source, target, mark=False)
+    assert {each.info.status for each in opened(third).search("")} == {"KILLED"}
+    with tracked("train_gan", params, lambda _: run.run_id):
+        pass
+    for source, target in pairwise(chain):
+        copy_all(source, target, mark=False)
+    assert {each.info.status for each in opened(third).search("")} == {"FINISHED"}
+
+
+def test_nothing_is_copied_to_a_new_store_by_the_marks_of_an_old_one(
+    repo: Path, params: Params, other: Path, tables: Path
+) -> None:
+    """As when a server's database is made anew at the same address."""
+    log_stage("prepare", params)
+    here, there = sqlite_address(repo / "mlflow.db"), sqlite_address(other)
+    assert copy_all(here, there, mark=True) == 2
+    shutil.copy(tables, other)
+    assert copy_all(here, there, mark=True) == 2
+
+
+def test_a_pipeline_run_of_another_machine_gets_no_stage_of_this_one(
+    repo: Path, params: Params, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_stage("prepare", params)
+    copy_all(sqlite_address(repo / "mlflow.db"), sqlite_address(other), mark=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")  # with copies, of the same code and params
+    log_stage("report", params)
+    (mine,) = [run for run in opened(other).search("") if run.info.run_name == "report"]
+    (theirs,) = [run for run in opened(other).search("") if run.info.run_name == "prepare"]
+    assert mine.data.tags["mlflow.parentRunId"] != theirs.data.tags["mlflow.parentRunId"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("odd"), ModuleNotFoundError("no boto3"), OSError("cut")])
+def test_nothing_that_goes_wrong_with_the_copies_fails_a_stage(
+    error: Exception, server, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    with tracked("train_gan", params) as run:
+        monkeypatch.setattr(Copier, "copy", lambda *_: (_ for _ in ()).throw(error))
+    assert run.store.client.get_run(run.run_id).info.status == "FINISHED"
+    assert capsys.readouterr().err.count("copied at the next contact") == 1
+
+
+def test_the_end_of_a_stage_waits_for_no_slow_server(
+    server, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    monkeypatch.setattr(sync, "LAST", 0.01)
+    answered = threading.Event()
+    with tracked("train_gan", params) as run:
+        monkeypatch.setattr(Copier, "copy", lambda *_: answered.wait(60))
+    assert run.store.client.get_run(run.run_id).info.status == "FINISHED"
+    assert "is slow; what it has not got is copied at the next contact" in capsys.readouterr().err
+    answered.set()
 
 
 def test_the_logged_models_come_along(repo: Path, params: Params, other: Path) -> None:

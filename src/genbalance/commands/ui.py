@@ -88,7 +88,7 @@ def _served(address: StoreAddress, server: str) -> Iterator[psutil.Popen]:
             if not _answers(process, f"{server}/health"):
                 log.seek(0)
                 said = [line for line in log.read().splitlines() if line.strip()] or ["nothing"]
-                raise UserError(f"mlflow server: did not start; it said: {said[-1][:300]}")
+                raise UserError(f"mlflow server: did not start; it said: {address.redacted(said[-1][:300])}")
             yield process
         finally:
             _end(process)

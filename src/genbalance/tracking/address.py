@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.request import url2pathname
 
 from genbalance.errors import UserError
@@ -16,7 +16,10 @@ DATABASES = ("postgresql", "mysql", "mssql")
 ALLOWED = "http://HOST:PORT, https://…, postgresql://…, mysql://…, mssql://…, sqlite:///FILE or databricks"
 HIDDEN = "…"  # in place of user and password
 # variables that hold a secret with which a store is reached; no message prints their values
-SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+SECRETS = (
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "PGPASSWORD", "MYSQL_PWD"),
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_CONNECTION_STRING"),
+)
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ class StoreAddress:
 
     def _secrets(self) -> set[str]:
         found = {os.environ.get(name, "") for name in SECRETS}
-        if self.is_remote and "@" in self.raw:
-            password = self.raw.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        if self.is_remote:
+            userinfo, _, place = self.raw.partition("://")[2].rpartition("@")
+            password = userinfo.partition(":")[2]
             found |= {password, unquote(password)}
+            found |= {value for name, value in parse_qsl(urlsplit(place).query) if "timeout" not in name}
         return {secret for secret in found if len(secret) > 2}  # shorter ones would blot out half of a sentence
 
 
@@ -125,6 +130,8 @@ def parse_address(text: str) -> StoreAddress:
         return _http(text, scheme)
     if "://" not in text and scheme not in SERVERS:
         raise UserError(f"{URI}: found {_plain(text)}, which has no scheme; did you mean http://{_plain(text)}?")
+    if scheme not in (*SERVERS, *DATABASES):
+        raise UserError(f"{URI}: found an address {scheme}://{HIDDEN}; allowed: {ALLOWED}")
     return StoreAddress(_impatient(text) if scheme == "postgresql" else text, scheme)
 
 
@@ -150,7 +157,7 @@ def _sqlite(text: str) -> StoreAddress:
 def _http(text: str, scheme: str) -> StoreAddress:
     try:
         parts = urlsplit(text)
-        whole = bool(parts.hostname) and (parts.port or 1) > 0 and "@" not in parts.path
+        whole = bool(parts.hostname) and (parts.port or 1) > 0 and "@" not in parts._replace(netloc="").geturl()
     except ValueError:
         whole = False
     if not whole:
@@ -179,4 +186,6 @@ def _impatient(text: str) -> str:
 
 def _plain(text: str) -> str:
     """What a user wrote, but for what may be a password."""
-    return f"{HIDDEN}@{text.rpartition('@')[2]}" if "@" in text else text
+    if "@" in text:
+        return f"{HIDDEN}@{text.rpartition('@')[2]}"
+    return text if re.fullmatch(r"[\w.-]+(:\d+)?(/.*)?", text) else HIDDEN

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -40,12 +41,13 @@ def store_errors(address: StoreAddress) -> Iterator[None]:
     Raises:
         UserError: naming the store, the cause and what to do; an :class:`OutageError` of a remote one that is away.
     """
+    outer = sys.exception()  # what is being handled already is no cause of what happens here
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        chain = _chain(error)
+        chain = _chain(error, outer)
         if not any(_is_the_stores(each) for each in chain):
             raise
         away = address.is_remote and _is_away(chain)
@@ -58,11 +60,11 @@ def store_errors(address: StoreAddress) -> Iterator[None]:
         raise (OutageError(line, cause) if away else UserError(line)) from error
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """An error and what it was raised from, the innermost last."""
+def _chain(error: BaseException, outer: BaseException | None) -> list[BaseException]:
+    """An error and what it was raised from, up to ``outer``, the innermost last."""
     chain: list[BaseException] = []
     next_one: BaseException | None = error
-    while next_one is not None and next_one not in chain:
+    while next_one is not None and next_one is not outer and next_one not in chain:
         chain.append(next_one)
         next_one = next_one.__cause__ or next_one.__context__
     return chain
@@ -88,11 +90,14 @@ def _of_artifacts_away(error: BaseException) -> bool:
 def _is_away(chain: list[BaseException]) -> bool:
     """Nobody answers; or somebody with 429, or 500 and more: a proxy whose server is gone, a server whose store is; or
     with a page that is none of MLflow's."""
+    from filelock import Timeout
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import InterfaceError, OperationalError
 
     for error in chain[::-1]:
+        if isinstance(error, Timeout):  # another process has been talking to it for minutes
+            return True
         if isinstance(error, RequestException):
             return error.response is None or _is_outage(error.response.status_code)
         if isinstance(error, OperationalError | InterfaceError):

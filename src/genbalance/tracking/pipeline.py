@@ -14,7 +14,7 @@ from genbalance.repository import git
 from genbalance.tracking.code import CodeVersion
 from genbalance.tracking.processes import TAG, dvc_process, is_dead
 from genbalance.tracking.store import Store
-from genbalance.tracking.tags import PARENT, STAGE
+from genbalance.tracking.tags import ORIGIN, PARENT, STAGE
 
 KEY = "genbalance.pipeline"
 DVC = "genbalance.dvc"  # the process of DVC whose stages a parent has
@@ -42,7 +42,8 @@ def parent_of(store: Store, stage: str, code: CodeVersion, params: Params, tags:
     name = os.environ.get("DVC_EXP_NAME", "")
     what = (name or code.commit, os.environ.get("DVC_EXP_BASELINE_REV", ""), code.content)
     key = hashlib.sha256("\n".join(what).encode()).hexdigest()
-    for newest in store.search(f"tags.`{KEY}` = '{key}'")[:1]:
+    own = [run for run in store.search(f"tags.`{KEY}` = '{key}'") if ORIGIN not in run.data.tags]
+    for newest in own[:1]:
         run_id: str = newest.info.run_id
         if not store.search(f"tags.`{PARENT}` = '{run_id}' AND tags.`{STAGE}` = '{stage}' AND status = 'FINISHED'"):
             with store.contact() as client:

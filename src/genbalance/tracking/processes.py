@@ -25,6 +25,18 @@ def dvc_process() -> str:
     return _told(dvc) if dvc else ""
 
 
+def dvc_has_ended() -> bool:
+    """Whether the process of DVC that started this stage has ended; no where there was none. It asks the system for
+    that very process, so that a clock that is set meanwhile ends no stage."""
+    dvc = _dvc()
+    if dvc is None:
+        return False
+    try:
+        return not dvc.is_running() or dvc.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @cache
 def dvc_command() -> list[str]:
     """What that process was started with: the program and its arguments; none where there is no such process."""
@@ -51,6 +63,7 @@ def _told(process: psutil.Process) -> str:
     return f"{platform.node()}/{process.pid}/{process.create_time():.0f}"
 
 
+@cache
 def _dvc() -> "psutil.Process | None":
     """The nearest ancestor that DVC has not given the stage's name to: between it and this process there may be a
     shell, or whatever a user has put before the program."""

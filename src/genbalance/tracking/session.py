@@ -11,7 +11,7 @@ from genbalance.tracking.address import home_address, store_address
 from genbalance.tracking.code import code_version
 from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
 from genbalance.tracking.pipeline import COMING, close_abandoned, parent_of, settle
-from genbalance.tracking.processes import TAG, dvc_command, dvc_process, is_dead, this_process
+from genbalance.tracking.processes import TAG, dvc_command, dvc_has_ended, dvc_process, this_process
 from genbalance.tracking.provenance import code_tags, environment_tags
 from genbalance.tracking.run import MlflowRun
 from genbalance.tracking.settings import shown
@@ -91,9 +91,9 @@ def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Mlf
                 known = {
                     n: {point.step for point in client.get_metric_history(child, n)} for n in found[0].data.metrics
                 }
-                client.update_run(child, status="RUNNING")
-                for name in (PARENT, TAG):
+                for name in (PARENT, TAG):  # first: a run that is RUNNING has a process
                     client.set_tag(child, name, tags[name])
+                client.update_run(child, status="RUNNING")
             else:
                 child = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
     return MlflowRun(store, stage, child, parent, ends.key, known), not found
@@ -110,7 +110,7 @@ def _log_inputs(run: MlflowRun, params: Params, ends: Lineage, is_new: bool) -> 
 
 def _ending(error: BaseException) -> str:
     """How a run ends that something stopped."""
-    killed = isinstance(error, KeyboardInterrupt | SystemExit) or is_dead(dvc_process())
+    killed = isinstance(error, KeyboardInterrupt | SystemExit) or dvc_has_ended()
     return "KILLED" if killed else "FAILED"
 
 

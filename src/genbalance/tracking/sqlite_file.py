@@ -5,6 +5,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from genbalance.errors import UserError
 from genbalance.tracking.address import URI, StoreAddress, local_path
@@ -54,7 +55,11 @@ def check_schema(address: StoreAddress, change: bool) -> None:
     with closing(sqlite3.connect(file)) as store, closing(sqlite3.connect(copy)) as kept:
         store.backup(kept)
     upgrade = [sys.executable, "-m", "mlflow", "db", "upgrade", address.raw]
-    done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(upgrade, capture_output=True, text=True, check=False)
+    except BaseException:
+        copy.replace(file)
+        raise
     if done.returncode:
         copy.replace(file)
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -85,7 +90,7 @@ def relocate(file: Path) -> None:
             return
         kept = [place for (place,) in store.execute("SELECT DISTINCT artifact_location FROM experiments") if place]
         for old in kept:
-            if old == here or not old.endswith(f"/{ARTIFACTS}") or not _moved(old, file):
+            if old == here or not old.endswith(f"/{ARTIFACTS}") or not _moved(store, old, file):
                 continue
             with store:
                 for table, column in PATHS:
@@ -97,6 +102,12 @@ def relocate(file: Path) -> None:
                         )
 
 
-def _moved(old: str, file: Path) -> bool:
-    """Whether the artifacts lie beside the store and no longer where it says."""
-    return artifacts_beside(file).is_dir() or not local_path(old).is_dir()
+def _moved(store: sqlite3.Connection, old: str, file: Path) -> bool:
+    """Whether artifacts that a store names below ``old`` lie beside it; or, where there are none, whether the folder
+    that it lay in is gone."""
+    if urlsplit(old).scheme not in ("", "file"):
+        return False
+    if not artifacts_beside(file).is_dir():
+        return not local_path(old).parent.exists()
+    runs = store.execute("SELECT run_uuid FROM runs WHERE substr(artifact_uri, 1, ?) = ?", (len(old) + 1, f"{old}/"))
+    return any((artifacts_beside(file) / run_id).is_dir() for (run_id,) in runs)

@@ -1,8 +1,9 @@
 """Where runs are kept, and how to get at it."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -149,7 +150,8 @@ def connect(address: StoreAddress, change: bool) -> "MlflowClient":
 
     if address.file and address.file.exists():
         check_schema(address, change)
-        relocate(address.file)
+        with nullcontext() if change else suppress(sqlite3.OperationalError):  # a file that can only be read
+            relocate(address.file)
     if address.is_database:  # MLflow tries to connect for 100 seconds
         from sqlalchemy import create_engine
         from sqlalchemy.pool import NullPool

@@ -9,30 +9,32 @@ import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from genbalance.errors import UserError
+from genbalance.repository import root
 from genbalance.tracking.address import StoreAddress, local_path
-from genbalance.tracking.contact import OutageError
+from genbalance.tracking.contact import OutageError, store_errors
 from genbalance.tracking.pipeline import DVC
 from genbalance.tracking.processes import TAG, is_dead
 from genbalance.tracking.sqlite_file import ARTIFACTS, artifacts_beside
 from genbalance.tracking.store import BATCH, Store, connect, open_store, store_lock
-from genbalance.tracking.tags import PARENT
+from genbalance.tracking.tags import ORIGIN, PARENT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-ORIGIN = "genbalance.origin"  # of a copy: the id of the run or model that it is a copy of
-COPIED = "genbalance.copied."  # and a hash of the target's address, of an original: its state when it was copied last
+COPIED = "genbalance.copied."  # and a hash of the target, of an original: its state when it was copied there last
 OWN = (PARENT, TAG, DVC, ORIGIN, COPIED)  # tags, or their beginnings, that mean something in their own store alone
 DEFAULT = "Default"  # MLflow's own experiment, in which we keep nothing
 INTERVAL = 5.0  # seconds between two copies of a run that is under way
+LAST = 30.0  # seconds that a stage waits for the copies at its end; the next contact goes on with what is left
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
@@ -42,6 +44,7 @@ class Held:
 
     run_id: str
     status: str = ""
+    ended: int = 0  # ms since 1970
     params: set[str] = field(default_factory=set)
     tags: dict[str, str] = field(default_factory=dict)
     points: dict[str, set[tuple[int, int]]] = field(default_factory=dict)  # (time, step) by metric
@@ -60,6 +63,10 @@ class Copier:
     def __init__(self, source: Store, target: Store) -> None:
         self._source, self._target = source, target
         self._held: dict[str, Held] = {}
+        with target.contact() as client:  # another store may stand at the same address one day
+            created = client.get_experiment(target.experiment_id).creation_time
+        told = f"{target.address.raw}\n{target.experiment_id}\n{created}"
+        self._tag = COPIED + hashlib.sha256(told.encode()).hexdigest()[:8]
 
     def copy(self, run: "Run") -> None:
         """Copies a run with its parent, so far as the target does not have it.
@@ -68,43 +75,65 @@ class Copier:
             UserError: the target refused it; an :class:`OutageError` if it is away. What is left is copied next time.
         """
         try:
-            parent = self._source.client.get_run(run.data.tags[PARENT]) if PARENT in run.data.tags else None
-            above = self._copy(parent, "") if parent else ""
+            parent = self._source.search(f"attributes.run_id = '{run.data.tags.get(PARENT, '')}'")
+            above = self._copy(parent[0], "") if parent else ""
             self._copy(run, above)
         except BaseException:
             self._held.clear()  # what of it has arrived is not known
             raise
+        if run.info.status in ENDED:
+            del self._held[run.info.run_id]
 
     def copy_waiting(self, mark: bool = True) -> int:
-        """Copies all runs of the source's experiment that the target does not have as they are now, but for those that
-        a living process is logging to: that one copies them.
+        """Copies all runs of the source's experiment that the target does not have as they are now.
 
         Args:
-            mark: whether the source may be written: which of its runs the target has is then known without asking it.
+            mark: whether the source is the project's own. Which of its runs the target has is then written into it, and
+                runs that a living process is logging to are left to that process.
 
         Returns:
             How many.
 
         Raises:
-            UserError: as :meth:`copy`.
+            UserError: as :meth:`copy`; a run that is refused keeps no other from being copied.
         """
-        tag = COPIED + hashlib.sha256(str(self._target.address).encode()).hexdigest()[:8]
-        waiting = [run for run in self._source.search("")[::-1] if run.data.tags.get(tag) != _state(run)]
-        busy = [run for run in waiting if run.info.status == "RUNNING" and not is_dead(run.data.tags.get(TAG, "/"))]
-        mine = [run for run in waiting if run not in busy]
-        for run in mine:
-            self.copy(run)
+        refusals: list[UserError] = []
+        copied = 0
+        for run_id in [run.info.run_id for run in self._source.search("")[::-1]]:
+            with self._source.contact() as client:
+                run = client.get_run(run_id)  # as it is now: copying the others may have taken minutes
+            under_way = run.info.status == "RUNNING" and not is_dead(run.data.tags.get(TAG, ""))
+            if run.data.tags.get(self._tag) == _state(run) or (mark and under_way):
+                continue
+            try:
+                self.copy(run)
+            except OutageError:
+                raise
+            except UserError as error:
+                refusals.append(error)
+                continue
+            copied += 1
             if mark and run.info.status in ENDED:
                 with self._source.contact() as client:
-                    client.set_tag(run.info.run_id, tag, _state(run))
-        return len(mine)
+                    client.set_tag(run_id, self._tag, _state(run))
+        if refusals:
+            raise refusals[0]
+        return copied
 
     def _copy(self, run: "Run", parent: str) -> str:
         """The id of a run's copy, made or completed."""
         from mlflow.entities import Param, RunTag
 
         held = self._held.get(run.info.run_id) or self._find(run, parent)
+        self._held[run.info.run_id] = held
         is_copy = ORIGIN in run.data.tags  # and perhaps an old one: it adds to what is there, and changes nothing
+        with self._source.contact() as client:
+            points = [
+                point
+                for name in run.data.metrics
+                for point in client.get_metric_history(run.info.run_id, name)
+                if (point.timestamp, point.step) not in held.points.get(name, ())
+            ]
         with self._target.contact() as client:
             params = [Param(name, value) for name, value in run.data.params.items() if name not in held.params]
             wanted = {name: value for name, value in run.data.tags.items() if not name.startswith(OWN)}
@@ -114,12 +143,6 @@ class Copier:
             tags = [RunTag(name, value) for name, value in wanted.items() if held.tags.get(name) != value]
             if params or tags:
                 client.log_batch(held.run_id, params=params, tags=tags)
-            points = [
-                point
-                for name in run.data.metrics
-                for point in self._source.client.get_metric_history(run.info.run_id, name)
-                if (point.timestamp, point.step) not in held.points.get(name, ())
-            ]
             points.sort(key=lambda point: (point.timestamp, point.step))
             for start in range(0, len(points), BATCH):
                 client.log_batch(held.run_id, metrics=points[start : start + BATCH])
@@ -131,44 +154,48 @@ class Copier:
                 client.log_inputs(held.run_id, run.inputs.dataset_inputs)
                 held.datasets = True
             for file, name in self._files(run.info.artifact_uri):
-                if held.files.get(name) != file.stat().st_size:
+                size = file.stat().st_size  # before it is sent: it may be growing
+                if held.files.get(name) != size and not (is_copy and name in held.files):
                     client.log_artifact(held.run_id, str(file), _folder(name))
-                    held.files[name] = file.stat().st_size
-            if run.info.status in ENDED:
-                self._copy_models(run, held.run_id)
-            status = run.info.status
+                    held.files[name] = size
+            status, ended = run.info.status, run.info.end_time or 0
             if status == "RUNNING" and PARENT in run.data.tags and is_dead(run.data.tags.get(TAG, "")):
                 status = "KILLED"
-            if status != held.status and not (is_copy and held.status in ENDED):
+            stale = is_copy and held.status in ENDED and ended <= held.ended
+            if status != held.status and not stale:
                 if status in ENDED:
                     client.set_terminated(held.run_id, status, run.info.end_time)
                 else:
                     client.update_run(held.run_id, status=status)
-                held.status = status
-        self._held[run.info.run_id] = held
+                held.status, held.ended = status, ended
+            if run.info.status in ENDED:
+                self._copy_models(run, held.run_id)
         return held.run_id
 
     def _find(self, run: "Run", parent: str) -> Held:
         """A run's copy and what it has; made where there is none."""
         origin = run.data.tags.get(ORIGIN, run.info.run_id)
         with store_lock(self._target.address), self._target.contact() as client:
-            for where in ("attributes.run_id", f"tags.`{ORIGIN}`"):
-                for found in self._target.search(f"{where} = '{origin}'"):
-                    return Held(
-                        found.info.run_id,
-                        found.info.status,
-                        {*found.data.params},
-                        dict(found.data.tags),
-                        {
-                            name: {(p.timestamp, p.step) for p in client.get_metric_history(found.info.run_id, name)}
-                            for name in found.data.metrics
-                        },
-                        dict(self._listed(found.info.run_id, "")),
-                        bool(found.inputs and found.inputs.dataset_inputs),
-                    )
-            tags = {ORIGIN: origin} | ({PARENT: parent} if parent else {})
-            made = client.create_run(self._target.experiment_id, run.info.start_time, tags, run.info.run_name)
-        return Held(made.info.run_id, "RUNNING", tags=tags)
+            found = self._target.search(f"attributes.run_id = '{origin}'")
+            found = found or self._target.search(f"tags.`{ORIGIN}` = '{origin}'")
+            if not found:
+                tags = {ORIGIN: origin} | ({PARENT: parent} if parent else {})
+                made = client.create_run(self._target.experiment_id, run.info.start_time, tags, run.info.run_name)
+                return Held(made.info.run_id, "RUNNING", tags=tags)
+        # more than one where a slow server was asked twice to make it: one of them is empty
+        there = max(found, key=lambda each: len(each.data.params) + len(each.data.metrics))
+        run_id = there.info.run_id
+        with self._target.contact() as client:
+            return Held(
+                run_id,
+                there.info.status,
+                there.info.end_time or 0,
+                {*there.data.params},
+                dict(there.data.tags),
+                {n: {(p.timestamp, p.step) for p in client.get_metric_history(run_id, n)} for n in there.data.metrics},
+                dict(self._listed(run_id, "")),
+                bool(there.inputs and there.inputs.dataset_inputs),
+            )
 
     def _listed(self, run_id: str, folder: str) -> Iterator[tuple[str, int | None]]:
         for file in self._target.client.list_artifacts(run_id, folder):
@@ -178,32 +205,36 @@ class Copier:
                 yield file.path, file.file_size
 
     def _files(self, uri: str) -> list[tuple[Path, str]]:
-        """The files below an artifact address of the source, and their paths there."""
+        """The files below an artifact address of the source, and their paths there; none of what lies elsewhere than on
+        this machine, and stays there."""
+        if urlsplit(uri).scheme not in ("", "file"):
+            return []
         place = local_path(uri)
         if self._source.address.file:  # it may have been moved, and is only read
-            below = str(place).rpartition(f"/{ARTIFACTS}/")[2]
-            moved = artifacts_beside(self._source.address.file) / below
+            moved = artifacts_beside(self._source.address.file) / str(place).rpartition(f"/{ARTIFACTS}/")[2]
             place = moved if moved.is_dir() else place
         return [(file, file.relative_to(place).as_posix()) for file in sorted(place.rglob("*")) if file.is_file()]
 
     def _copy_models(self, run: "Run", target: str) -> None:
-        """The logged models that a run has made."""
+        """The logged models that a run has made, with a client whose errors the caller tells."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
+        ready, client = LoggedModelStatus.READY, self._target.client
         made = f"source_run_id = '{run.info.run_id}'"
         models = self._source.client.search_logged_models([self._source.experiment_id], made)
-        there = self._target.client.search_logged_models([self._target.experiment_id], f"source_run_id = '{target}'")
-        ready = {model.tags.get(ORIGIN, model.model_id) for model in there if model.status == LoggedModelStatus.READY}
+        there = client.search_logged_models([self._target.experiment_id], f"source_run_id = '{target}'")
+        copies = {model.tags.get(ORIGIN, model.model_id): model for model in there}
         for model in models:
-            origin = model.tags.get(ORIGIN, model.model_id)
-            if origin in ready or model.status != LoggedModelStatus.READY:
+            files, origin = self._files(model.artifact_location), model.tags.get(ORIGIN, model.model_id)
+            copy = copies.get(origin)
+            if model.status != ready or not files or (copy and copy.status == ready):
                 continue
-            client = self._target.client
-            tags, params = {**model.tags, ORIGIN: origin}, dict(model.params or {})
-            copy = client.create_logged_model(self._target.experiment_id, model.name, target, tags, params)
-            for file, name in self._files(model.artifact_location):
+            if copy is None:
+                tags, params = {**model.tags, ORIGIN: origin}, dict(model.params or {})
+                copy = client.create_logged_model(self._target.experiment_id, model.name, target, tags, params)
+            for file, name in files:
                 client.log_model_artifact(copy.model_id, str(file), _folder(name))
-            client.finalize_logged_model(copy.model_id, LoggedModelStatus.READY)
+            client.finalize_logged_model(copy.model_id, ready)
             client.log_outputs(target, [LoggedModelOutput(copy.model_id, 0)])
 
 
@@ -211,8 +242,8 @@ class Copier:
 def copying(
     source: Store, address: StoreAddress, experiment: str, stage: str, run_id: str
 ) -> Iterator[Callable[[], None]]:
-    """Copies a stage's run to a remote store in a thread, every 5 seconds, and when the block ends all that waits in
-    the source: a server that is slow or away holds up no training.
+    """Copies a stage's run to a remote store in a thread, every 5 seconds and when the block ends, then with all that
+    waits in the source: a server that is slow or away holds up no training, and the end of a stage for 30 seconds.
 
     Args:
         source: where the stage logs.
@@ -225,39 +256,41 @@ def copying(
         What begins it, with a first copy: it raises a UserError where the remote store refuses, and not where it is
         away.
     """
-    ended, away = threading.Event(), threading.Event()
+    ended, well = threading.Event(), threading.Event()
     copiers: list[Copier] = []
+    said: list[str] = []  # why it was not copied, in the order in which it was told
 
     def copier() -> Copier:
         if not copiers:
             with store_lock(address):
-                copiers.append(Copier(source, open_store(address, experiment)))
+                store = open_store(address, experiment)
+            copiers.append(Copier(source, store))
         return copiers[0]
 
-    def failed(error: UserError) -> None:
+    def failed(error: Exception) -> None:
         copiers.clear()
-        if not away.is_set():
-            cause = f"{address}: {error.cause}" if isinstance(error, OutageError) else str(error)
+        cause = f"{address}: {error.cause}" if isinstance(error, OutageError) else address.redacted(str(error))
+        if cause not in said:
+            said.append(cause)
             _tell(f"{stage}: {cause}; the run is in {source.address} and copied at the next contact")
-        away.set()
 
     def copy() -> None:
-        copier().copy(source.client.get_run(run_id))
-
-    def finish() -> None:
-        try:
-            waited = copier().copy_waiting()
-            if away.is_set() or waited > 2:  # the run and its parent are no news
-                _tell(f"{stage}: {waited} runs copied to {address}")
-        except UserError as error:
-            failed(error)
+        with source.contact() as client:
+            copier().copy(client.get_run(run_id))
 
     def follow() -> None:
         while not ended.wait(INTERVAL):
             try:
                 copy()
-            except UserError as error:
+            except Exception as error:  # of any kind: the stage goes on
                 failed(error)
+        try:
+            with _one_at_a_time():
+                copy()
+                if well.is_set() and (waited := copier().copy_waiting()) and (said or waited > 2):
+                    _tell(f"{stage}: {waited} runs copied to {address}")  # its own and its parent are no news
+        except Exception as error:
+            failed(error)
 
     thread = threading.Thread(target=follow, name="copying", daemon=True)
 
@@ -268,13 +301,22 @@ def copying(
             failed(error)
         thread.start()
 
+    is_whole = False
     try:
         yield begin
+        is_whole = True
     finally:
-        if thread.is_alive():  # and not refused
+        if thread.ident is not None:  # and not refused
+            if is_whole:
+                well.set()
             ended.set()
-            thread.join()
-            finish()
+            try:
+                thread.join(LAST)
+            except (KeyboardInterrupt, SystemExit):
+                if not is_whole:
+                    raise  # what ended the stage; else it is whole, and stays so if nobody waits for the copies
+            if thread.is_alive():
+                _tell(f"{stage}: {address} is slow; what it has not got is copied at the next contact")
 
 
 def copy_all(source: StoreAddress, target: StoreAddress, mark: bool) -> int:
@@ -291,16 +333,35 @@ def copy_all(source: StoreAddress, target: StoreAddress, mark: bool) -> int:
     Raises:
         UserError: a store cannot be used, or the target refused; what is left is copied next time.
     """
-    with store_lock(source):
-        found = connect(source, change=False).search_experiments()
+    with store_lock(source), store_errors(source):
+        client = connect(source, change=False)
+        found = [experiment for experiment in client.search_experiments() if experiment.name != DEFAULT]
     copied = 0
-    for name in (experiment.name for experiment in found if experiment.name != DEFAULT):
-        with store_lock(source):
-            one = open_store(source, name, change=False)
-        with store_lock(target):
-            other = open_store(target, name)
-        copied += Copier(one, other).copy_waiting(mark)
+    refusals: list[UserError] = []
+    for experiment in found:
+        try:
+            with store_lock(target):
+                other = open_store(target, experiment.name)
+            with _one_at_a_time():
+                copied += Copier(Store(source, client, experiment.experiment_id), other).copy_waiting(mark)
+        except OutageError:
+            raise
+        except UserError as error:  # such as an experiment that was deleted there
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
     return copied
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Of the copies of ended runs: two at once would both make what is not there."""
+    from filelock import FileLock
+
+    path = root() / ".dvc/tmp/copying.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
 
 
 def _state(run: "Run") -> str:
@@ -312,4 +373,5 @@ def _folder(name: str) -> str | None:
 
 
 def _tell(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)  # above a training's bar
+    with suppress(OSError, ValueError):  # the screen may be gone
+        tqdm.write(line, file=sys.stderr)  # above a training's bar
