@@ -56,7 +56,7 @@ def keep_model(
     status = LoggedModelStatus.FAILED
     try:
         with tempfile.TemporaryDirectory() as folder:
-            with _told_of(name):
+            with _write_errors(name):
                 save(Path(folder) / "model", logged.model_id)
             client.log_model_artifacts(logged.model_id, f"{folder}/model")
         status = LoggedModelStatus.READY
@@ -66,7 +66,7 @@ def keep_model(
 
 
 @contextmanager
-def _told_of(name: str) -> Iterator[None]:
+def _write_errors(name: str) -> Iterator[None]:
     """Tells what goes wrong on this machine, before the store is given anything."""
     from mlflow.exceptions import MlflowException
 

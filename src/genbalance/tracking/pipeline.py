@@ -52,13 +52,13 @@ def parent_of(store: Store, stage: str, code: CodeVersion, params: Params, tags:
                     client.set_tag(run_id, DVC, dvc_process())
             return run_id
     varies = _varies(params)
-    told = {"genbalance.varies": " ".join(varies), "genbalance.sweep": _sweep(name), KEY: key}
-    told |= {DVC: dvc_process()} | _note(varies, code)
+    own_tags = {"genbalance.varies": " ".join(varies), "genbalance.sweep": _sweep(name), KEY: key}
+    own_tags |= {DVC: dvc_process()} | _note(varies, code)
     with store.contact() as client:
         created: str = client.create_run(
             store.experiment_id,
             run_name=" ".join([name or code.short, *varies[:NAMED], *["…"] * (len(varies) > NAMED)]),
-            tags={**tags, **{tag: value for tag, value in told.items() if value}},
+            tags={**tags, **{tag: value for tag, value in own_tags.items() if value}},
         ).info.run_id
     return created
 

@@ -14,7 +14,7 @@ MARK = "DVC_STAGE"  # the variable that DVC gives to what it starts: the name of
 
 def this_process() -> str:
     """This process as a tag: host, number and start, so that a number that is used again is another one."""
-    return _told(psutil.Process())
+    return _as_tag(psutil.Process())
 
 
 @cache
@@ -22,7 +22,7 @@ def dvc_process() -> str:
     """The process of DVC that started this stage, as :func:`this_process` tells it; "" where a stage was started by
     hand. Ask before that may have ended."""
     dvc = _dvc()
-    return _told(dvc) if dvc else ""
+    return _as_tag(dvc) if dvc else ""
 
 
 def dvc_has_ended() -> bool:
@@ -59,7 +59,7 @@ def is_dead(process: str) -> bool:
         return True
 
 
-def _told(process: psutil.Process) -> str:
+def _as_tag(process: psutil.Process) -> str:
     return f"{platform.node()}/{process.pid}/{process.create_time():.0f}"
 
 

@@ -65,8 +65,8 @@ class Copier:
         self._held: dict[str, Held] = {}
         with target.contact() as client:  # another store may stand at the same address one day
             created = client.get_experiment(target.experiment_id).creation_time
-        told = f"{target.address.raw}\n{target.experiment_id}\n{created}"
-        self._tag = COPIED + hashlib.sha256(told.encode()).hexdigest()[:8]
+        place = f"{target.address}\n{target.experiment_id}\n{created}"  # whatever its password is meanwhile
+        self._tag = COPIED + hashlib.sha256(place.encode()).hexdigest()[:8]
 
     def copy(self, run: "Run") -> None:
         """Copies a run with its parent, so far as the target does not have it.
@@ -75,9 +75,9 @@ class Copier:
             UserError: the target refused it; an :class:`OutageError` if it is away. What is left is copied next time.
         """
         try:
-            parent = self._source.search(f"attributes.run_id = '{run.data.tags.get(PARENT, '')}'")
-            above = self._copy(parent[0], "") if parent else ""
-            self._copy(run, above)
+            above = run.data.tags.get(PARENT)
+            parents = self._source.search(f"attributes.run_id = '{above}'") if above else []  # it may have been deleted
+            self._copy(run, self._copy(parents[0], "") if parents else "")
         except BaseException:
             self._held.clear()  # what of it has arrived is not known
             raise
@@ -99,11 +99,11 @@ class Copier:
         """
         refusals: list[UserError] = []
         copied = 0
-        for run_id in [run.info.run_id for run in self._source.search("")[::-1]]:
+        for listed in [run for run in self._source.search("")[::-1] if self._is_waiting(run, mark)]:
+            run_id = listed.info.run_id
             with self._source.contact() as client:
                 run = client.get_run(run_id)  # as it is now: copying the others may have taken minutes
-            under_way = run.info.status == "RUNNING" and not is_dead(run.data.tags.get(TAG, ""))
-            if run.data.tags.get(self._tag) == _state(run) or (mark and under_way):
+            if not self._is_waiting(run, mark):
                 continue
             try:
                 self.copy(run)
@@ -119,6 +119,11 @@ class Copier:
         if refusals:
             raise refusals[0]
         return copied
+
+    def _is_waiting(self, run: "Run", mark: bool) -> bool:
+        """Whether the target may lack something of a run, and nobody else copies it."""
+        under_way = run.info.status == "RUNNING" and not is_dead(run.data.tags.get(TAG, ""))
+        return run.data.tags.get(self._tag) != _state(run) and not (mark and under_way)
 
     def _copy(self, run: "Run", parent: str) -> str:
         """The id of a run's copy, made or completed."""
@@ -258,7 +263,7 @@ def copying(
     """
     ended, well = threading.Event(), threading.Event()
     copiers: list[Copier] = []
-    said: list[str] = []  # why it was not copied, in the order in which it was told
+    said: list[str] = []  # why it was not copied, in the order in which it was printed
 
     def copier() -> Copier:
         if not copiers:
