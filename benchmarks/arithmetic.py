@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from benchmarks.cases import Case
 from benchmarks.in_process import train
 from benchmarks.pairs import seconds
-from genbalance import training
 from genbalance.data.prepared import Prepared
 from genbalance.params import Params
+from genbalance.training import loop
 
 SIDES = (512, 1024, 2048)  # of the matrices
 REPEATS = 5
@@ -58,9 +58,9 @@ def arithmetic(case: Case, params: Params, digits: Prepared, repeats: int = STEP
     flops: list[float] = []
     alone: dict[str, float] = {}  # seconds of a phase's products
     turns: list[float] = []
-    step = training.Phase.step
+    step = loop.Phase.step
 
-    def counted(phase: training.Phase, batch: Tensor) -> dict[str, Tensor]:
+    def counted(phase: loop.Phase, batch: Tensor) -> dict[str, Tensor]:
         with FlopCounterMode(display=False) as counter, _Products() as products:
             scalars = step(phase, batch)
         flops.append(counter.get_total_flops())
@@ -70,9 +70,9 @@ def arithmetic(case: Case, params: Params, digits: Prepared, repeats: int = STEP
         return scalars
 
     once = case.params(params, 1)
-    with mock.patch.object(training.Phase, "step", counted):
+    with mock.patch.object(loop.Phase, "step", counted):
         train(case.stage, once, digits, lambda _: None)
-    images = training.seen(len(digits.train), getattr(once, case.section).batch_size)
+    images = loop.seen(len(digits.train), getattr(once, case.section).batch_size)
     return Arithmetic(sum(flops) / images, sum(turns) / images)
 
 

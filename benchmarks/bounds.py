@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.pairs import seconds
-from genbalance.errors import UserError
 from genbalance.evaluation.likelihood import importance_weighted_bound
 from genbalance.models.vae import Vae
+from genbalance.runtime.errors import UserError
 
 PROGRAM = Path(__file__).with_name("pythae_nll.py")
 

@@ -15,19 +15,18 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from genbalance import weights
-from genbalance.compute import generator, set_up
 from genbalance.data import prepared
 from genbalance.data.pixels import SIGNED, UNIT, standardized
-from genbalance.errors import UserError
-from genbalance.evaluation.features import in_blocks
-from genbalance.evaluation.judge import Judge
-from genbalance.evaluation.samples import Bench
+from genbalance.evaluation.features import FeatureExtractor, in_blocks
+from genbalance.evaluation.suite import EvaluationSuite
+from genbalance.models import weights
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
 from genbalance.params import read_params
-from genbalance.rng import stream_seed
+from genbalance.runtime.device import generator, set_up
+from genbalance.runtime.errors import UserError
+from genbalance.runtime.rng import stream_seed
 
 Images = NDArray[np.uint8]
 
@@ -85,8 +84,8 @@ def drawn(model: str, file: Path, n: int, seed: int, device: torch.device) -> Im
     if model == "gan":
         gan = weights.load(file, Gan, device)
         asked = torch.arange(n, device=device) % gan.classes if gan.classes else None
-        z, told = gan.draw_latents(n, noise), gan.draw_conditions(n, noise, asked)
-        images = SIGNED.to_uint8(in_blocks(gan.generator, z, told))
+        z, conditions = gan.draw_latents(n, noise), gan.draw_conditions(n, noise, asked)
+        images = SIGNED.to_uint8(in_blocks(gan.generator, z, conditions))
     elif model == "vae":
         vae = weights.load(file, Vae, device)
         asked = torch.arange(n, device=device) % vae.classes if vae.classes else None
@@ -119,25 +118,25 @@ def main(arguments: list[str]) -> None:
     device = set_up(params.compute, params.seed, "calibration")
     digits = prepared.load(Path("data/prepared"))
     classifier = weights.load(Path("models/classifier.safetensors"), Classifier, device)
-    judge = Judge(classifier, standardized(digits.mean, digits.std), device)
-    bench = Bench.of(digits, judge, params.evaluate, params.seed, most=int(KEPT * len(digits.val)))
-    sets = spoiled(digits, bench.n, params.seed)
+    extractor = FeatureExtractor(classifier, standardized(digits.mean, digits.std), device)
+    suite = EvaluationSuite.of(digits, extractor, params.evaluate, params.seed, most=int(KEPT * len(digits.val)))
+    sets = spoiled(digits, suite.n, params.seed)
     for argument in arguments:
         name, _, source = argument.rpartition("=")
         model, _, file = source.partition(":")
-        sets[name] = drawn(model, Path(file), bench.n, params.seed, device)
-    found = {name: bench.measure(judge.read(images)).metrics for name, images in sets.items()}
+        sets[name] = drawn(model, Path(file), suite.n, params.seed, device)
+    found = {name: suite.measure(extractor.read(images)).metrics for name, images in sets.items()}
     reference = next(iter(found.values()))
     floors = {"fd_test": "fd_floor", "fd_infinity": "fd_infinity_floor", "kid_test": "kid_floor"}
-    print(f"{digits.title}, n = {bench.n}\n")
+    print(f"{digits.title}, n = {suite.n}\n")
     print(
         markdown(
             ["metric", "floor", *found],
             [
                 [
                     f"`{key}`",
-                    _told(reference.get(floors.get(key, f"{key}_real"))),
-                    *(_told(m[key]) for m in found.values()),
+                    _shown(reference.get(floors.get(key, f"{key}_real"))),
+                    *(_shown(m[key]) for m in found.values()),
                 ]
                 for key in COLUMNS
             ],
@@ -157,7 +156,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _told(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}"
 
 

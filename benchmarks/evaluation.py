@@ -14,21 +14,21 @@ from benchmarks.matches import Match, matches
 from benchmarks.memory import peak_mib
 from benchmarks.pairs import Spread, in_turn, seconds
 from benchmarks.results import record, table
-from genbalance.compute import set_up
-from genbalance.evaluation.samples import Bench
-from genbalance.params import Evaluate, read_params
+from genbalance.evaluation.suite import EvaluationSuite
+from genbalance.params import EvaluateConfig, read_params
+from genbalance.runtime.device import set_up
 
 N = 10_000
 PAIRS = 5
 REPEATS = 3  # of the suite
 
 
-def suite(n: int, knobs: Evaluate, seed: int, repeats: int) -> dict[str, Any]:
+def suite(n: int, config: EvaluateConfig, seed: int, repeats: int) -> dict[str, Any]:
     """Seconds of every metric of n samples, real images' included, and the process's peak memory in MiB."""
     real, generated = features.real(n, seed), features.reading(n, seed, "generated", features.GENERATED)
     before = _peak()
     # a copy has none of the real side's numbers cached
-    took = [seconds(lambda: Bench(replace(real), knobs, seed).measure(generated)) for _ in range(repeats)]
+    took = [seconds(lambda: EvaluationSuite(replace(real), config, seed).measure(generated)) for _ in range(repeats)]
     return {"n": n, "seconds": asdict(Spread.of(took)), "peak_mib": _peak(), "peak_before_mib": before}
 
 
@@ -59,12 +59,12 @@ def main() -> None:
     params = read_params()
     set_up(params.compute, params.seed, "bench")
     threads = params.compute.threads
-    knobs = params.evaluate.model_copy(update={"samples": N})
-    whole = suite(N, knobs, params.seed, REPEATS)
+    config = params.evaluate.model_copy(update={"samples": N})
+    whole = suite(N, config, params.seed, REPEATS)
     print(f"evaluation of {N} samples against {N} real images, d = {features.DIMENSIONS}, {threads} threads")
     print(f"the whole suite: {Spread(**whole['seconds']):.1f} s over {REPEATS} calls")
     print(f"resident memory: at most {whole['peak_mib']:.0f} MiB, {whole['peak_before_mib']:.0f} MiB before it")
-    found = [measured(match, PAIRS, threads) for match in matches(N, knobs, params.seed)]
+    found = [measured(match, PAIRS, threads) for match in matches(N, config, params.seed)]
     rows = [["metric", "library", "ours, s", "library's, s", "ratio", "largest difference"]]
     for match in found:
         spreads = [Spread(**match[name]) for name in ("ours_s", "library_s", "ratio")]

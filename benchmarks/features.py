@@ -3,15 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from genbalance.evaluation.judge import Reading
-from genbalance.evaluation.real import Real
-from genbalance.rng import stream_seed
+from genbalance.evaluation.features import Features
+from genbalance.evaluation.reference import Real
+from genbalance.runtime.rng import stream_seed
 
 CLASSES, DIMENSIONS = 10, 128
 GENERATED = 1.2  # the spread of the samples within a class, where that of real images is 1
 
 
-def reading(n: int, seed: int, name: str, spread: float = 1.0) -> Reading:
+def reading(n: int, seed: int, name: str, spread: float = 1.0) -> Features:
     """n vectors of the stream ``name``: correlated Gaussians about ten centres, rectified, in float32.
 
     The probabilities are the softmax of the products with the centres.
@@ -21,7 +21,7 @@ def reading(n: int, seed: int, name: str, spread: float = 1.0) -> Reading:
     mixing = spread * shape.standard_normal((DIMENSIONS, DIMENSIONS)) / DIMENSIONS**0.5
     noise = np.random.default_rng(stream_seed(seed, f"bench/features/{name}")).standard_normal((n, DIMENSIONS))
     features = np.maximum(centres[np.arange(n) % CLASSES] + noise @ mixing, 0)
-    return Reading(features.astype(np.float32), _softmax(features @ centres.T).astype(np.float32))
+    return Features(features.astype(np.float32), _softmax(features @ centres.T).astype(np.float32))
 
 
 def real(n: int, seed: int) -> Real:
@@ -29,7 +29,7 @@ def real(n: int, seed: int) -> Real:
     train, val, test = (reading(n, seed, name) for name in ("train", "val", "test"))
     means = np.stack([train.features[label::CLASSES].mean(axis=0) for label in range(CLASSES)])
     rows = np.arange(n)
-    ceiling = Reading(train.features.mean(axis=0, keepdims=True), train.probabilities.mean(axis=0, keepdims=True))
+    ceiling = Features(train.features.mean(axis=0, keepdims=True), train.probabilities.mean(axis=0, keepdims=True))
     return Real(train, train, val, test, rows, ceiling.rows(np.zeros_like(rows)), means)
 
 

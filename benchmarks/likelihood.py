@@ -17,15 +17,15 @@ from benchmarks.bounds import Ours, Pythae, agreement
 from benchmarks.pairs import Spread, in_turn
 from benchmarks.pythae_environment import interpreter
 from benchmarks.results import record, table
-from genbalance import training, weights
-from genbalance.autoencoding import pass_through
-from genbalance.compute import generator, initialised, set_up, upload
 from genbalance.data import prepared
 from genbalance.data.pixels import UNIT
-from genbalance.errors import UserError
+from genbalance.losses.vae import binarize, vae_output
+from genbalance.models import weights
 from genbalance.models.vae import Vae
-from genbalance.objectives.vae import binarize
 from genbalance.params import read_params
+from genbalance.runtime.device import generator, initialised, set_up, upload
+from genbalance.runtime.errors import UserError
+from genbalance.training import loop
 
 PAIRS = 3
 CASES = ((5000, 30), (100, 500))  # draws an image: the literature's, and what get_nll takes unasked; and images
@@ -44,15 +44,15 @@ def trained(digits: Tensor, seed: int, steps: int) -> tuple[Vae, dict[str, Any]]
     config = {**ARCHITECTURE, "size": digits.shape[-1]}
     model = initialised(lambda: Vae(**config), seed, "bench/likelihood/init", digits.device)
     noise, order = (generator(seed, f"bench/likelihood/{name}") for name in ("noise", "order"))
-    phase = training.Phase(
+    phase = loop.Phase(
         "vae",
         model,
         torch.optim.Adam(model.parameters()),
         "loss",
-        lambda batch: {"loss": pass_through(model, digits[batch], noise).terms.loss(1.0)},
+        lambda batch: {"loss": vae_output(model, digits[batch], noise).terms.loss(1.0)},
     )
-    epochs = (training.batches(len(digits), min(128, len(digits)), order) for _ in itertools.count())
-    for _ in itertools.islice(training.steps([phase], itertools.chain.from_iterable(epochs)), steps):
+    epochs = (loop.batches(len(digits), min(128, len(digits)), order) for _ in itertools.count())
+    for _ in itertools.islice(loop.steps([phase], itertools.chain.from_iterable(epochs)), steps):
         pass
     return model.eval(), config
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from benchmarks import features
 from benchmarks.references import Numbers, References
-from genbalance.evaluation.distances import frechet_distance, kernel_distance
-from genbalance.evaluation.manifolds import manifolds
-from genbalance.params import Evaluate
-from genbalance.rng import stream_seed
+from genbalance.evaluation.frechet import frechet_distance
+from genbalance.evaluation.kid import kernel_distance
+from genbalance.evaluation.prdc import prdc
+from genbalance.params import EvaluateConfig
+from genbalance.runtime.rng import stream_seed
 
 SEEDS = 2**32  # what a RandomState takes
 
@@ -50,28 +51,28 @@ class Match:
         return float((np.abs(ours - theirs) / np.abs(theirs)).max())
 
 
-def matches(n: int, knobs: Evaluate, seed: int, dtype: type[np.floating] = np.float32) -> list[Match]:
+def matches(n: int, config: EvaluateConfig, seed: int, dtype: type[np.floating] = np.float32) -> list[Match]:
     """Every pair of ways to one number, on n samples against n real images."""
     generated = features.reading(n, seed, "generated", features.GENERATED).features.astype(dtype)
     real = features.reading(n, seed, "test").features.astype(dtype)
     chance = stream_seed(seed, "bench/subsets") % SEEDS
-    size = min(knobs.kid_subset_size, n // 2)
-    library = References(generated, real, knobs.kid_subsets, size, knobs.neighbours, chance)
+    size = min(config.kid_subset_size, n // 2)
+    library = References(generated, real, config.kid_subsets, size, config.neighbours, chance)
 
     def frechet() -> Numbers:
         return np.array([frechet_distance(generated, real)])
 
     def kernel(rng: Any = None) -> Numbers:
         drawn = rng or np.random.default_rng(chance)
-        return np.array([kernel_distance(generated, real, knobs.kid_subsets, size, drawn).mean])
+        return np.array([kernel_distance(generated, real, config.kid_subsets, size, drawn).mean])
 
     def kernel_of_permutations() -> Numbers:
         drawn: Any = Permutations(chance)  # torchmetrics draws of the real images first; the distance is symmetric
-        return np.array([kernel_distance(real, generated, knobs.kid_subsets, size, drawn).mean])
+        return np.array([kernel_distance(real, generated, config.kid_subsets, size, drawn).mean])
 
     def held(*names: str) -> Callable[[], Numbers]:
         def means() -> Numbers:
-            found = manifolds(real, generated, knobs.neighbours)
+            found = prdc(real, generated, config.neighbours)
             return np.array([getattr(found, name).mean() for name in names])
 
         return means

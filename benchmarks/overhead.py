@@ -13,9 +13,9 @@ from typing import Any
 from benchmarks.cases import IMAGES, sized
 from benchmarks.programs import Course, ran
 from benchmarks.results import record, table
-from genbalance import training
 from genbalance.data import prepared
 from genbalance.params import Params, read_params
+from genbalance.training import loop
 
 STAGES = ("vae", "gan", "classifier")
 EPOCHS = 3
@@ -26,12 +26,12 @@ LIMIT_MIB = 2048
 
 def on_mnist(section: str, params: Params, course: Course, pixels: int) -> dict[str, float]:
     """The same program with all of MNIST and the epochs of params.yaml, reckoned."""
-    knobs = getattr(params, section)
-    beside = course.fixed + knobs.epochs * course.an_epoch
-    trains = knobs.epochs * training.seen(MNIST["train"], knobs.batch_size) / course.images_per_second
+    config = getattr(params, section)
+    beside = course.fixed + config.epochs * course.an_epoch
+    trains = config.epochs * loop.seen(MNIST["train"], config.batch_size) / course.images_per_second
     more = (MNIST["train"] - IMAGES) * pixels * IMAGE_BYTES / 2**20
     return {
-        "epochs": knobs.epochs,
+        "epochs": config.epochs,
         "beside_s": beside,
         "share_beside": beside / (beside + trains),
         "peak_mib": course.peak_mib + more,
@@ -47,17 +47,17 @@ def main() -> None:
         digits = sized(prepared.load(Path("data/prepared")), IMAGES, MNIST["val"], MNIST["test"])
         prepared.save(digits, folder / "data/prepared")
         for section in STAGES:
-            seen = training.seen(IMAGES, getattr(params, section).batch_size)
+            seen = loop.seen(IMAGES, getattr(params, section).batch_size)
             course = ran(folder, section, EPOCHS, seen)
             found[section] = asdict(course) | {
                 "on_mnist": on_mnist(section, params, course, digits.height * digits.width)
             }
     print(f"training stages as programs, {EPOCHS} epochs of {IMAGES} images; and all of MNIST, reckoned")
-    print(told(found))
+    print(as_text(found))
     record("overhead", {"epochs": EPOCHS, "images": IMAGES, "stages": found})
 
 
-def told(found: dict[str, Any]) -> str:
+def as_text(found: dict[str, Any]) -> str:
     """Seconds and memory, a column a stage."""
     columns = [["", "whole, s", "training, s", "beside it, s", "of which at each epoch, s", "MNIST: beside it, s"]]
     columns[0] += ["MNIST: share of the whole", "peak, MiB", f"MNIST: peak, MiB (target: < {LIMIT_MIB})"]

@@ -1,6 +1,6 @@
 """The usual way to train the same networks: torchvision's dataset, transforms, a DataLoader, PyTorch's own loop.
 
-Everything has its default: one process loads, the optimizer is told the step size only, weights lie as they are built.
+Everything has its default: one process loads, the optimizer gets the step size only, weights lie as they are built.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,24 +38,24 @@ def updated(optimizer: Optimizer, loss: Tensor) -> float:
 
 def vae_step(params: Params, digits: Prepared, device: torch.device) -> Step:
     """Of encoder and decoder together."""
-    knobs = params.vae
-    model = Vae(knobs.arch, knobs.likelihood, digits.height, knobs.latents, knobs.width, knobs.log_sigma_floor)
+    config = params.vae
+    model = Vae(config.arch, config.likelihood, digits.height, config.latents, config.width, config.log_sigma_floor)
     model.to(device)
-    optimizer = Adam(model.parameters(), knobs.learning_rate)
+    optimizer = Adam(model.parameters(), config.learning_rate)
     return lambda images, _: updated(optimizer, negative_elbo(model, images, params.beta))
 
 
 def gan_step(params: Params, digits: Prepared, device: torch.device) -> Step:
     """Of the discriminator, then of the generator on the same generated images; conditions stand where labels do."""
-    knobs = params.gan
-    gan = Gan(knobs.arch, digits.height, knobs.latents, knobs.width, knobs.clusters).to(device)
-    betas = knobs.adam_beta1, knobs.adam_beta2
-    d_optimizer = Adam(gan.discriminator.parameters(), knobs.learning_rate, betas)
-    g_optimizer = Adam(gan.generator.parameters(), knobs.learning_rate * params.lambda_, betas)
+    config = params.gan
+    gan = Gan(config.arch, digits.height, config.latents, config.width, config.clusters).to(device)
+    betas = config.adam_beta1, config.adam_beta2
+    d_optimizer = Adam(gan.discriminator.parameters(), config.learning_rate, betas)
+    g_optimizer = Adam(gan.generator.parameters(), config.learning_rate * params.lambda_, betas)
 
     def step(real: Tensor, labels: Tensor) -> float:
-        conditions = labels if knobs.clusters else None
-        fake = gan.generator(torch.randn(len(real), knobs.latents, device=device), conditions)
+        conditions = labels if config.clusters else None
+        fake = gan.generator(torch.randn(len(real), config.latents, device=device), conditions)
         loss_d = updated(d_optimizer, discriminator_loss(gan, real, fake, conditions))
         return loss_d + updated(g_optimizer, generator_loss(gan, fake, conditions))
 
@@ -64,9 +64,9 @@ def gan_step(params: Params, digits: Prepared, device: torch.device) -> Step:
 
 def classifier_step(params: Params, digits: Prepared, device: torch.device) -> Step:
     """Of the classifier."""
-    knobs = params.classifier
-    model = Classifier(digits.height, digits.classes, knobs.width).to(device)
-    optimizer = AdamW(model.parameters(), knobs.learning_rate, weight_decay=knobs.weight_decay)
+    config = params.classifier
+    model = Classifier(digits.height, digits.classes, config.width).to(device)
+    optimizer = AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     return lambda images, labels: updated(optimizer, cross_entropy(model(images), labels))
 
 
@@ -76,8 +76,8 @@ def transform(section: str, params: Params, digits: Prepared) -> transforms.Comp
     if section == "gan":
         steps.append(transforms.Normalize(0.5, 0.5))
     if section == "classifier":
-        knobs, share = params.classifier, params.classifier.shift / digits.height
-        moved = transforms.RandomAffine(knobs.rotation, (share, share), interpolation=InterpolationMode.BILINEAR)
+        config, share = params.classifier, params.classifier.shift / digits.height
+        moved = transforms.RandomAffine(config.rotation, (share, share), interpolation=InterpolationMode.BILINEAR)
         steps = [moved, *steps, transforms.Normalize(digits.mean, digits.std)]
     return transforms.Compose(steps)
 

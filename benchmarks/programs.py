@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.memory import peak_mib
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 DECISIVE = ("src", "stages", "dvc.yaml")  # of which a stage tells the tracker the version
@@ -32,7 +32,7 @@ class Course:
 
 
 def course(whole: float, lines: list[tuple[float, float]], images: int, peak: float) -> Course:
-    """Out of when each epoch's line came and the images/s that it told, an epoch being so many ``images``."""
+    """Out of when each epoch's line came and the images/s that it names, an epoch being so many ``images``."""
     took = [images / rate for _, rate in lines]
     between = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(lines)]
     an_epoch = statistics.median(gap - own for gap, own in zip(between, took[1:], strict=True))
@@ -52,7 +52,7 @@ def ran(folder: Path, section: str, epochs: int, images: int) -> Course:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(re.sub(r"\bepochs: \d+", f"epochs: {epochs}", text), encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    lines, told = list[tuple[float, float]](), ""
+    lines, last = list[tuple[float, float]](), ""
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, f"stages/train_{section}.py"],
@@ -65,12 +65,12 @@ def ran(folder: Path, section: str, epochs: int, images: int) -> Course:
     assert process.stderr is not None
     with process.stderr as stream:
         for line in stream:
-            told = line.strip() or told
+            last = line.strip() or last
             if found := re.search(r"(\d+) images/s", line):
                 lines.append((time.perf_counter(), float(found[1])))
     _, status, usage = os.wait4(process.pid, 0)  # the usage of this child alone
     whole = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode or len(lines) < 2:
-        raise UserError(f"train_{section} fails: {told or 'no reason given'}")
+        raise UserError(f"train_{section} fails: {last or 'no reason given'}")
     return course(whole, lines, images, peak_mib(usage))

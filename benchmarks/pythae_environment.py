@@ -9,7 +9,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 FOLDER = Path(".bench/pythae")
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.cases import MLP
 from genbalance.data.prepared import Prepared
-from genbalance.errors import UserError
 from genbalance.params import Params
+from genbalance.runtime.errors import UserError
 
 PROGRAM = Path(__file__).with_name("pythae_training.py")
 EPOCHS = 2  # that a call takes the time of
@@ -20,9 +20,9 @@ EPOCHS = 2  # that a call takes the time of
 def epoch(python: Path, params: Params, digits: Prepared, folder: Path) -> Callable[[], float]:
     """What trains a few epochs of the perceptron VAE and returns the seconds an image of their median; the images go
     into ``folder``."""
-    knobs, file = MLP.params(params, 1).vae, folder / "images.npy"
+    config, file = MLP.params(params, 1).vae, folder / "images.npy"
     np.save(file, digits.train.images)
-    sizes = (knobs.latents, knobs.width, knobs.batch_size, knobs.learning_rate, params.compute.threads, EPOCHS)
+    sizes = (config.latents, config.width, config.batch_size, config.learning_rate, params.compute.threads, EPOCHS)
     command = [str(python), "-I", *map(str, (PROGRAM, file, *sizes))]
 
     def measured() -> float:

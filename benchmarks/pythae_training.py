@@ -75,7 +75,7 @@ class Timed(BaseTrainer):  # type: ignore[misc]
 
 
 def main(file: str, latents: int, width: int, batch: int, learning_rate: float, threads: int, epochs: int) -> None:
-    """Trains with one epoch more than is told of."""
+    """Trains with one epoch more than it reports."""
     torch.set_num_threads(threads)
     images = torch.from_numpy(np.load(file, allow_pickle=False)).float()[:, None] / 255
     side = images.shape[-1]
@@ -83,14 +83,14 @@ def main(file: str, latents: int, width: int, batch: int, learning_rate: float, 
     model = VAE(config, Encoder(side**2, width, latents), Decoder(side, width, latents))
     logging.disable()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):  # its bar goes there
-        knobs = BaseTrainerConfig(
+        settings = BaseTrainerConfig(
             output_dir=folder,
             num_epochs=epochs + 1,
             per_device_train_batch_size=batch,
             learning_rate=learning_rate,
             no_cuda=True,
         )
-        trainer = Timed(model, BaseDataset(images, torch.zeros(len(images))), training_config=knobs)
+        trainer = Timed(model, BaseDataset(images, torch.zeros(len(images))), training_config=settings)
         with contextlib.redirect_stdout(io.StringIO()):
             trainer.train()
     print(json.dumps(trainer.took[1:]))

@@ -25,7 +25,7 @@ from torch_fidelity.metric_prc import (  # type: ignore[import-untyped]
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-Features = NDArray[np.floating]
+FeatureMatrix = NDArray[np.floating]
 Numbers = NDArray[np.float64]
 
 
@@ -45,8 +45,8 @@ class Passing(nn.Module):
 class References:
     """What each library makes of ``generated`` and ``real`` vectors; subsets and neighbours as ours."""
 
-    generated: Features
-    real: Features
+    generated: FeatureMatrix
+    real: FeatureMatrix
     subsets: int
     subset_size: int
     neighbours: int

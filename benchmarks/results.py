@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from genbalance.files import read_json, write_json
+from genbalance.runtime.io import read_json, write_json
 
 RESULTS = Path(".bench/results.json")
 

@@ -18,17 +18,17 @@ from benchmarks.pairs import Pairs, Spread
 from benchmarks.pythae_environment import interpreter
 from benchmarks.pythae_trainer import epoch
 from benchmarks.results import record, table
-from genbalance.compute import set_up
 from genbalance.data import prepared
-from genbalance.errors import UserError
 from genbalance.params import Params, read_params
+from genbalance.runtime.device import set_up
+from genbalance.runtime.errors import UserError
 
 PAIRS, PYTHAE_PAIRS = 5, 3
 HELD_OUT = 200  # images that are validated on between the epochs
 TARGETS = {MLP.name: {"ratio": 4.0, "share_of_peak": 0.6}}
 
 
-def told(pairs: Pairs) -> dict[str, Any]:
+def speed(pairs: Pairs) -> dict[str, Any]:
     """Images/s of both sides and the ratio, out of seconds an image."""
     return {
         "ours_images_s": asdict(Spread.of([1 / taken for taken in pairs.ours])),
@@ -43,7 +43,7 @@ def measured(case: Case, params: Params, digits: prepared.Prepared, pairs: int) 
     peak = matrix_peak(device)
     with tempfile.TemporaryDirectory() as folder:
         loop = plain_loops.epoch(case, params, digits, device, Path(folder))
-        found = told(epochs_in_turn(case, params, digits, loop, pairs))
+        found = speed(epochs_in_turn(case, params, digits, loop, pairs))
     work = arithmetic(case, params, digits)
     achieved = work.flops * found["ours_images_s"]["median"]
     shares = {
@@ -71,7 +71,7 @@ def against_pythae(params: Params, digits: prepared.Prepared, pairs: int) -> dic
     try:
         python = interpreter()
         with tempfile.TemporaryDirectory() as folder:
-            return told(epochs_in_turn(MLP, on_cpu, digits, epoch(python, on_cpu, digits, Path(folder)), pairs))
+            return speed(epochs_in_turn(MLP, on_cpu, digits, epoch(python, on_cpu, digits, Path(folder)), pairs))
     except UserError as error:
         return {"left_out": str(error)}
 

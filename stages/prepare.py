@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from genbalance.params import Params
-from genbalance.stage import execute, publish
+from genbalance.runtime.stage import execute, publish
 from genbalance.tracking import Run
 
 OUT = Path("data/prepared")
@@ -14,21 +14,21 @@ PRINTED = {"training images": "train", "validation images": "val", "test images"
 
 def main(params: Params, run: Run) -> None:
     """Reads, splits, measures and stores the digits, and shows some of each class."""
-    from genbalance.data import normalization, prepared, sources
-    from genbalance.data.grid import per_class
+    from genbalance.data import pixels, prepared, sources
+    from genbalance.data.pictures import per_class
     from genbalance.data.split import split
-    from genbalance.repository import root
+    from genbalance.runtime.repository import root
 
     source = sources.read_source(params.data, root() / "data" / "raw")
     for note in source.notes:
         print(f"prepare: warning: {note}", file=sys.stderr, flush=True)
     train, val, test = split(source.train, source.test, source.classes, params.data, params.seed)
-    mean, std = normalization.measure(train.images)
+    mean, std = pixels.measure(train.images)
     digits = prepared.Prepared(train, val, test, params.data.source, source.title, source.classes, mean, std)
     prepared.save(digits, OUT)
 
-    told = {"source": digits.source, "title": digits.title}
-    publish(run, "prepare", told | digits.profile | {"files": source.files}, OUT, PRINTED)
+    names = {"source": digits.source, "title": digits.title}
+    publish(run, "prepare", names | digits.profile | {"files": source.files}, OUT, PRINTED)
     run.dataset(digits.source, prepared.digest(OUT), digits.title, digits.profile)
     run.image("digits", per_class(train, digits.classes, GRID_COLUMNS), step=0)
 

@@ -1,50 +1,32 @@
 """Report: reads metrics/ and artifacts/; writes reports/index.html, reports/figures/, metrics/summary.json.
 
-The page holds every picture in itself and needs no network. The figures stand beside it for READMEs and papers.
+The page also draws the stages of dvc.yaml, which DVC takes as no stage's dependency: a change there that changes no
+other file the report reads shows once the report runs again.
 """
 
 from pathlib import Path
 
-from genbalance.params import INERT, Params, read_yaml
-from genbalance.stage import METRICS, execute
+from genbalance.experiments.requirements import versions
+from genbalance.params import Params
+from genbalance.reporting import headline, page
+from genbalance.reporting.results import read_results
+from genbalance.runtime.io import write_json
+from genbalance.runtime.stage import execute
 from genbalance.tracking import Run
 
 OUT = Path("reports")
-DEFAULTS = Path("src/genbalance/reporting/defaults.yaml")
-PIPELINE = Path("src/genbalance/reporting/pipeline.yaml")
-PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "dvc", "mlflow")
-REQUIREMENTS = Path("requirements.txt")
 
 
 def main(params: Params, run: Run) -> None:
-    """Draw the figures, write the page, complete the parent run's row, print the headline table."""
-    from genbalance.files import whole_folder, write_json
-    from genbalance.pins import exact, pins
-    from genbalance.reporting.headline import NEXT, PICTURES, headline, headline_table, summary
-    from genbalance.reporting.page import Asked, figures, page
-    from genbalance.reporting.results import read_results
-
-    results = read_results(Path())
-    numbers = headline(results)
-    told, defaults = (
-        {name: value for name, value in values.items() if not name.startswith(INERT)}
-        | {"data.path": Path(values["data.path"]).name}  # where somebody's own files lie is nobody's business
-        for values in (params.flat(), read_yaml(DEFAULTS))
-    )
-    pinned = {wanted.name: exact(wanted) for wanted in pins(REQUIREMENTS)}
-    asked = Asked(told, defaults, read_yaml(PIPELINE), {name: pinned[name] for name in PACKAGES if name in pinned})
-    drawn = figures(results, asked)
-    html = page(results, asked, drawn)
-    with whole_folder(OUT) as folder:
-        (folder / "figures").mkdir()
-        for name, image in drawn.items():
-            (folder / "figures" / name).write_bytes(image)
-        (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
-    write_json(METRICS / "summary.json", summary(results))
+    """Write the page and its figures, complete the parent run's row, print the headline table."""
+    results = read_results(Path(), params.families.names)
+    numbers = headline.headline(results)
+    page.write(results, page.read_settings(params.flat(), versions(Path("requirements.txt"))), OUT)
+    write_json(Path("metrics/summary.json"), headline.summary(results))
     run.artifact(OUT, "report")
-    run.headline(numbers, PICTURES)
+    run.headline(numbers, headline.headline_pictures(results.families))
     run.restored()
-    print(f"\n{headline_table(results.metrics)}\n\n{NEXT}", flush=True)
+    print(f"\n{headline.headline_table(results)}\n\n{headline.NEXT}", flush=True)
 
 
 if __name__ == "__main__":

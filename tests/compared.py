@@ -1,13 +1,13 @@
-"""A comparison of two groups of runs, made up, with all that its page can tell."""
+"""A comparison of two groups of runs, made up, with all that its page can show."""
 
 import io
 from dataclasses import replace
 
 from PIL import Image
 
-from genbalance.reporting.comparison_page import Grid, Side, Told
+from genbalance.reporting.comparison_page import Content, Grid, Side
 from genbalance.reporting.spread import STANDS_OUT, WITHIN, Cell
-from genbalance.reporting.style import Plot
+from genbalance.reporting.theme import Plot
 
 
 def _grid(grey: int) -> bytes:
@@ -17,7 +17,7 @@ def _grid(grey: int) -> bytes:
 
 
 PLOT = Plot("train_vae_curves", "VAE", "Line charts.", "A line a run.", lambda figure, theme: figure.subplots())
-TOLD = Told(
+CONTENT = Content(
     sides=[
         Side("a", "beta=0.5", "1, 2", ("beta-1 (11111111)", "beta-2 (22222222)")),
         Side("b", "beta=4", "1, 2", ("beta-3 (33333333)", "beta-4 (44444444)")),
@@ -33,5 +33,5 @@ TOLD = Told(
     curves=[PLOT],
     same_curves=["GAN"],
     missing=["beta-4: train_classifier"],
-    sweep=replace(PLOT, name="rate_distortion", title="What β does", size=(9.4, 4.4)),
+    sweeps=[replace(PLOT, name="rate_distortion", title="What β does", size=(9.4, 4.4))],
 )

@@ -2,11 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dvc.logger  # noqa: F401  its handlers keep the first import's streams; those of a test are closed after it
 import pytest
+from stores import server
+
+__all__ = ["server"]
 
 for name in [name for name in os.environ if name.startswith("GIT_")]:  # a git hook's lead into the real repository
     del os.environ[name]
@@ -34,12 +38,12 @@ def _own_repositories_alone(event: str, arguments: tuple[Any, ...]) -> None:
 
 sys.addaudithook(_own_repositories_alone)
 
-LONGEST = [Path(__file__).with_name(name) for name in ("test_pipeline.py", "test_other_choices.py")]
+FIRST = ("test_pipeline.py", "test_other_choices.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, one a process of `make test`; whichever is done does the rest."""
-    items.sort(key=lambda item: LONGEST.index(item.path) if item.path in LONGEST else len(LONGEST))
+    """The longest files come first; whichever process is done with its own takes the next."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +54,22 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tables") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What set_up changes for the whole process is put back after the test."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    state = torch.get_rng_state()
+    with threadpool_limits(1):  # two threads on small matrices take many times as long beside another program
+        yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_rng_state(state)
 
 
 @pytest.fixture

@@ -3,14 +3,16 @@
 from ruamel.yaml import YAML
 from small_repository import ROOT
 
+from genbalance.families.registry import known
+
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 LISTED = [*PIPELINE["plots"], *(plot for stage in PIPELINE["stages"].values() for plot in stage.get("plots", []))]
 ALL = {name: given or {} for plot in LISTED for name, given in (plot if isinstance(plot, dict) else {plot: {}}).items()}
 NUMBERS = [  # no plots: DVC has a run cache for a stage whose outs git keeps only if they are metrics or plots
-    name.replace("${item.model}", model)
+    name.replace("${item.family}", model)
     for name in ALL
     if name.endswith(".json")
-    for model in (("gan", "vae") if "${item.model}" in name else ("",))
+    for model in (known() if "${item.family}" in name else ("",))
 ]
 PLOTS = {name: given for name, given in ALL.items() if not name.endswith(".json")}
 IMAGES = [name for name in PLOTS if name.endswith(".png")]

@@ -9,19 +9,26 @@ import numpy as np
 from committed import PARAMS
 from PIL import Image
 
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, known
 from genbalance.params import read_params
-from genbalance.reporting.sweep import COLUMNS, PICTURES, Sweep, as_json, model
+from genbalance.reporting.sweep import Sweep, as_json, columns
 
 REPOSITORY = Path(__file__).parents[1]
+FAMILIES = {name: known()[name] for name in ("gan", "vae")}
+"""The run's, in most tests."""
 
 PIPELINE = """\
-prepare: {after: [], params: [seed, data]}
-train_classifier: {after: [prepare], params: [seed, classifier]}
-train_gan: {after: [prepare], params: [lambda, gan]}
-train_vae: {after: [prepare], params: [beta, vae]}
-evaluate@gan: {after: [train_classifier, train_gan], params: []}
-evaluate@vae: {after: [train_classifier, train_vae], params: []}
-report: {after: [evaluate@gan, evaluate@vae], params: []}
+stages:
+  prepare: {cmd: "", params: [seed, data], outs: [data]}
+  train_classifier: {cmd: "", params: [seed, classifier], deps: [data], outs: [models/classifier]}
+  train_gan: {cmd: "", params: [lambda, gan], deps: [data], outs: [models/gan]}
+  train_vae: {cmd: "", params: [beta, vae], deps: [data], outs: [models/vae]}
+  evaluate:
+    cmd: ""
+    matrix: {model: [gan, vae]}
+    deps: [data, models/classifier, "models/${item.model}"]
+    outs: ["artifacts/${item.model}"]
+  report: {cmd: "", deps: [data, artifacts/gan, artifacts/vae, models/gan], outs: [reports]}
 """
 
 
@@ -31,51 +38,56 @@ SURE = (
     *("d_accuracy_train", "d_accuracy_test", "d_accuracy_generated", "nelbo", "rate", "distortion", "nll"),
     "probe_accuracy",
 )
+BOTH = {
+    **{"n": 100, "fd_floor": 3.114, "fd_ceiling": 1210.5, "kid_floor": -0.00021, "kid_ceiling": 2.4113},
+    **{"kid_std": 0.0131, "classifier_score_real": 3.713, "class_share_min": 0.05, "class_share_max": 0.2},
+    **{"fd_infinity_floor": -0.17, "precision_real": 0.951, "recall_real": 0.935, "density_real": 0.997},
+    **{"coverage_real": 0.972, "nn_accuracy_real": 0.507, "vendi_real": 11.31, "pairwise_distance_real": 12.73},
+    **{"class_distance_real": 0.033, "authenticity_real": 0.615, "nearer_train_real": 0.5225},
+    **{"copying_z_real": -0.049, "share_worst_to_mean": 0.42, "fd_class_mean": 34.5, "fd_class_worst": 39},
+    **{"fd_worst_to_mean": 1.13},
+}
+OF_SAMPLES = {
+    "gan": {
+        **{"fd_test": 22.81, "fd_infinity": 20.2, "kid_test": 0.0391, "classifier_score": 3.204},
+        **{"precision": 0.749, "recall": 0.94, "density": 0.37, "coverage": 0.452, "nn_accuracy": 0.815},
+        **{"vendi": 12.28, "pairwise_distance": 10.11, "class_distance": 0.114, "authenticity": 0.859},
+        **{"nearer_train": 0.41, "copying_z": 9.778, "mse": 0.00777, "psnr": 22.34, "ssim": 0.924},
+        **{"classifier_agreement": 0.96, "reconstructed": 24},
+    },
+    "vae": {
+        **{"fd_test": 61.37, "fd_infinity": 58.8, "kid_test": 0.1482, "classifier_score": 2.11},
+        **{"precision": 0.693, "recall": 0.849, "density": 0.352, "coverage": 0.461, "nn_accuracy": 0.858},
+        **{"vendi": 8.899, "pairwise_distance": 10.46, "class_distance": 0.252, "authenticity": 0.87},
+        **{"nearer_train": 0.445, "copying_z": 8.946, "mse": 0.00933, "psnr": 20.71, "ssim": 0.8812},
+        **{"classifier_agreement": 0.957, "reconstructed": 100},
+    },
+}
+OF_PARTS = {
+    DISCRIMINATOR: {
+        **{"d_accuracy_train": 0.393, "d_accuracy_test": 0.284, "d_accuracy_generated": 0.951},
+        **{"d_auc_train": 0.83, "d_auc_test": 0.77},
+    },
+    ENCODER: {
+        **{"rate": 25.2, "active_units": 5, "probe_accuracy": 0.904, "fd_reconstructions": 3.77},
+        **{"prior_discrepancy": 0.0084, "prior_discrepancy_floor": -0.0002},
+    },
+    LIKELIHOOD: {"nelbo": 101.3, "distortion": 76.1, "nll": 97.4, "nll_draws": 200},
+}
 
 
-def evaluation(model, histogram):
-    """metrics/evaluate_<model>.json; every metric of SURE has an interval of a tenth to either side."""
-    both = {
-        **{"n": 100, "fd_floor": 3.114, "fd_ceiling": 1210.5, "kid_floor": -0.00021, "kid_ceiling": 2.4113},
-        **{"kid_std": 0.0131, "classifier_score_real": 3.713, "class_share_min": 0.05, "class_share_max": 0.2},
-        **{"fd_infinity_floor": -0.17, "precision_real": 0.951, "recall_real": 0.935, "density_real": 0.997},
-        **{"coverage_real": 0.972, "nn_accuracy_real": 0.507, "vendi_real": 11.31, "pairwise_distance_real": 12.73},
-        **{"class_distance_real": 0.033, "authenticity_real": 0.615, "nearer_train_real": 0.5225},
-        **{"copying_z_real": -0.049, "share_worst_to_mean": 0.42, "fd_class_mean": 34.5, "fd_class_worst": 39},
-        **{"fd_worst_to_mean": 1.13, "class_histogram": histogram},
-    }
-    own = {
-        "gan": {
-            **{"fd_test": 22.81, "fd_infinity": 20.2, "kid_test": 0.0391, "classifier_score": 3.204},
-            **{"precision": 0.749, "recall": 0.94, "density": 0.37, "coverage": 0.452, "nn_accuracy": 0.815},
-            **{"vendi": 12.28, "pairwise_distance": 10.11, "class_distance": 0.114, "authenticity": 0.859},
-            **{"nearer_train": 0.41, "copying_z": 9.778, "d_accuracy_train": 0.393, "d_accuracy_test": 0.284},
-            **{
-                "d_accuracy_generated": 0.951,
-                "d_auc_train": 0.83,
-                "d_auc_test": 0.77,
-                "mse": 0.00777,
-                "psnr": 22.34,
-                "ssim": 0.924,
-            },
-            **{"classifier_agreement": 0.96, "reconstructed": 24},
-        },
-        "vae": {
-            **{"fd_test": 61.37, "fd_infinity": 58.8, "kid_test": 0.1482, "classifier_score": 2.11},
-            **{"precision": 0.693, "recall": 0.849, "density": 0.352, "coverage": 0.461, "nn_accuracy": 0.858},
-            **{"vendi": 8.899, "pairwise_distance": 10.46, "class_distance": 0.252, "authenticity": 0.87},
-            **{"nearer_train": 0.445, "copying_z": 8.946, "nelbo": 101.3, "rate": 25.2, "distortion": 76.1},
-            **{"nll": 97.4, "nll_draws": 200, "active_units": 5, "probe_accuracy": 0.904, "mse": 0.00933},
-            **{"psnr": 20.71, "ssim": 0.8812, "classifier_agreement": 0.957, "fd_reconstructions": 3.77},
-            **{"prior_discrepancy": 0.0084, "prior_discrepancy_floor": -0.0002, "reconstructed": 100},
-        },
-    }[model]
+def evaluation(family, histogram):
+    """metrics/evaluate_<family>.json; every metric of SURE has an interval of a tenth to either side."""
+    own = OF_SAMPLES.get(family.name, OF_SAMPLES["gan"])
+    for part in family.parts:
+        own = own | OF_PARTS[part]
     ci95 = {key: {"low": 0.9 * own[key], "high": 1.1 * own[key]} for key in SURE if key in own}
-    return both | own | {"ci95": ci95}
+    return BOTH | own | {"class_histogram": histogram, "ci95": ci95}
 
 
 def write(root, classes=10, side=8, epochs=3):
-    """Everything that the report reads, below ``root``."""
+    """Everything that the report reads of all known families, below ``root``."""
+    families = known().values()
     rng = np.random.default_rng(0)
 
     def table(name, columns, rows):
@@ -103,37 +115,39 @@ def write(root, classes=10, side=8, epochs=3):
         )
 
     curves("train_classifier", "train_loss", "val_loss", "val_accuracy")
-    accuracies = [f"d_accuracy_{of}" for of in ("real", "generated", "held_out")]
-    curves("train_gan", "loss_d", "loss_g", "loss_total", *accuracies, "grad_norm_d", "grad_norm_g")
-    curves("train_vae", *(f"{s}_{t}" for s in ("train", "val") for t in ("loss", "distortion", "rate")), "active_units")
     table("train_classifier/confusion", ("actual", "predicted"), rng.integers(0, classes, (5 * classes, 2)).tolist())
-    table("train_vae/kl_per_latent", ("latent", "kl"), [(latent, rng.uniform()) for latent in range(6)])
-    for kind in ("gan", "vae"):
-        picture(f"metrics/train_{kind}_samples")
+    for family in families:
+        name = family.name
+        curves(f"train_{name}", *(line.column for chart in family.charts for line in chart.lines))
+        for grid in family.grids:
+            picture(f"metrics/train_{name}_{grid}")
         for epoch in range(1, epochs + 1):
-            picture(f"artifacts/train_{kind}/samples/epoch_{epoch:04d}")
+            picture(f"artifacts/train_{name}/samples/epoch_{epoch:04d}")
         table(
-            f"evaluate_{kind}/classes",
+            f"evaluate_{name}/classes",
             ("class", "generated", "real", "n", "fd", "fd_floor", "confidence"),
             [(c, 1 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8) for c in range(classes)],
         )
-        for name in ("nearest", "reconstructions", "interpolations", "traversals"):
-            picture(f"artifacts/evaluate_{kind}/{name}")
-        table(f"evaluate_{kind}/interpolations", ("from", "to"), [(0, 1), (2, 3)])
-        table(f"evaluate_{kind}/traversals", ("latent", "class", "low", "high"), [(5, 3, -2, 2), (0, 3, -2, 2)])
-    codes = [(*rng.normal(size=2), place % classes) for place in range(100)]
-    table("evaluate_vae/codes", ("x", "y", "class"), codes)
-    picture("metrics/train_vae_reconstructions")
+        for rows in ("nearest", "reconstructions", "interpolations", "traversals"):
+            picture(f"artifacts/evaluate_{name}/{rows}")
+        table(f"evaluate_{name}/interpolations", ("from", "to"), [(0, 1), (2, 3)])
+        table(f"evaluate_{name}/traversals", ("latent", "class", "low", "high"), [(5, 3, -2, 2), (0, 3, -2, 2)])
+        if ENCODER in family.parts:
+            table(f"train_{name}/kl_per_latent", ("latent", "kl"), [(latent, rng.uniform()) for latent in range(6)])
+            codes = [(*rng.normal(size=2), place % classes) for place in range(100)]
+            table(f"evaluate_{name}/codes", ("x", "y", "class"), codes)
 
     params = read_params(PARAMS).flat() | {"gan.epochs": 8, "data.path": "elsewhere"}
-    for key, seeds in (("beta", (42,)), ("lambda", (1, 2))):
-        names = COLUMNS[model(key)]
-        values = {name: tuple(tuple(v + seed / 100 for seed in seeds) for v in (0.5, 1.0, 2.0)) for name in names}
+    for key, name, seeds in (("beta", "vae", (42,)), ("lambda", "gan", (1, 2))):
+        values = {
+            metric: tuple(tuple(v + seed / 100 for seed in seeds) for v in (0.5, 1.0, 2.0))
+            for metric in columns(known()[name])
+        }
         sweep = Sweep(key, params, (0.5, 1.0, 2.0), (seeds,) * 3, values, key)
         metrics(f"sweeps/{key}", as_json(sweep))
-        for name in PICTURES[model(key)]:
+        for grid in sweep.grids:
             for value in ("0.5", "1", "2"):
-                picture(f"metrics/sweeps/{key}/{name}_{value}", rows=4)
+                picture(f"metrics/sweeps/{key}/{grid}_{value}", rows=4)
 
     per_class = {str(c): round(1 - 0.01 * c, 6) for c in range(classes)}
     shape = {"classes": classes, "height": side, "width": side}
@@ -148,24 +162,15 @@ def write(root, classes=10, side=8, epochs=3):
         {"epochs": 2, "val_accuracy": 0.985, "test_accuracy": 0.978, "test_nll": 0.0712, "ece": 0.00931}
         | {"per_class_accuracy": per_class},
     )
-    metrics(
-        "train_gan",
-        {"epochs": epochs, "generator_parameters": 183521, "discriminator_parameters": 96129, "loss_d": 0.912}
-        | {"loss_g": 1.68, "loss_total": 2.592, "d_accuracy_real": 0.801, "d_accuracy_generated": 0.273}
-        | {"d_accuracy_held_out": 0.719, "machine": "cpu of some kind, threads 2"},
-    )
-    metrics(
-        "train_vae",
-        {"best_epoch": 3, "parameters": 1128273, "val_loss": 100.2, "val_distortion": 75.1, "val_rate": 25.1}
-        | {"active_units": 4},
-    )
-    for kind in ("gan", "vae"):
-        metrics(f"evaluate_{kind}", evaluation(kind, per_class))
+    for family in families:
+        training = {"epochs": epochs, "parameters": 1128273, "machine": "cpu of some kind, threads 2"}
+        training |= {chart.kept: 3 for chart in family.charts if chart.kept}
+        training |= {"active_units": 4} if ENCODER in family.parts else {}
+        metrics(f"train_{family.name}", training)
+        metrics(f"evaluate_{family.name}", evaluation(family, per_class))
     (root / "models").mkdir()
-    for name in ("classifier", "gan", "vae"):
+    for name in ("classifier", *known()):
         (root / "models" / f"{name}.safetensors").write_bytes(name.encode())
     shutil.copy(PARAMS, root)
-    for name in ("requirements.txt", "src/genbalance/reporting/defaults.yaml"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, root / name)
-    (root / "src/genbalance/reporting/pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
+    shutil.copy(REPOSITORY / "requirements.txt", root)
+    (root / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")

@@ -14,6 +14,7 @@ import pytest
 from committed import PARAMS
 
 from genbalance.params import Params, read_params
+from genbalance.tracking.ui import SERVER_SETTINGS
 
 PROFILE = {"height": 28, "width": 28, "classes": 10, "mean": 0.13, "std": 0.31}
 
@@ -67,7 +68,14 @@ class Server:
         }
         command = [sys.executable, "-m", "mlflow", "server", *(f"--{name}={value}" for name, value in options.items())]
         with (self.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=os.environ | SERVER_SETTINGS,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         for _ in range(600):
             try:
                 self.process.wait(timeout=0.2)  # ends at once only if the server has died
@@ -86,8 +94,9 @@ class Server:
         self.process.wait()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Server]:
+    """One for all tests of a process: whoever kills it starts it again."""
     made = Server(tmp_path_factory.mktemp("server"), tables)
     made.start()
     yield made

@@ -16,18 +16,19 @@ from dvc.repo import Repo
 from threadpoolctl import threadpool_info
 
 import genbalance as gb
-from genbalance import api, weights
-from genbalance.compute import generator, initialised, upload
+from genbalance import api
 from genbalance.data import prepared
 from genbalance.data.pixels import UNIT
 from genbalance.evaluation.likelihood import importance_weighted_bound
-from genbalance.experiments import find_commits, read_run
+from genbalance.experiments.runs import find_commits, read_run
+from genbalance.families import registry
+from genbalance.losses.vae import binarize
+from genbalance.models import weights
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
-from genbalance.objectives.vae import binarize
-from genbalance.serving.artist import Artist
-from genbalance.serving.wishes import Wish
+from genbalance.runtime.device import generator, initialised, upload
+from genbalance.sampling.server import Request, Server
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "tour.ipynb"
@@ -55,8 +56,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarni
 
 def git(folder, *arguments, text=None):
     command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
-    told = subprocess.run(command, cwd=folder, input=text, check=True, capture_output=True, text=True)
-    return told.stdout.strip()
+    done = subprocess.run(command, cwd=folder, input=text, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def save(path, name, seed=1):
@@ -145,8 +146,8 @@ def test_importing_the_package_loads_nothing_and_its_names_load_no_torch_before_
     program = "import sys; old = set(sys.modules); import genbalance; print(*set(sys.modules) - old - {'typing'}); "
     program += "genbalance.load, genbalance.UserError; print('torch' in sys.modules, 'pandas' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    loaded, rest = told.stdout.splitlines()
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    loaded, rest = done.stdout.splitlines()
     assert [name for name in loaded.split() if name.startswith("genbalance")] == ["genbalance"]
     assert not {"numpy", "torch", "pandas", "mlflow"} & set(loaded.split())
     assert rest == "False False"
@@ -191,9 +192,9 @@ def test_outside_of_a_repository_paths_are_given(here, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
-        ("vea", {}, "name: found 'vea'; allowed: gan, vae, a path"),
+        ("vea", {}, f"name: found 'vea'; allowed: {', '.join(registry.known())}, a path"),
         ("models/classifier.safetensors", {}, "is a network of none of the families; allowed: gan, vae"),
         ("params.yaml", {}, "name: found 'params.yaml'"),
         ("vae", {"device": "tpu"}, "device: found 'tpu'; allowed: cpu, cuda or auto"),
@@ -209,8 +210,8 @@ def test_outside_of_a_repository_paths_are_given(here, tmp_path, monkeypatch):
         ("models:/x", {}, "names no version; allowed: models:/NAME@champion"),
     ],
 )
-def test_what_is_no_model_is_refused_in_a_line(here, name, options, told):
-    assert told in refusal(gb.load, name, **options)
+def test_what_is_no_model_is_refused_in_a_line(here, name, options, message):
+    assert message in refusal(gb.load, name, **options)
 
 
 def test_a_revision_is_read_out_of_dvcs_cache_without_a_checkout(here, tmp_path):
@@ -252,8 +253,8 @@ def test_samples_are_images_and_come_again_and_begin_with_the_fewer(here, name):
 
 
 def test_samples_are_those_of_a_served_model(here):
-    artist = Artist.load("gan", here / "models/gan.safetensors", here / "models/classifier.safetensors", 0.3, 0.25)
-    served = artist.fulfil(Wish(None, 5, 9)).images
+    server = Server.load("gan", here / "models/gan.safetensors", here / "models/classifier.safetensors", 0.3, 0.25)
+    served = server.draw(Request(None, 5, 9)).images
     assert np.array_equal(gb.load("gan").sample(9, seed=5), UNIT.encode(served))
 
 
@@ -395,28 +396,28 @@ def test_compare_tells_the_json_of_the_command(here, tmp_path):
 
 
 def test_runs_are_the_commits_at_hand(here):
-    table = gb.runs()
+    table = gb.list_experiments()
     assert table["name"].iloc[0] == "HEAD"
     assert {*table["name"]} == {"HEAD", *find_commits("*").values()}
-    everything = gb.runs("base-*", "main", every=True).set_index("name")
+    everything = gb.list_experiments("base-*", "main", every=True).set_index("name")
     assert [*everything.index[-1:]] == ["main"]
     for commit, name in find_commits("base-*,main").items():
         run, row = read_run(name, commit), everything.loc[name]
         assert (row["commit"], row["seed"]) == (commit, run.seed)
         assert all(row[key] == value for key, value in run.metrics.items())
         assert all(row[key] == value for key, value in run.params.items() if value is not None)
-    assert [*gb.runs("base-*").columns] == [
+    assert [*gb.list_experiments("base-*").columns] == [
         *("name", "commit", "machine", "seed", "beta", "lambda", "evaluate_vae.nelbo", "evaluate_vae.rate"),
         *("evaluate_vae.distortion", "evaluate_vae.mse"),
     ]
-    assert "'nothing': is no experiment" in refusal(gb.runs, "nothing")
+    assert "'nothing': is no experiment" in refusal(gb.list_experiments, "nothing")
 
 
 # the caller's own
 
 
 def settings():
-    """What `compute.set_up` changes for the process, as far as a process can tell."""
+    """What `compute.set_up` changes for the process, as far as a process can see."""
     return {
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),

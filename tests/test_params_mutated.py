@@ -26,7 +26,7 @@ Rng = random.Random
 Mutated = tuple[str | bytes, str | None]  # the file, and what the refusal has to name: nothing where it is to be taken
 
 
-def knobs(text: str = TEXT) -> dict[str, int]:
+def config(text: str = TEXT) -> dict[str, int]:
     """The number of each key's row, by the key's dotted name."""
     found, section = {}, ""
     for row, line in enumerate(text.splitlines()):
@@ -44,7 +44,7 @@ def pick(rng: Rng, *kinds: type) -> str:
 
 def with_row(key: str, change: Callable[[re.Match[str]], str]) -> str:
     rows = TEXT.splitlines()
-    row = knobs()[key]
+    row = config()[key]
     rows[row] = change(LINE.match(rows[row]))
     return "\n".join(rows) + "\n"
 

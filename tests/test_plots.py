@@ -12,7 +12,8 @@ from plots import DRAWN, IMAGES, PIPELINE, PLOTS, tables
 from ruamel.yaml import YAML
 from small_repository import ROOT, call
 
-from genbalance.reporting.style import LIGHT
+from genbalance.families.registry import family
+from genbalance.reporting.theme import LIGHT
 
 TEMPLATES = {path.stem: json.loads(path.read_text()) for path in (ROOT / ".dvc" / "plots").glob("*.json")}
 EPOCHS, CLASSES, LATENTS = 3, 12, 5  # more classes than digits: 10 and 11 come after 9
@@ -57,16 +58,16 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(repository: Path) -> dict[str, list[dict[str, Any]]]:
-    told = json.loads(call(repository, "dvc", "plots", "show", "--json"))
-    assert "errors" not in told
-    return told["data"]
+    found = json.loads(call(repository, "dvc", "plots", "show", "--json"))
+    assert "errors" not in found
+    return found["data"]
 
 
 @pytest.fixture(scope="module")
 def compared(repository: Path) -> dict[str, list[dict[str, Any]]]:
-    told = json.loads(call(repository, "dvc", "plots", "diff", "main", "other", "--json"))
-    assert "errors" not in told
-    return told["data"]
+    found = json.loads(call(repository, "dvc", "plots", "diff", "main", "other", "--json"))
+    assert "errors" not in found
+    return found["data"]
 
 
 def parts(spec: Any) -> Iterator[dict[str, Any]]:
@@ -120,9 +121,7 @@ def test_all_rows_of_all_columns_are_there(name: str, shown: dict[str, list[dict
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_a_comparison_holds_both_revisions_and_tells_them_apart(
-    name: str, compared: dict[str, list[dict[str, Any]]]
-) -> None:
+def test_a_comparison_holds_both_revisions_and_marks_each(name: str, compared: dict[str, list[dict[str, Any]]]) -> None:
     (entry,) = compared[name]
     rows = entry["content"]["data"]["values"]
     assert entry["revisions"] == ["main", "other"]
@@ -133,8 +132,8 @@ def test_a_comparison_holds_both_revisions_and_tells_them_apart(
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_of_both_revisions_are_compared(name: str, compared: dict[str, list[dict[str, Any]]]) -> None:
-    told = {entry["revisions"][0]: Path(entry["url"]).read_text() for entry in compared[name]}
-    assert told == {"main": "a grid of main", "other": "a grid of other"}
+    found = {entry["revisions"][0]: Path(entry["url"]).read_text() for entry in compared[name]}
+    assert found == {"main": "a grid of main", "other": "a grid of other"}
 
 
 def test_a_plot_names_its_files_under_y() -> None:
@@ -194,7 +193,7 @@ def test_revisions_have_the_hues_of_the_report() -> None:
     ]
     assert len(rounds) == len(TEMPLATES) - 1  # a matrix has a panel a revision
     assert all(hues == rounds[0] for hues in rounds)
-    assert rounds[0][:4] == [LIGHT.gan, LIGHT.vae, LIGHT.real, LIGHT.extra]
+    assert rounds[0][:4] == [LIGHT.of(family("gan")), LIGHT.of(family("vae")), LIGHT.real, LIGHT.extra]
     assert len(set(rounds[0])) == len(rounds[0])
 
 

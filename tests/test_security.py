@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from genbalance.commands.ui import HOST
+from genbalance.tracking.ui import HOST
 
 ROOT = Path(__file__).parents[1]
 LOOPBACK = "127.0.0.1"

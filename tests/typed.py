@@ -10,10 +10,10 @@ def genbalance(*arguments: object) -> Result:
 
 
 def refused(*arguments: object) -> str:
-    """The one line that a command tells which refuses."""
-    told = genbalance(*arguments)
-    assert told.exit_code == 1, told.output
-    assert told.stdout == ""
-    assert told.stderr.count("\n") == 1, told.stderr
-    assert isinstance(told.exception, SystemExit)
-    return str(told.stderr)
+    """The one line on stderr of a command that refuses."""
+    result = genbalance(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert isinstance(result.exception, SystemExit)
+    return str(result.stderr)

@@ -9,9 +9,9 @@
     vae.encode(images).mean                 # [n, latents]
     vae.log_likelihood(images)              # nats, [n]
     gb.evaluate(vae.sample(1000))           # the numbers of `genbalance evaluate`, a dict
-    gb.runs(), gb.compare("base-*", "beta4-*")  # pandas tables of DVC's experiments
+    gb.list_experiments(), gb.compare("base-*", "beta4-*")  # pandas tables of DVC's experiments
 
-docs/api.md shows each function. What is wrong with the arguments is told in one line, a ``gb.UserError``.
+docs/api.md shows each function. An error in the arguments is a ``gb.UserError`` of one line.
 """
 
 from typing import TYPE_CHECKING
@@ -24,9 +24,9 @@ __all__ = [
     "evaluate",
     "features",
     "frechet_distance",
+    "list_experiments",
     "load",
     "load_data",
-    "runs",
 ]
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
         evaluate,
         features,
         frechet_distance,
+        list_experiments,
         load,
         load_data,
-        runs,
     )
 else:
 
     def __getattr__(name: str) -> object:
-        """What `__all__` names, out of :mod:`genbalance.api`, imported when it is first asked for: the command line and
+        """A name of `__all__`, out of :mod:`genbalance.api`, which is imported at its first use: the command line and
         the stages import this package, too."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

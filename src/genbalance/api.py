@@ -1,6 +1,6 @@
 """The Python API, reached as ``import genbalance as gb``; docs/api.md shows each function.
 
-Images that are given: one array or tensor of grey squares [n, H, W], or another form that `levels.as_images` takes,
+Images as arguments: one array or tensor of grey squares [n, H, W], or another form that `data.checks.as_images` takes,
 whole numbers of 0 … 255 or floats in [0, 1], read to 8 bits as everywhere in this project; or a path that `genbalance
 evaluate` takes. Images that are returned: NumPy float32 [n, H, W] in [0, 1], 0 black, which matplotlib draws and NumPy
 saves as they are.
@@ -12,7 +12,7 @@ torch's settings or random state for the caller, and the same seed gives the sam
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -21,18 +21,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genbalance.data import prepared, sample_files
-from genbalance.data.levels import as_images
+from genbalance.data import image_files, prepared
+from genbalance.data.images import as_images
 from genbalance.data.pixels import UNIT
-from genbalance.errors import UserError as UserError  # the API hands it out, too
-from genbalance.repository import root
+from genbalance.families.registry import ENCODER, LIKELIHOOD, Family, known
+from genbalance.runtime.errors import UserError as UserError  # a name of the API, too
+from genbalance.runtime.repository import root
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from genbalance.generation.sampler import Sampler
     from genbalance.models.vae import Vae
+    from genbalance.sampling.sampler import Sampler
 
 Images = NDArray[np.float32]
 """[n, H, W] in [0, 1]."""
@@ -57,17 +58,17 @@ class Model:
     """A trained generative model; :func:`load` returns it.
 
     Attributes:
-        family: gan or vae.
+        family: its name in ``--model``, such as vae.
         network: the torch module, in evaluation mode.
         size: H = W, pixels a side.
         latents: L.
-        classes: how many digits :meth:`sample` can be asked for; 0 where the model is not conditional.
+        classes: how many digits :meth:`sample` can draw; 0 where the model is not conditional.
     """
 
-    def __init__(self, family: str, network: "torch.nn.Module", sampler: "Sampler", size: int, device: str) -> None:
-        self.family, self.network, self.size = family, network, size
-        self.latents, self.classes = sampler.latents, sampler.classes
-        self._sampler, self._device = sampler, device
+    def __init__(self, family: Family, network: "torch.nn.Module", sampler: "Sampler", size: int, device: str) -> None:
+        self.family, self.network, self.size = family.name, network, size
+        self.latents, self.classes = sampler.latent_dim, sampler.classes
+        self._parts, self._sampler, self._device = family.parts, sampler, device
 
     def __repr__(self) -> str:
         kind = f"conditional on {self.classes} classes" if self.classes else "not conditional"
@@ -94,7 +95,7 @@ class Model:
                 raise UserError(f"digit: found {digit}, but this {self.family} is not conditional; allowed: None")
             _whole("digit", digit, 0, self.classes - 1)
         with _set_up(self._device) as device:
-            from genbalance.serving.artist import BLOCK, draws
+            from genbalance.sampling.server import BLOCK, draws
 
             blocks = draws(self._sampler, seed, digit, device)
             drawn = [next(blocks) for _ in range(-(-count // BLOCK))]
@@ -112,9 +113,9 @@ class Model:
         Raises:
             UserError: the model has no encoder, or the images or labels are not as they should be.
         """
-        vae, pixels, known = self._given("encode", images, labels, seed)
+        vae, pixels, classes = self._checked("encode", images, labels, seed)
         with _set_up(self._device) as device:
-            return self._posterior(vae, self._seen(vae, pixels, seed, device), self._tensor(known, device))
+            return self._posterior(vae, self._seen(vae, pixels, seed, device), self._tensor(classes, device))
 
     def decode(self, latents: ArrayLike, *, labels: ArrayLike | None = None) -> Images:
         """Mean images of p(x|z), [n, H, W] in [0, 1].
@@ -130,11 +131,11 @@ class Model:
         z = _floats("latents", latents)
         if z.ndim != 2 or z.shape[1] != self.latents or not len(z):
             raise UserError(f"latents: found the shape {[*z.shape]}; allowed: [n, {self.latents}], n ≥ 1")
-        known = self._labels(labels, len(z))
+        classes = self._labels(labels, len(z))
         with _set_up(self._device) as device:
             import torch
 
-            return self._decoded(vae, torch.from_numpy(z).to(device), self._tensor(known, device))
+            return self._decoded(vae, torch.from_numpy(z).to(device), self._tensor(classes, device))
 
     def reconstruct(self, images: Given, *, labels: ArrayLike | None = None, seed: int = 0) -> Images:
         """The mean of p(x|z) at the mean of q(z|x): ``decode(encode(images).mean)``, [n, H, W] in [0, 1].
@@ -167,25 +168,34 @@ class Model:
         Raises:
             UserError: as for :meth:`encode`, or ``draws`` is below 1.
         """
-        vae, pixels, known = self._given("log_likelihood", images, labels, seed)
+        self._require("log_likelihood", ENCODER, LIKELIHOOD)
+        vae, pixels, classes = self._checked("log_likelihood", images, labels, seed)
         _whole("draws", draws, 1, 1_000_000)
         with _set_up(self._device) as device:
-            from genbalance.compute import generator
             from genbalance.evaluation.likelihood import importance_weighted_bound
+            from genbalance.runtime.device import generator
 
             noise = generator(seed, f"evaluate/{self.family}/draws", device)
-            seen, told = self._seen(vae, pixels, seed, device), self._tensor(known, device)
-            return -importance_weighted_bound(vae, seen, draws, noise, told)
+            seen, condition = self._seen(vae, pixels, seed, device), self._tensor(classes, device)
+            return -importance_weighted_bound(vae, seen, draws, noise, condition)
+
+    def _require(self, method: str, *parts: str) -> None:
+        for part in parts:
+            if part in self._parts:
+                continue
+            one = next(each.name for each in known().values() if part in each.parts)
+            raise UserError(
+                f"{method}: a {self.family} has no {part}; allowed: a model that has one, such as the {one}"
+            )
 
     def _vae(self, method: str) -> "Vae":
-        if not hasattr(self.network, "encode"):
-            raise UserError(f"{method}: a {self.family} has no encoder; allowed: a model that has one, such as the vae")
-        return cast("Vae", self.network)
+        self._require(method, ENCODER)
+        return cast("Vae", known()[self.family].make_autoencoder(self.network))
 
-    def _given(
+    def _checked(
         self, method: str, images: Given, labels: ArrayLike | None, seed: int
     ) -> "tuple[Vae, NDArray[np.uint8], NDArray[np.int64] | None]":
-        """All that is given, checked."""
+        """The network, the pixels and the labels that a method takes, all checked."""
         vae = self._vae(method)
         _whole("seed", seed, 0, LARGEST_SEED)
         pixels = _pixels("images", images)
@@ -219,11 +229,11 @@ class Model:
         """What the encoder sees [n, 1, H, W]."""
         import torch
 
-        from genbalance.compute import generator, upload
-        from genbalance.objectives.vae import binarize
+        from genbalance.losses.vae import binarize
+        from genbalance.runtime.device import generator, upload
 
         x = upload(pixels, UNIT, device)
-        if vae.likelihood != "bernoulli":
+        if getattr(vae, "likelihood", None) != "bernoulli":
             return x
         noise = generator(seed, f"evaluate/{self.family}/binary", device)
         return binarize(x, torch.rand(x.shape, generator=noise, device=device))
@@ -250,9 +260,9 @@ def load(name: Place, *, rev: str | None = None, device: str = "cpu") -> Model:
     """A trained model.
 
     Args:
-        name: a family, gan or vae: what the pipeline trained, models/NAME.safetensors of this repository; a path to a
-            .safetensors file of one; or a version in MLflow's registry, ``models:/genbalance-vae@champion`` or
-            ``models:/genbalance-vae/2``.
+        name: a family, such as gan or vae: what the pipeline trained, models/NAME.safetensors of this repository; a
+            path to a .safetensors file of one; or a version in MLflow's registry, ``models:/genbalance-vae@champion``
+            or ``models:/genbalance-vae/2``.
         rev: a DVC experiment or a git revision (``beta-4``, ``main``, ``HEAD~1``): the file as that commit has it, out
             of DVC's cache or remote, without a checkout.
         device: cpu, cuda, or auto: cuda where there is one.
@@ -319,9 +329,9 @@ def frechet_distance(a: Given, b: Given, *, classifier: Place | None = None, dat
     if points["a"].shape[1] != points["b"].shape[1]:
         raise UserError(f"b: found {points['b'].shape[1]} features, but a has {points['a'].shape[1]}; make them equal")
 
-    from genbalance.evaluation import distances
+    from genbalance.evaluation import frechet
 
-    return distances.frechet_distance(points["a"], points["b"])
+    return frechet.frechet_distance(points["a"], points["b"])
 
 
 def evaluate(
@@ -342,19 +352,19 @@ def evaluate(
     Raises:
         UserError: anything wrong with these, before any time is spent.
     """
-    from genbalance.commands.evaluate import evaluate as measure
+    from genbalance.evaluation.own_images import evaluate as measure
 
     given = Path(images) if isinstance(images, str | Path) else _pixels("images", images)
     with _restored():
         return measure(given, _place(data, DATA), _place(classifier, CLASSIFIER), _place(params, PARAMS)).metrics
 
 
-def runs(*names: str, every: bool = False) -> "pd.DataFrame":
+def list_experiments(*names: str, every: bool = False) -> "pd.DataFrame":
     """The runs of the pipeline that git keeps, a row each: DVC's experiments and other commits, without a checkout.
 
     Columns: ``name``, ``commit``, ``machine``, ``seed``; params by dotted key as `-S` spells them; metrics by file and
-    key, such as ``evaluate_vae.nelbo``, NaN where a run has none. Of the params lambda, beta and those that differ, of
-    the metrics the headline ones.
+    key, such as ``evaluate_vae.nelbo``, NaN where a run has none. Of the params the coefficients (lambda, beta) and
+    those that differ, of the metrics the headline ones.
 
     Args:
         names: experiments, patterns of them (``base-*``) or git revisions; without any, HEAD and all experiments that
@@ -364,9 +374,22 @@ def runs(*names: str, every: bool = False) -> "pd.DataFrame":
     Raises:
         UserError: a name stands for nothing, or for a commit without params.yaml or metrics.
     """
-    from genbalance.commands.runs_frame import frame
+    import pandas as pd
 
-    return frame(names, every)
+    from genbalance.experiments.compare import headline
+    from genbalance.experiments.runs import completed_runs, differing, find_runs
+
+    found = find_runs(",".join(names)) if names else completed_runs()
+    params = list(dict.fromkeys(key for run in found for key in run.params))
+    metrics = list(dict.fromkeys(key for run in found for key in run.metrics))
+    if not every:
+        coefficients = {key for family in known().values() for key in family.coefficients}
+        varying = differing(*(run.params for run in found))
+        params = [key for key in params if key in coefficients or key in varying]
+        metrics = [key for key in headline(found) if key in metrics]
+    own = ["name", "commit", "machine", "seed"]
+    rows = [{key: getattr(run, key) for key in own} | {**run.params, **run.metrics} for run in found]
+    return pd.DataFrame(rows, columns=[*own, *params, *metrics])
 
 
 def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
@@ -374,8 +397,8 @@ def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
 
     Indexed by ``metric`` and ``group``. Columns: ``params.<key>`` for each param that differs; ``n`` seeds, their
     ``mean`` and ``sd``; and, NaN for the first group, the ``difference`` from it with its 95% interval ``low`` …
-    ``high``, ``p``, Holm's ``p_holm``, the ``effect`` (Hedges' g) and the ``verdict`` in words. What is told of the
-    whole comparison stands in ``attrs``: compared_with, paired, code, machines, same, left_out.
+    ``high``, ``p``, Holm's ``p_holm``, the ``effect`` (Hedges' g) and the ``verdict`` in words. What holds for the
+    whole comparison is in ``attrs``: compared_with, paired, code, machines, same, left_out.
 
     Args:
         groups: two or more, each ``base-*``, a revision, or several with commas; a single one is split into its
@@ -388,9 +411,8 @@ def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
     if not groups:
         raise UserError("groups: found none; allowed: one to split into its settings, or two and more to compare")
 
-    from genbalance.commands.compare import as_json, compare_groups
-    from genbalance.commands.compare_frame import table
-    from genbalance.commands.groups import find_groups
+    from genbalance.experiments.compare import as_json, compare_groups, find_groups
+    from genbalance.experiments.compare_table import table
 
     found = compare_groups(find_groups(groups), every=every)
     whole = as_json(found)
@@ -399,18 +421,8 @@ def compare(*groups: str, every: bool = False) -> "pd.DataFrame":
     return frame
 
 
-def _families() -> "dict[str, tuple[Callable[..., torch.nn.Module], Callable[[Any], Sampler]]]":
-    """By name, the network of each family and what draws with it."""
-    from genbalance.generation.gan_sampler import GanSampler
-    from genbalance.generation.vae_sampler import VaeSampler
-    from genbalance.models.gan import Gan
-    from genbalance.models.vae import Vae
-
-    return {"gan": (Gan, GanSampler), "vae": (Vae, VaeSampler)}
-
-
 def _file(name: Place, rev: str | None, folder: Path) -> Path:
-    """The file of weights that is meant; what lies elsewhere is copied into ``folder``."""
+    """The file of weights of that name; one from elsewhere is copied into ``folder``."""
     text = str(name)
     if text.startswith(REGISTERED):
         if rev is not None:
@@ -420,17 +432,16 @@ def _file(name: Place, rev: str | None, folder: Path) -> Path:
         return download(text, folder)
     if text.endswith(".safetensors"):
         path = Path(name)
-    elif text in (families := _families()):
+    elif text in known():
         path = _place(None, f"models/{text}.safetensors")
     else:
         raise UserError(
-            f"name: found {text!r}; allowed: {', '.join(families)}, a path to a .safetensors file, or a version in the "
+            f"name: found {text!r}; allowed: {', '.join(known())}, a path to a .safetensors file, or a version in the "
             "registry such as models:/genbalance-vae@champion"
         )
     if rev is None:
         return path
-    from genbalance.experiment_files import cached_out
-    from genbalance.experiments import find_commits
+    from genbalance.experiments.runs import cached_out, find_commits
 
     commits = find_commits(rev)
     if len(commits) > 1:
@@ -443,51 +454,54 @@ def _file(name: Place, rev: str | None, folder: Path) -> Path:
 
 
 def _read(path: Path, device: str) -> Model:
-    """The model whose weights these are: the file's header tells how its network is built, and so of which family."""
-    from genbalance import weights
+    """The model of a file: the first family whose network takes the arguments in the file's header, beginning with the
+    family that the file is named after."""
+    from genbalance.models import weights
 
+    candidates = sorted(known().values(), key=lambda each: each.name != path.stem)
     with _set_up(device) as place:
-        families, header, found = _families(), dict[str, Any](), list[str]()
+        header, found = dict[str, Any](), list[Family]()
 
         def build(**config: Any) -> "torch.nn.Module":
-            for family, (network, _) in families.items():
+            for candidate in candidates:
                 try:
-                    signature(network).bind(**config)
+                    signature(candidate.build).bind(**config)
                 except TypeError:
                     continue
                 header.update(config)
-                found.append(family)
-                return network(**config)
-            raise UserError(f"{path}: is a network of none of the families; allowed: {', '.join(families)}")
+                found.append(candidate)
+                network: torch.nn.Module = candidate.build(**config)
+                return network
+            raise UserError(f"{path}: is a network of none of the families; allowed: {', '.join(known())}")
 
         network = weights.load(path, build, place)
-    return Model(found[0], network, families[found[0]][1](network), header["size"], device)
+    return Model(found[0], network, found[0].make_sampler(network), header["size"], device)
 
 
 @contextmanager
 def _set_up(device: str) -> "Iterator[torch.device]":
-    """The settings that a stage has, for a while, with the caller's threads."""
+    """The settings of a stage inside the block, with the caller's number of threads."""
     with _restored():
         import torch
 
-        from genbalance.compute import set_up
-        from genbalance.params import Compute
+        from genbalance.params import ComputeConfig
+        from genbalance.runtime.device import set_up
 
-        threads = min(torch.get_num_threads(), 256)  # the most that `Compute` takes
+        threads = min(torch.get_num_threads(), 256)  # the most that params.yaml takes
         values = {"device": device, "threads": threads, "precision": "fp32", "bits": "native", "compile": False}
-        yield set_up(Compute.model_validate(values), 0, "api")
+        yield set_up(ComputeConfig.model_validate(values), 0, "api")
 
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Puts back what `compute.set_up` changes for the whole process, and the state of torch's own generators."""
+    """Puts back what `runtime.device.set_up` changes for the whole process, and the state of torch's own generators."""
     import torch
     from threadpoolctl import threadpool_limits
 
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    flushes = not torch.tensor(1e-310, dtype=torch.float64).mul(1).item()  # torch does not tell
+    flushes = not torch.tensor(1e-310, dtype=torch.float64).mul(1).item()  # torch has no getter
     environment = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     try:
         with torch.random.fork_rng(), threadpool_limits(None):
@@ -509,7 +523,7 @@ def _place(given: Place | None, usual: str) -> Path:
 def _features(
     name: str, pixels: NDArray[np.uint8], classifier: Place | None, data: Place | None
 ) -> NDArray[np.float32]:
-    from genbalance.commands.judge import load_judge
+    from genbalance.evaluation.reference_classifier import load_extractor
 
     folder = _place(data, DATA)
     digits = prepared.load(folder)
@@ -519,7 +533,7 @@ def _features(
             f"{digits.height} × {digits.width}; make them equal"
         )
     with _set_up("cpu") as device:
-        return load_judge(_place(classifier, CLASSIFIER), folder, digits, device).read(pixels).features
+        return load_extractor(_place(classifier, CLASSIFIER), folder, digits, device).read(pixels).features
 
 
 def _vectors_or_pixels(name: str, given: Given) -> NDArray[Any]:
@@ -534,7 +548,7 @@ def _vectors_or_pixels(name: str, given: Given) -> NDArray[Any]:
 def _pixels(name: str, given: Given) -> NDArray[np.uint8]:
     """Images uint8 [n, H, W]."""
     if isinstance(given, str | Path):
-        read = sample_files.read(Path(given))
+        read = image_files.read_images(Path(given))
         for warning in read.warnings:
             warnings.warn(warning, stacklevel=3)
         return read.images

@@ -1,17 +1,42 @@
-"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
+"""The command line: the app, the options that several commands share, then the commands by subject.
 
+Each command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from genbalance import cli_comparing, cli_drawing, cli_provenance
-from genbalance.cli_drawing import Model
-from genbalance.mistakes import mistakes_in_a_line as _mistakes_in_a_line
+from genbalance.families.registry import known
+from genbalance.runtime.errors import UserError, machine_errors
+
+if TYPE_CHECKING:
+    from genbalance.sampling.context import Context
+
+    Model = str
+else:
+    Model = StrEnum("Model", {name.upper(): name for name in known()})
+
+
+class _Commands(TyperGroup):
+    """The commands: a `UserError`, or what the machine refuses, ends each of them with one line and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with machine_errors():
+                return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(1) from None
+
 
 app = typer.Typer(
     name="genbalance",
+    cls=_Commands,
     help="Effect of the balancing coefficients, λ in a GAN and β in a VAE. `dvc repro` and `dvc exp run` run the "
     "experiments; these commands compare them, generate digits and publish the models.",
     no_args_is_help=True,
@@ -21,7 +46,7 @@ app = typer.Typer(
 )
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         try:
             typer.echo(f"genbalance {version('genbalance')}")
@@ -33,10 +58,30 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def genbalance(
     _: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """The options of all commands."""
+
+
+# Options that several commands share
+
+ModelOption = Annotated[Model, typer.Option(help="Model to sample from.")]
+WeightsOption = Annotated[Path | None, typer.Option(help="The model's weights.  [default: models/MODEL.safetensors]")]
+DataOption = Annotated[Path, typer.Option(help="The prepared digits, from stage `prepare`.")]
+ClassifierOption = Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")]
+ParamsOption = Annotated[Path, typer.Option(help="The file with the parameters seed and compute.")]
+SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed; overrides params.yaml.")]
+TriesOption = Annotated[int, typer.Option(min=1, help="At most so many candidates are drawn per digit.")]
+StepsOption = Annotated[int, typer.Option(min=2, max=200, help="Images per row.")]
+OutOption = Annotated[Path, typer.Option(help="The file to write: .png, or .gif (an animation, forth and back).")]
+AllOption = Annotated[bool, typer.Option("--all", help="All metrics, not only the headline ones.")]
+RevisionArgument = Annotated[str, typer.Argument(metavar="REV", help="A commit, branch, tag or experiment.")]
+DATA, CLASSIFIER, PARAMS = Path("data/prepared"), Path("models/classifier.safetensors"), Path("params.yaml")
+TRIES = 50_000
+
+
+# Params and images
 
 
 @app.command()
@@ -48,8 +93,7 @@ def check() -> None:
     """
     from genbalance.params import read_params
 
-    with _mistakes_in_a_line():
-        flat = read_params().flat()
+    flat = read_params().flat()
     width = max(map(len, flat))
     for name, value in flat.items():
         typer.echo(f"{name:{width}}  {'null' if value is None else value}")
@@ -58,13 +102,9 @@ def check() -> None:
 @app.command()
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A folder of images, or a .npy, .npz or .safetensors file.")],
-    data: Annotated[Path, typer.Option(help="The prepared digits to compare with, from stage `prepare`.")] = Path(
-        "data/prepared"
-    ),
-    classifier: Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")] = Path(
-        "models/classifier.safetensors"
-    ),
-    params: Annotated[Path, typer.Option(help="The file with seed, compute and evaluate.")] = Path("params.yaml"),
+    data: Annotated[Path, typer.Option(help="The prepared digits to compare with, from stage `prepare`.")] = DATA,
+    classifier: Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")] = CLASSIFIER,
+    params: Annotated[Path, typer.Option(help="The file with seed, compute and evaluate.")] = PARAMS,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this JSON file.")] = None,
     copies: Annotated[
         Path | None,
@@ -81,45 +121,362 @@ def evaluate(
     Few, lossy or inverted images make the numbers unreliable: the command then prints a warning on stderr and writes it
     into the heading and the JSON file. Invalid input is one line on stderr and exit code 1.
     """
-    with _mistakes_in_a_line():
-        from genbalance.commands.evaluate import evaluate
+    from genbalance.evaluation.own_images import evaluate
 
-        evaluation = evaluate(file, data, classifier, params)
-        typer.echo(evaluation)
-        evaluation.save(json, copies)
+    evaluation = evaluate(file, data, classifier, params)
+    typer.echo(evaluation)
+    evaluation.save(json, copies)
 
 
-for command in (
-    *(cli_drawing.generate, cli_drawing.interpolate, cli_drawing.traverse),
-    *(cli_comparing.compare, cli_comparing.sweep, cli_comparing.seeds),
-    *(cli_provenance.ui, cli_provenance.runs, cli_provenance.commits, cli_provenance.sync, cli_provenance.verify),
-    *(cli_provenance.status, cli_provenance.baseline),
-):
-    app.command()(command)
+# Generating digits
+
+
+def _context(
+    model: Model, weights: Path | None, data: Path, classifier: Path, params: Path, seed: int | None, tries: int
+) -> "Context":
+    from genbalance.sampling.context import Context
+
+    return Context(str(model), weights, data, classifier, params, seed, tries)
+
+
+@app.command()
+def generate(
+    model: ModelOption,
+    digit: Annotated[int | None, typer.Option(help="The digit to generate.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Number of images.  [default: 64]", show_default=False)
+    ] = None,
+    digits: Annotated[
+        str | None, typer.Option(help="Generate a line such as 2026-11-23: digits, - . : / and spaces.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The output folder: new, empty, or created by this command.  [default: generated/MODEL-DIGITS]",
+            show_default=False,
+        ),
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Take the first candidates without selection.")] = False,
+    weights: WeightsOption = None,
+    data: DataOption = DATA,
+    classifier: ClassifierOption = CLASSIFIER,
+    params: ParamsOption = PARAMS,
+    seed: SeedOption = None,
+    tries: TriesOption = TRIES,
+) -> None:
+    """Generate images of a digit, the best of many candidates.
+
+    The command draws several times as many candidates as needed and keeps those that the reference classifier assigns
+    to the digit with a probability of at least 0.9, without near-copies of training digits and of one another. It ranks
+    the rest by that probability and by how typical they are of the training digits, and takes the most diverse of the
+    best. A conditional model draws the digit directly; any other draws until enough candidates are found.
+
+    The output folder has images/ (a PNG each, best first, or in the order of the line), grid.png or line.png, and
+    generated.json: seed, MD5 of the files used, selection rules, and each image's scores.
+    """
+    from genbalance.sampling.generate import Options, generate
+
+    options = Options.of(digit, digits, count, raw)
+    folder = out or Path("generated") / f"{model}-{options.label}"
+    typer.echo(generate(_context(model, weights, data, classifier, params, seed, tries), options, folder))
+
+
+@app.command()
+def interpolate(
+    model: ModelOption,
+    first: Annotated[int, typer.Option("--from", help="First digit.")],
+    second: Annotated[int, typer.Option("--to", help="Last digit.")],
+    out: OutOption,
+    steps: StepsOption = 12,
+    rows: Annotated[int, typer.Option(min=1, max=64, help="Number of interpolations, one above another.")] = 1,
+    weights: WeightsOption = None,
+    data: DataOption = DATA,
+    classifier: ClassifierOption = CLASSIFIER,
+    params: ParamsOption = PARAMS,
+    seed: SeedOption = None,
+    tries: TriesOption = TRIES,
+) -> None:
+    """Interpolate between two digits, as a PNG or GIF.
+
+    The endpoints are the best candidates of `generate`; their latents are interpolated spherically (White 2016,
+    arXiv:1609.04468).
+    """
+    from genbalance.sampling.generate import interpolate
+
+    context = _context(model, weights, data, classifier, params, seed, tries)
+    typer.echo(interpolate(context, first, second, steps, rows, out))
+
+
+@app.command()
+def traverse(
+    model: ModelOption,
+    digit: Annotated[int, typer.Option(help="The digit to change: the best candidate of `generate`.")],
+    out: OutOption,
+    latent: Annotated[
+        list[int] | None,
+        typer.Option(help="Index of a latent, from 0; repeat it for more rows.  [default: the 8 with most effect]"),
+    ] = None,
+    span: Annotated[float, typer.Option(min=0.1, max=10, help="From -SPAN to SPAN standard deviations.")] = 3.0,
+    steps: StepsOption = 12,
+    weights: WeightsOption = None,
+    data: DataOption = DATA,
+    classifier: ClassifierOption = CLASSIFIER,
+    params: ParamsOption = PARAMS,
+    seed: SeedOption = None,
+    tries: TriesOption = TRIES,
+) -> None:
+    """Vary single latents of a digit, a row each.
+
+    `genbalance traverse --model vae --digit 3 --out latents.png` shows the eight latents that change the image most;
+    with `--latent 21 --latent 3` it shows those two.
+    """
+    from genbalance.sampling.generate import traverse
+
+    context = _context(model, weights, data, classifier, params, seed, tries)
+    typer.echo(traverse(context, digit, latent or [], span, steps, out))
+
+
+# Comparing experiments
+
+
+@app.command()
+def compare(
+    groups: Annotated[
+        list[str],
+        typer.Argument(
+            help="Groups of runs: a pattern such as 'base-*', a revision, or several, separated by commas. The first "
+            "group is the reference; a single group is split by its settings."
+        ),
+    ],
+    all_: AllOption = False,
+    json: Annotated[Path | None, typer.Option(help="Write the comparison to this JSON file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one self-contained page with sample grids and training curves.")
+    ] = None,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Log page, table and figures as an MLflow run.")] = False,
+) -> None:
+    """Compare groups of experiments, metric by metric.
+
+    For each metric it shows the difference, its 95% interval, and whether the difference exceeds the variation over
+    seeds.
+
+    After `dvc exp run --queue -n base -S seed=1,2,3`, `... -n beta4 -S seed=1,2,3 -S beta=4` and `dvc queue start`:
+    `genbalance compare 'base-*' 'beta4-*'`. The runs of a group may differ only in their seed.
+
+    A single argument is split by its settings: `genbalance compare 'beta-*'` compares each value of beta with the value
+    of the checked-out commit, or with the smallest. If several commits have an experiment of the same name, the newest
+    one is used. An infinite effect size (no variation over seeds) is null in the JSON file.
+    """
+    from genbalance.experiments.compare import compare_groups, find_groups
+    from genbalance.experiments.compare_page import save
+    from genbalance.experiments.compare_table import as_text
+
+    comparison = compare_groups(find_groups(groups), every=all_)
+    typer.echo(as_text(comparison))
+    if run := save(comparison, json, html, mlflow):
+        typer.echo(f"\nIn MLflow: {run}")
+
+
+@app.command()
+def sweep(
+    runs: Annotated[str, typer.Argument(help="The runs: a pattern such as 'beta-*', or names separated by commas.")],
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Write the curves, or the heat map, to this PNG file; with several model families, FILE_family.png.",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="Write each run's metrics to this file, sample grids to a folder of the same name."),
+    ] = None,
+) -> None:
+    """Show the effect of one parameter, or a map of two.
+
+    It prints a line for each value; `--figure` plots the curves. The report shows the sweeps in metrics/sweeps/: use
+    `--json metrics/sweeps/NAME.json` for a sweep of beta or lambda, and the head of the page shows its curves and
+    samples at three values.
+
+    After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. The runs may
+    differ in one parameter and in their seed; with several seeds per value (`-S seed=1,2,3`), table and figure show the
+    mean and the variation over seeds.
+
+    Where two numeric parameters differ (`-n map -S lambda=0.5,1,2 -S beta=0.5,1,2`), it prints the Fréchet distance of
+    each model family as a table, the values of the one in rows and of the other in columns; `--figure` draws it as a
+    heat map. The report shows no maps: their `--json` belongs outside metrics/sweeps/.
+    """
+    from genbalance.experiments.sweep import as_text, find_sweep, save
+
+    found = find_sweep(runs, pictures=json is not None)
+    typer.echo(as_text(found))
+    if written := save(found, figure, json):
+        typer.echo(f"\nWritten: {', '.join(map(str, written))}")
+
+
+@app.command()
+def seeds(
+    runs: Annotated[str, typer.Argument(help="The runs: a pattern such as 'seeds-*', or names separated by commas.")],
+    all_: AllOption = False,
+    json: Annotated[Path | None, typer.Option(help="Write each run's values to this JSON file.")] = None,
+) -> None:
+    """Show the variation over seeds: mean, SD and range.
+
+    After `dvc exp run --queue -n seeds -S 'seed=range(1,11)'` and `dvc queue start`: `genbalance seeds 'seeds-*'`. The
+    runs may differ only in their seed, which also changes the data split and the reference classifier.
+    """
+    from genbalance.experiments.seeds import as_text, find_spread, save
+
+    found = find_spread(runs, every=all_)
+    typer.echo(as_text(found))
+    if json:
+        save(found, json)
+
+
+# Runs in MLflow
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the server on this machine; 0: any free one.")] = 5000,
+) -> None:
+    """Open MLflow's table of runs, with λ, β and their metrics.
+
+    It starts MLflow's server on this machine, prints the address of the table of runs and, if there is a screen, opens
+    it in a browser; Ctrl-C ends the server. If MLFLOW_TRACKING_URI names a server, it starts none and prints the
+    address there.
+    """
+    from genbalance.params import read_params
+    from genbalance.tracking.store import reach
+    from genbalance.tracking.ui import serve
+
+    store = reach(read_params().tracking.experiment, change=False)
+    serve(store.address, store.experiment_id, port, typer.echo)
+
+
+@app.command()
+def runs(
+    revision: RevisionArgument = "HEAD",
+) -> None:
+    """List the MLflow runs that produced a commit's results.
+
+    It finds a run by the hashes of its outs, which are those of the commit's dvc.lock.
+    """
+    from genbalance.experiments import lineage
+
+    typer.echo(lineage.runs(revision))
+
+
+@app.command()
+def commits(
+    run: Annotated[str, typer.Argument(help="The id of a stage's run or of a pipeline run.")],
+) -> None:
+    """List the commits that hold an MLflow run's results.
+
+    DVC experiments are listed too.
+    """
+    from genbalance.experiments import lineage
+
+    typer.echo(lineage.commits(run))
+
+
+@app.command()
+def sync(
+    source: Annotated[Path | None, typer.Option("--from", help="Copy from this mlflow.db.", show_default=False)] = None,
+    target: Annotated[str | None, typer.Option("--to", help="Copy to this store.", show_default=False)] = None,
+) -> None:
+    """Copy runs to another MLflow store, each once.
+
+    Stages log to mlflow.db. If MLFLOW_TRACKING_URI names a server or a database, new runs are copied there while a
+    stage runs; this command copies those that it did not get while it was away. With --from, it merges the runs of
+    another checkout or machine: into mlflow.db, or into the store that --to names.
+
+    Without --from, it first logs a run for each stage that DVC restored from its cache instead of running. The pipeline
+    does this at its end, and `make repro` after it, so that each result in the working directory has an MLflow run.
+    """
+    from genbalance.experiments import lineage
+
+    typer.echo(lineage.sync(source, target))
+
+
+# Reproducibility
+
+
+@app.command()
+def verify(
+    revision: RevisionArgument = "HEAD",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the clone and print its path.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the verdict and all differences to this JSON file.")] = None,
+) -> None:
+    """Reproduce a commit and check byte identity.
+
+    It prints a verdict for each stage.
+
+    It clones the commit into a temporary folder and runs the whole pipeline there with an empty cache, in the present
+    environment; it neither uses nor changes the working tree. The exit code is 0 if all outs have the bytes that the
+    commit's dvc.lock and metrics record. On another kind of machine than the commit's, where bytes differ, it is 0 if
+    all metrics are within a tolerance, which is printed. Otherwise it is 1.
+    """
+    from genbalance.experiments.verify import verify
+
+    verification = verify(revision, keep)
+    typer.echo(verification)
+    if json:
+        verification.save(json)
+    if not verification.holds:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status() -> None:
+    """Show whether the results here are those of the commit.
+
+    On another kind of processor, the same code may give results that differ in the last digits.
+    """
+    from genbalance.experiments import baseline
+
+    typer.echo(baseline.status())
+
+
+@app.command()
+def baseline() -> None:
+    """Commit this machine's results on a new branch.
+
+    Use it if `genbalance status` says that another kind of machine computed the commit's results. Experiments then
+    start from results that this machine has made: DVC can check them out, and comparisons show the effect of the
+    experiment and not of the machine.
+    """
+    from genbalance.experiments import baseline
+
+    typer.echo(baseline.baseline())
+
+
+# Publishing models
 
 
 @app.command()
 def register(
-    model: Annotated[Model | None, typer.Option(help="Only this one.  [default: both]", show_default=False)] = None,
+    model: Annotated[
+        Model | None, typer.Option(help="Only this one.  [default: all that params.yaml trains]", show_default=False)
+    ] = None,
 ) -> None:
     """Register the trained models in MLflow's model registry.
 
-    Run it at the repository's root after `dvc repro`. It creates a version of genbalance-gan and of genbalance-vae,
+    Run it at the repository's root after `dvc repro`. It creates a version of genbalance-MODEL for each model,
     unless a version with the same weights exists; the description of a version is its model card. The alias `champion`
-    moves to the new version if that is better than the present champion (GAN: lower fd_test, VAE: lower nelbo) and
-    both were measured on the same digits.
+    moves to the new version if that is better than the present champion (a lower fd_test, or a lower nelbo if the model
+    has a likelihood) and both were measured on the same digits.
 
     To serve a model: `mlflow models serve -m models:/genbalance-gan@champion --env-manager local`.
     """
-    with _mistakes_in_a_line():
-        from genbalance.commands.register import register_models
+    from genbalance.tracking.registry import register_models
 
-        typer.echo(register_models([model.value] if model else [each.value for each in Model]))
+    typer.echo(register_models([str(model)] if model else []))
 
 
 @app.command()
 def export(
-    model: Annotated[Model, typer.Option(help="Model to export: the GAN's generator or the VAE's decoder.")],
+    model: Annotated[Model, typer.Option(help="Model to export: its generator or decoder.")],
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     weights: Annotated[
         Path | None, typer.Option(help="The model's weights.  [default: models/MODEL.safetensors]", show_default=False)
@@ -130,10 +487,9 @@ def export(
     ONNX runtimes exist for most programming languages.
 
     The exported network returns a batch of images with pixels in [0, 1]. Its inputs are `latents` (and `conditions`)
-    for the GAN, `noise` (and `labels`) for the VAE, whose prior is included. The metadata key `genbalance` describes
-    each input as JSON: dtype, shape, and the distribution to draw it from.
+    for a generator, `noise` (and `labels`) for a decoder, whose prior is included. The metadata key `genbalance`
+    describes each input as JSON: dtype, shape, and the distribution to draw it from.
     """
-    with _mistakes_in_a_line():
-        from genbalance.commands.export import export
+    from genbalance.sampling.onnx import export
 
-        typer.echo(export(model.value, weights or Path("models") / f"{model.value}.safetensors", out))
+    typer.echo(export(str(model), weights or Path("models") / f"{model}.safetensors", out))

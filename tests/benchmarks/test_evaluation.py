@@ -13,41 +13,41 @@ SEED = 7
 
 
 @pytest.fixture
-def knobs():
+def config():
     small = {"kid_subsets": 4, "kid_subset_size": 100, "resamples": 10}
     return read_params(PARAMS).evaluate.model_copy(update=small)
 
 
-def test_ours_and_the_libraries_make_the_same_numbers(load, knobs):
-    matches = load("matches").matches(400, knobs, SEED, np.float64)
+def test_ours_and_the_libraries_make_the_same_numbers(load, config):
+    matches = load("matches").matches(400, config, SEED, np.float64)
     assert {match.library for match in matches} == {"torch-fidelity", "torchmetrics", "prdc"}
     for match in matches:
         assert match.difference() < 1e-6, (match.name, match.library)
 
 
-def test_the_numbers_compared_are_not_about_zero(load, knobs):
-    for match in load("matches").matches(400, knobs, SEED):
+def test_the_numbers_compared_are_not_about_zero(load, config):
+    for match in load("matches").matches(400, config, SEED):
         assert (match.ours() > 0.01).all(), match.name
 
 
-def test_a_match_is_measured_in_pairs(load, knobs):
-    match = load("matches").matches(200, knobs, SEED)[0]
+def test_a_match_is_measured_in_pairs(load, config):
+    match = load("matches").matches(200, config, SEED)[0]
     told = load("evaluation").measured(match, pairs=3, threads=1)
     assert told["largest_relative_difference"] == match.difference() < 1e-5
     for name in ("ours_s", "library_s", "ratio"):
         assert 0 < told[name]["least"] <= told[name]["median"] <= told[name]["largest"], name
 
 
-def test_each_call_of_the_suite_starts_anew(load, knobs, monkeypatch):
+def test_each_call_of_the_suite_starts_anew(load, config, monkeypatch):
     evaluation, measured = load("evaluation"), []
 
-    class Counted(evaluation.Bench):
+    class Counted(evaluation.EvaluationSuite):
         def measure(self, generated):
             assert not {"test_to_train", "_reference"} & (vars(self.real).keys() | vars(self).keys())
             measured.append(super().measure(generated).metrics)
 
-    monkeypatch.setattr(evaluation, "Bench", Counted)
-    told = evaluation.suite(200, knobs, SEED, repeats=2)
+    monkeypatch.setattr(evaluation, "EvaluationSuite", Counted)
+    told = evaluation.suite(200, config, SEED, repeats=2)
     assert measured[0] == measured[1]
     assert measured[0]["n"] == told["n"] == 200
     assert 0 < told["seconds"]["least"] <= told["seconds"]["largest"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from committed import PARAMS
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SEED = 7

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

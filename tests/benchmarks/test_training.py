@@ -1,4 +1,4 @@
-"""Trainings against plain loops: both sides do the same work, and what is told is what was measured."""
+"""Trainings against plain loops: both sides do the same work, and tables hold what was measured."""
 
 import re
 import shutil
@@ -8,13 +8,13 @@ import pytest
 import torch
 from torchvision.transforms.functional import to_tensor
 
-from genbalance import training
-from genbalance.adversarial import Digits, Game
-from genbalance.autoencoding import pass_through
 from genbalance.data.pixels import UNIT
-from genbalance.errors import UserError
+from genbalance.losses.vae import vae_output
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
+from genbalance.runtime.errors import UserError
+from genbalance.training import loop as training
+from genbalance.training.gan import ConditionedImages, GanObjective
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_torchvision_reads_the_same_digits(load, digits, tmp_path):
 def test_the_plain_vae_has_the_same_loss_on_the_same_batch(load, arch):
     model = Vae(arch, "bernoulli", 12, 5, 16, 0.0)
     pixels = torch.rand(6, 1, 12, 12, generator=torch.Generator().manual_seed(0))
-    ours = pass_through(model, pixels, torch.Generator().manual_seed(1)).terms.loss(2.0)
+    ours = vae_output(model, pixels, torch.Generator().manual_seed(1)).terms.loss(2.0)
     plain = load("plain_losses").negative_elbo(model, pixels, 2.0, torch.Generator().manual_seed(1))
     assert plain.item() == pytest.approx(ours.item(), rel=1e-5)
     for mine, theirs in zip(*(torch.autograd.grad(loss, model.parameters()) for loss in (ours, plain)), strict=True):
@@ -56,18 +56,18 @@ def test_the_plain_gan_has_the_same_losses_on_the_same_batch(load, params):
     losses = load("plain_losses")
     gan = Gan("dcgan", 12, 5, 4, conditions=3)
     images = torch.rand(8, 1, 12, 12, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    told = Digits(images, torch.arange(8) % 3)
-    knobs = params.gan.model_copy(update=load("cases").GAME)
+    real = ConditionedImages(images, torch.arange(8) % 3)
+    config = params.gan.model_copy(update=load("cases").GAME)
     for side in ("d", "g"):
         streams = [torch.Generator().manual_seed(1) for _ in range(3)]
-        game = Game(gan.generator, gan.discriminator, told, told, knobs, *streams)
-        scalars = getattr(game, f"loss_{side}")(torch.arange(8))
+        objective = GanObjective(gan, real, real, config, *streams)
+        scalars = getattr(objective, f"loss_{side}")(torch.arange(8))
         ours = scalars["objective_d" if side == "d" else "loss_g"]
-        fake = gan.generator(gan.generator.draw(8, torch.Generator().manual_seed(1)), told.conditions)
+        fake = gan.generator(gan.generator.draw(8, torch.Generator().manual_seed(1)), real.conditions)
         if side == "d":
-            plain = losses.discriminator_loss(gan, images, fake, told.conditions)
+            plain = losses.discriminator_loss(gan, images, fake, real.conditions)
         else:
-            plain = losses.generator_loss(gan, fake, told.conditions)
+            plain = losses.generator_loss(gan, fake, real.conditions)
         assert plain.item() == pytest.approx(ours.item(), rel=1e-5)
 
 
@@ -77,17 +77,18 @@ def test_both_sides_train_networks_of_the_same_size(load, small, digits, section
     case = next(case for case in cases.CASES if case.section == section and "width" not in case.fixed)
     trained = []
 
-    class Watched(training.Phase):
-        def __post_init__(self):
-            super().__post_init__()
-            trained.append([p.shape for p in self.parameters])
+    made = training.Phase.__post_init__
+
+    def watched(phase):
+        made(phase)
+        trained.append([p.shape for p in phase.parameters])
 
     plain = {name: [] for name in ("Adam", "AdamW")}
     for name, kind in (("Adam", loops.Adam), ("AdamW", loops.AdamW)):
         monkeypatch.setattr(
             loops, name, lambda given, *a, kind=kind, name=name, **k: kind(_kept(given, plain[name]), *a, **k)
         )
-    monkeypatch.setattr(training, "Phase", Watched)
+    monkeypatch.setattr(training.Phase, "__post_init__", watched)
     loop = loops.epoch(case, small, digits, torch.device("cpu"), tmp_path)
     pairs = load("in_process").epochs_in_turn(case, small, digits, loop, 1)
     assert len(pairs.ours) == len(pairs.reference) == 1
@@ -141,25 +142,25 @@ def test_the_peak_is_that_of_the_best_size(load, monkeypatch):
 
 
 def test_tables_hold_what_was_measured(load):
-    bench, cost = load("training"), load("overhead")
-    told = bench.told(load("pairs").Pairs([0.001, 0.002], [0.004, 0.004]))
-    assert told["ratio"] == {"median": 3.0, "least": 2.0, "largest": 4.0}
-    assert told["reference_images_s"]["median"] == 250
+    suite, cost = load("training"), load("overhead")
+    speed = suite.speed(load("pairs").Pairs([0.001, 0.002], [0.004, 0.004]))
+    assert speed["ratio"] == {"median": 3.0, "least": 2.0, "largest": 4.0}
+    assert speed["reference_images_s"]["median"] == 250
     one = {"model": "VAE, mlp", "batch": 128, "flops_an_image": 7.5e6, "flop_s": 3e10, "peak_flop_s": 6e10}
     one["products_alone"] = {"share_of_peak": 0.75, "ratio": 4.5}
-    speeds = bench.speeds([one | told | {"share_of_peak": 0.5}], told).splitlines()
+    speeds = suite.speeds([one | speed | {"share_of_peak": 0.5}], speed).splitlines()
     assert re.split(r"  +", speeds[1])[3:] == ["750 (500 … 1000)", "250 (250 … 250)", "3.00 (2.00 … 4.00)", "≥ 4"]
     assert speeds[2].startswith("VAE, mlp")
     assert "pythae" in speeds[2]
-    (row,) = bench.shares([one | {"share_of_peak": 0.5}]).splitlines()[1:]
+    (row,) = suite.shares([one | {"share_of_peak": 0.5}]).splitlines()[1:]
     assert re.split(r"  +", row) == ["VAE, mlp", "7.5", "30.0", "60.0", "50%", "≥ 60%", "75%", "4.50"]
     mnist = {"beside_s": 12.34, "share_beside": 0.25, "peak_mib": 900.0}
     course = {"seconds": 9.0, "training": 5.0, "an_epoch": 0.5, "fixed": 2.5, "peak_mib": 700.0, "on_mnist": mnist}
-    cells = [re.split(r"  +", line)[1] for line in cost.told({"vae": course}).splitlines()]
+    cells = [re.split(r"  +", line)[1] for line in cost.as_text({"vae": course}).splitlines()]
     assert cells == ["train_vae", "9.0", "5.0", "4.0", "0.5", "12.3", "25%", "700", "900"]
 
 
-def test_pythaes_failure_to_train_is_told_in_one_line(load, params, digits, tmp_path):
+def test_pythaes_failure_to_train_is_one_line(load, params, digits, tmp_path):
     loop = load("pythae_trainer").epoch(Path(shutil.which("false")), params, digits, tmp_path)
     with pytest.raises(UserError, match=r"\Apythae fails"):
         loop()

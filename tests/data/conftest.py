@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from genbalance.data.prepared import Split
-from genbalance.params import Data
+from genbalance.params import DataConfig
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
@@ -69,11 +69,11 @@ def idx_folder(tmp_path: Path, make_contents: Callable[..., dict[str, bytes]]) -
 
 
 @pytest.fixture
-def make_data() -> Callable[..., Data]:
+def make_data() -> Callable[..., DataConfig]:
     """The data section of params.yaml."""
 
-    def make(**changes: Any) -> Data:
+    def make(**changes: Any) -> DataConfig:
         values = {"source": "idx", "path": "idx", "limit": "all", "val_fraction": 0.1, "test_fraction": 0.2}
-        return Data.model_validate(values | changes)
+        return DataConfig.model_validate(values | changes)
 
     return make

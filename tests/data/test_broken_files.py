@@ -22,9 +22,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from genbalance import stage
 from genbalance.cli import app
-from genbalance.data import budget, prepared, sample_files
+from genbalance.data import image_files, prepared, reading
+from genbalance.runtime import stage
 
 ROOT = Path(__file__).parents[2]
 IMAGES, LABELS, TEST_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"
@@ -142,7 +142,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.setenv("DVC_ROOT", str(place))
-    monkeypatch.setattr(budget, "LARGEST", SMALL)
+    monkeypatch.setattr(reading, "MAX_BYTES", SMALL)
     monkeypatch.setattr(stage, "pin", lambda: None)  # the programs that later tests start would inherit it
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield place
@@ -304,12 +304,12 @@ def test_broken_samples_are_each_refused_in_a_line_that_names_the_file(
         file.parent.mkdir(parents=True)
         spoil(file)
         asked = file.parent if name.startswith("p/") else file
-        told = CliRunner().invoke(app, ["evaluate", str(asked), "--json", "out.json", "--copies", "out.png"])
-        assert type(told.exception) is SystemExit, (case, told.exception)
-        assert told.exit_code == 1, case
-        assert told.output.count("\n") == 1, (case, told.output)
-        assert len(told.output) < 500, (case, told.output)
-        assert told.output.startswith(str(file)), (case, told.output)
+        result = CliRunner().invoke(app, ["evaluate", str(asked), "--json", "out.json", "--copies", "out.png"])
+        assert type(result.exception) is SystemExit, (case, result.exception)
+        assert result.exit_code == 1, case
+        assert result.output.count("\n") == 1, (case, result.output)
+        assert len(result.output) < 500, (case, result.output)
+        assert result.output.startswith(str(file)), (case, result.output)
         assert contents(workplace) == before, case
     tell(f"{len(cases)} broken files of samples: {len(cases)} refused in a line each, nothing written")
 
@@ -322,4 +322,4 @@ def test_the_same_samples_unbroken_are_read(tmp_path: Path) -> None:
     for name, content in whole.items():
         (tmp_path / name).write_bytes(content)
     for name in ("x.npy", "x.npz", "x.safetensors", "p"):
-        np.testing.assert_array_equal(sample_files.read(tmp_path / name).images, GOOD)
+        np.testing.assert_array_equal(image_files.read_images(tmp_path / name).images, GOOD)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genbalance.data import budget, idx
-from genbalance.errors import UserError
+from genbalance.data import idx, reading
+from genbalance.runtime.errors import UserError
 
 FILE = Path("some-file")
 
@@ -30,7 +30,7 @@ def test_gzip_is_known_by_content_and_not_by_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "reason"),
     [
         (lambda good: b"", r"\(none\).*starts with 00 00 08 03"),
         (lambda good: b"<!DOCTYPE html>", "3c 21 44 4f.*starts with 00 00 08 03"),
@@ -43,15 +43,15 @@ def test_gzip_is_known_by_content_and_not_by_name(tmp_path):
         (lambda good: good[:4] + b"\xff" * 12 + good[16:], "truncated"),
     ],
 )
-def test_a_bad_file_is_told_in_one_line(to_idx, spoil, told):
+def test_a_bad_file_is_refused_in_one_line(to_idx, spoil, reason):
     good = to_idx(np.zeros((3, 8, 8), np.uint8))
-    with pytest.raises(UserError, match=f"^some-file: .*{told}") as error:
+    with pytest.raises(UserError, match=f"^some-file: .*{reason}") as error:
         idx.parse(spoil(good), FILE, 3)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "reason"),
     [
         (lambda packed: packed[:-20], "too early"),
         (lambda packed: packed[:90] + bytes(byte ^ 0xFF for byte in packed[90:99]) + packed[99:], "corrupt"),
@@ -59,10 +59,10 @@ def test_a_bad_file_is_told_in_one_line(to_idx, spoil, told):
         (lambda packed: packed[:-8] + bytes(8) + b"rest", "corrupt"),
     ],
 )
-def test_a_bad_gzip_file_is_told_in_one_line(tmp_path, to_idx, spoil, told):
+def test_a_bad_gzip_file_is_refused_in_one_line(tmp_path, to_idx, spoil, reason):
     path = tmp_path / "images.gz"
     path.write_bytes(spoil(gzip.compress(to_idx(np.random.default_rng(0).integers(0, 256, (9, 9, 9), dtype="u1")))))
-    with pytest.raises(UserError, match=f"images.gz: .*{told}.*copy it again$") as error:
+    with pytest.raises(UserError, match=f"images.gz: .*{reason}.*copy it again$") as error:
         idx.content(path)
     assert "\n" not in str(error.value)
 
@@ -72,13 +72,13 @@ def test_an_unreadable_file_is_told(tmp_path):
         idx.content(tmp_path / "gone")
 
 
-@pytest.mark.parametrize(("behind", "told"), [(b"", 0), (bytes(512), 0), (b"rest", 1), (bytes(9) + b"rest", 1)])
-def test_bytes_behind_a_gzip_stream_are_ignored_with_a_word_and_padding_without(tmp_path, to_idx, behind, told):
+@pytest.mark.parametrize(("behind", "notes"), [(b"", 0), (bytes(512), 0), (b"rest", 1), (bytes(9) + b"rest", 1)])
+def test_bytes_behind_a_gzip_stream_are_ignored_with_a_note_and_padding_without(tmp_path, to_idx, behind, notes):
     path, whole = tmp_path / "images.gz", to_idx(np.ones((3, 8, 8), np.uint8))
     path.write_bytes(gzip.compress(whole) + behind)
     found = idx.content(path)
     assert found.unpacked == whole
-    assert len(found.notes) == told
+    assert len(found.notes) == notes
     assert all(note == f"{path}: found bytes behind the gzip stream; they are ignored" for note in found.notes)
 
 
@@ -115,7 +115,7 @@ def test_memory_grows_with_what_is_there_and_not_with_what_a_header_claims(tmp_p
 @pytest.mark.parametrize("pack", [gzip.compress, bytes])
 @pytest.mark.parametrize(("dims", "dtype"), [((2**20 + 1, 1, 1), 8), ((2**17 + 1, 1, 1), 14), ((2**32 - 1,) * 255, 8)])
 def test_a_header_beyond_the_budget_is_refused_before_any_value_is_read(tmp_path, monkeypatch, pack, dims, dtype):
-    monkeypatch.setattr(budget, "LARGEST", 2**20)
+    monkeypatch.setattr(reading, "MAX_BYTES", 2**20)
     path = tmp_path / "large"
     path.write_bytes(pack(struct.pack(f">HBB{len(dims)}I", 0, dtype, len(dims), *dims)))
     with pytest.raises(UserError, match=r"large: found more than 1,048,576 bytes.*the budget$"):

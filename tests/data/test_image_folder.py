@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbalance.data import budget, image_folder
-from genbalance.data.image_folder import KINDS
-from genbalance.errors import UserError
+from genbalance.data import image_files, reading
+from genbalance.data.image_files import KINDS
+from genbalance.runtime.errors import UserError
 
 SIDE = 12
 LOSSLESS = {"WebP": {"lossless": True}}
@@ -37,16 +37,16 @@ def folder(tmp_path):
 
 
 def same(folder, images):
-    np.testing.assert_array_equal(image_folder.read(folder).images, images)
+    np.testing.assert_array_equal(image_files.read_folder(folder).images, images)
 
 
 def refused(folder, found):
     with pytest.raises(UserError) as error:
-        image_folder.read(folder)
-    told = str(error.value)
-    assert "\n" not in told
-    assert told.startswith(str(folder))
-    assert found in told, told
+        image_files.read_folder(folder)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.startswith(str(folder))
+    assert found in message, message
 
 
 def save(path, image, **options):
@@ -58,14 +58,14 @@ def save(path, image, **options):
 def test_a_lossless_file_of_any_kind_gives_its_pixels(suffix, images, tmp_path):
     save(tmp_path / f"x{suffix.upper()}", images[0])
     same(tmp_path, images[:1])
-    assert image_folder.read(tmp_path).kinds == (KINDS[suffix],)
+    assert image_files.read_folder(tmp_path).kinds == (KINDS[suffix],)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
 def test_a_jpeg_gives_what_its_compression_left(suffix, tmp_path):
     smooth = np.linspace(0, 255, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint8)
     save(tmp_path / f"x{suffix}", smooth, quality=95)
-    assert np.abs(image_folder.read(tmp_path).images[0].astype(int) - smooth).max() < 16
+    assert np.abs(image_files.read_folder(tmp_path).images[0].astype(int) - smooth).max() < 16
 
 
 def test_a_folder_may_hold_several_kinds(images, tmp_path):
@@ -73,14 +73,14 @@ def test_a_folder_may_hold_several_kinds(images, tmp_path):
     for name, image in zip(names, images, strict=False):
         save(tmp_path / name, image)
     same(tmp_path, images[:5])
-    assert image_folder.read(tmp_path).kinds == ("GIF", "PNG", "BMP", "TIFF", "WebP")
+    assert image_files.read_folder(tmp_path).kinds == ("GIF", "PNG", "BMP", "TIFF", "WebP")
 
 
 def test_pictures_come_in_natural_order(folder):
     names = ["sample_2", "sample_10", "sample_1", "a", "sample_02", "10"]
     pictures = {name: np.full((2, 2), 10 * index + 10, np.uint8) for index, name in enumerate(names)}
     ordered = ["10", "a", "sample_1", "sample_02", "sample_2", "sample_10"]
-    read = image_folder.read(folder(**pictures)).images
+    read = image_files.read_folder(folder(**pictures)).images
     assert read[:, 0, 0].tolist() == [pictures[name][0, 0] for name in ordered]
 
 
@@ -90,7 +90,7 @@ def test_companions_are_left_out_and_listed(folder, images):
     for name in names:
         (path / name).write_bytes(b"hello")
     (path / ".ipynb_checkpoints").mkdir()
-    read = image_folder.read(path)
+    read = image_files.read_folder(path)
     assert sorted(read.left_out) == sorted([*names, ".ipynb_checkpoints"])
     same(path, images[:1])
 
@@ -141,19 +141,19 @@ def test_sixteen_bits_of_a_tiff_become_eight_and_thirty_two_are_refused(tmp_path
     for kind in (np.float32, np.int32):
         Image.fromarray(levels.astype(kind)).save(tmp_path / "x.tif")
         with pytest.raises(UserError, match=r"x\.tif: found pixels of 32 bits; allowed: 8 or 16"):
-            image_folder.read(tmp_path)
+            image_files.read_folder(tmp_path)
 
 
 def test_colours_become_their_luma(folder):
     red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     path = folder(x=np.array([[red, green], [blue, (9, 9, 9)]], np.uint8))
     luma = [255 * share for share in (0.299, 0.587, 0.114)]
-    assert np.abs(image_folder.read(path).images.ravel() - [*luma, 9]).max() <= 1
+    assert np.abs(image_files.read_folder(path).images.ravel() - [*luma, 9]).max() <= 1
 
 
 def test_a_jpeg_in_cmyk_is_read(tmp_path):
     Image.new("CMYK", (8, 8), (0, 0, 0, 0)).save(tmp_path / "white.jpg", quality=95)
-    assert image_folder.read(tmp_path).images.min() > 250
+    assert image_files.read_folder(tmp_path).images.min() > 250
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tiff"])
@@ -165,7 +165,7 @@ def test_an_exif_orientation_is_applied(suffix, orientation, back, tmp_path):
     exif = Image.Exif()
     exif[RIGHT_SIDE_UP] = orientation
     stored.save(tmp_path / f"x{suffix}", exif=exif)
-    assert np.abs(image_folder.read(tmp_path).images[0].astype(int) - upright).max() < 32
+    assert np.abs(image_files.read_folder(tmp_path).images[0].astype(int) - upright).max() < 32
 
 
 def drawn(ink, paper, opacity_of_paper):
@@ -190,7 +190,7 @@ def drawn(ink, paper, opacity_of_paper):
     ],
 )
 def test_transparent_pictures_are_laid_on_the_colour_of_their_border(folder, ink, paper, opacity, background):
-    read = image_folder.read(folder(x=drawn(ink, paper, opacity)))
+    read = image_files.read_folder(folder(x=drawn(ink, paper, opacity)))
     assert (read.transparent, read.background) == (1, background)
     seen = round((paper * opacity + background * (255 - opacity)) / 255)
     assert read.images[0, 0, 0] == seen
@@ -203,7 +203,7 @@ def test_all_pictures_of_a_folder_are_laid_on_one_background(folder, images):
     bold = stroke.copy()
     bold[..., 3] = 255 * (np.arange(SIDE) > 0)  # white up to the border
     bold[..., :3] = 255
-    read = image_folder.read(folder(a=stroke, b=bold, c=images[0], d=np.zeros((SIDE, SIDE, 4), np.uint8)))
+    read = image_files.read_folder(folder(a=stroke, b=bold, c=images[0], d=np.zeros((SIDE, SIDE, 4), np.uint8)))
     assert (read.transparent, read.background) == (3, 0)
     np.testing.assert_array_equal(read.images[0], stroke[..., 3])
     np.testing.assert_array_equal(read.images[1], bold[..., 3])
@@ -216,7 +216,7 @@ def test_sixty_png_and_sixty_jpeg_are_a_hundred_and_twenty_images(tmp_path):
     for number, level in enumerate(levels):
         image = np.full((SIDE, SIDE), level, np.uint8)
         save(tmp_path / f"{number}.{'png' if number % 2 else 'jpg'}", image)
-    read = image_folder.read(tmp_path)
+    read = image_files.read_folder(tmp_path)
     assert read.images.shape == (120, SIDE, SIDE)
     np.testing.assert_allclose(read.images[:, 0, 0], levels, atol=1)
     assert (read.kinds.count("PNG"), read.kinds.count("JPEG"), read.left_out) == (60, 60, ())
@@ -230,15 +230,15 @@ def test_a_name_that_cannot_be_told_in_a_line_is_refused(folder, images, name):
 
 
 @pytest.mark.parametrize(
-    ("side", "told"), [(40_000, "found more than 89,478,485 pixels"), (10_000, "89,478,485 pixels")]
+    ("side", "reason"), [(40_000, "found more than 89,478,485 pixels"), (10_000, "89,478,485 pixels")]
 )
-def test_a_picture_of_more_pixels_than_pillow_opens_is_refused_by_its_header(tmp_path, side, told):
+def test_a_picture_of_more_pixels_than_pillow_opens_is_refused_by_its_header(tmp_path, side, reason):
     stream = io.BytesIO()
     Image.new("L", (8, 8)).save(stream, "PNG")
     whole = stream.getvalue()
     header = b"IHDR" + struct.pack(">2I", side, side) + whole[24:29]
     (tmp_path / "x.png").write_bytes(whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:])
-    refused(tmp_path, told)
+    refused(tmp_path, reason)
 
 
 def test_a_chunk_that_claims_gigabytes_takes_no_memory(folder, images):
@@ -255,7 +255,7 @@ def test_a_chunk_that_claims_gigabytes_takes_no_memory(folder, images):
 
 
 def test_the_budget_is_held_against_a_pictures_header(tmp_path, monkeypatch):
-    monkeypatch.setattr(budget, "LARGEST", 4 * 99 * 100)
+    monkeypatch.setattr(reading, "MAX_BYTES", 4 * 99 * 100)
     Image.fromarray(np.zeros((100, 100), np.uint8)).save(tmp_path / "x.png")
     monkeypatch.setattr(Image.Image, "load", None)  # what decodes
     refused(tmp_path, "found more than 39,600 bytes of values; allowed: at most that, the budget")
@@ -266,13 +266,13 @@ def test_an_animation_is_refused(suffix, images, tmp_path):
     first, *others = [Image.fromarray(image) for image in images[:3]]
     first.save(tmp_path / f"x{suffix}", save_all=True, append_images=others)
     with pytest.raises(UserError, match=rf"x\{suffix}: found 3 frames; allowed: one"):
-        image_folder.read(tmp_path)
+        image_files.read_folder(tmp_path)
 
 
 def test_pictures_of_differing_sizes_are_named(folder):
     path = folder(a=np.zeros((3, 3), np.uint8), b=np.zeros((4, 4), np.uint8))
     with pytest.raises(UserError, match=r"b\.png: found 4 × 4 pixels, but a\.png has 3 × 3"):
-        image_folder.read(path)
+        image_files.read_folder(path)
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -283,18 +283,18 @@ def test_a_file_cut_anywhere_is_refused_by_name_or_whole(suffix, images, tmp_pat
     whole = stream.getvalue()
     path = tmp_path / f"x{suffix}"
     path.write_bytes(whole)
-    expected = image_folder.read(tmp_path).images
+    expected = image_files.read_folder(tmp_path).images
     refusals = []
     for length in [*range(0, len(whole), 7), len(whole) - 1]:
         path.write_bytes(whole[:length])
         try:
-            found = image_folder.read(tmp_path).images
+            found = image_files.read_folder(tmp_path).images
         except UserError as error:
             refusals.append(str(error))
         else:  # what is missing holds no pixels, as an end marker does not
             np.testing.assert_array_equal(found, expected)
     assert len(refusals) > len(whole) // 7 / 2
-    assert all(told.startswith(f"{path}: is not a whole {kind} file") for told in refusals)
+    assert all(message.startswith(f"{path}: is not a whole {kind} file") for message in refusals)
 
 
 @pytest.mark.parametrize("suffix", KINDS)
@@ -303,4 +303,4 @@ def test_a_file_of_another_kind_than_its_name_says_is_named(suffix, images, tmp_
     Image.fromarray(images[0]).save(tmp_path / "x", format=other)
     shutil.move(tmp_path / "x", tmp_path / f"x{suffix}")
     with pytest.raises(UserError, match=rf"x\{suffix}: is not a whole {KINDS[suffix]} file"):
-        image_folder.read(tmp_path)
+        image_files.read_folder(tmp_path)

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from safetensors.numpy import save
 
-from genbalance import weights
-from genbalance.data import budget, idx, sample_files
-from genbalance.errors import UserError
+from genbalance.data import idx, image_files, reading
+from genbalance.models import weights
 from genbalance.models.classifier import Classifier
 from genbalance.models.vae import Vae
+from genbalance.runtime.errors import UserError
 
 CHANGES = 600
 MOST = 2**24  # bytes of memory that a file takes; the budget is a quarter of it
@@ -89,15 +89,15 @@ def read(file: Path) -> None:
         case "vae", _:
             weights.load(file, Vae, CPU)
         case _, "folder":
-            sample_files.read(file.parent)
+            image_files.read_images(file.parent)
         case _:
-            sample_files.read(file)
+            image_files.read_images(file)
 
 
 def test_a_file_changed_at_random_is_read_or_refused_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(budget, "LARGEST", MOST // 4)
+    monkeypatch.setattr(reading, "MAX_BYTES", MOST // 4)
     (tmp_path / "folder").mkdir()
     whole = whole_files(tmp_path)
     chance, ends = random.Random(0), Counter[str]()
@@ -119,10 +119,14 @@ def test_a_file_changed_at_random_is_read_or_refused_in_a_line(
                     read(file)
                 ends["read"] += 1
             except UserError as error:
-                told = str(error)
-                assert told.startswith(str(file if file.parent == tmp_path else file.parent)), (number, name, told)
-                assert told.isprintable(), (number, name, told)
-                assert len(told) < 600, (number, name, told)
+                message = str(error)
+                assert message.startswith(str(file if file.parent == tmp_path else file.parent)), (
+                    number,
+                    name,
+                    message,
+                )
+                assert message.isprintable(), (number, name, message)
+                assert len(message) < 600, (number, name, message)
                 ends["refused"] += 1
             except BaseException as error:
                 raise AssertionError(f"{number}: {name}: {type(error).__name__}: {content[:300]!r}") from error

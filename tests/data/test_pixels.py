@@ -1,10 +1,11 @@
-"""Pixels to each network's range and back."""
+"""Pixels: the maps to the networks' ranges, mean and standard deviation."""
 
 import numpy as np
 import pytest
 import torch
 
-from genbalance.data.pixels import SIGNED, UNIT, standardized
+from genbalance.data.pixels import SIGNED, UNIT, measure, standardized
+from genbalance.runtime.errors import UserError
 
 LEVELS = np.arange(256, dtype=np.uint8)
 RANGES = {
@@ -58,3 +59,20 @@ def test_standardized_pixels_have_mean_zero_and_deviation_one():
     x = standardized((images / 255).mean(), (images / 255).std()).encode(images).astype(np.float64)
     assert x.mean() == pytest.approx(0, abs=1e-6)
     assert x.std() == pytest.approx(1, abs=1e-6)
+
+
+def test_it_is_the_mean_and_deviation_of_all_pixels():
+    images = np.random.default_rng(0).integers(0, 256, (40, 9, 9), dtype=np.uint8)
+    mean, std = measure(images)
+    assert mean == pytest.approx((images / 255).mean(), rel=1e-12)
+    assert std == pytest.approx((images / 255).std(), rel=1e-12)
+
+
+def test_the_order_of_the_images_changes_no_digit_of_it():
+    images = np.random.default_rng(0).integers(0, 256, (40, 9, 9), dtype=np.uint8)
+    assert measure(images) == measure(images[::-1])
+
+
+def test_blank_images_are_refused():
+    with pytest.raises(UserError, match="every pixel is 7"):
+        measure(np.full((4, 8, 8), 7, np.uint8))

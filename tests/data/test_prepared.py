@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from genbalance.data import prepared
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from genbalance.data.sources import read_source
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 RAW = Path("never-touched")
 
@@ -115,11 +115,11 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_digits_are_told_in_one_line(idx_folder, to_idx, make_data, case):
-    arrays, told = BAD[case]
+    arrays, reason = BAD[case]
     folder = idx_folder()
     for name, array in arrays.items():
         (folder / name).write_bytes(to_idx(array))
-    with pytest.raises(UserError, match=told) as error:
+    with pytest.raises(UserError, match=reason) as error:
         read_source(make_data(path=str(folder)), RAW)
     assert "\n" not in str(error.value)
     assert str(folder) in str(error.value)
@@ -162,17 +162,17 @@ def test_white_on_black_is_no_reason_to_warn(idx_folder, to_idx, make_data):
 
 
 @pytest.mark.parametrize(
-    ("train", "test", "told"),
+    ("train", "test", "notes"),
     [
         (255 - strokes(120), 255 - strokes(30), ["training images: the images look inverted"]),
         (strokes(120), 255 - strokes(30), ["test images: the images look inverted"]),
         (strokes(120) // 15, strokes(30) // 15, ["training images: the images look dim", "test images: the images"]),
     ],
 )
-def test_training_and_test_images_that_look_wrong_are_warned_of(idx_folder, to_idx, make_data, train, test, told):
+def test_training_and_test_images_that_look_wrong_are_warned_of(idx_folder, to_idx, make_data, train, test, notes):
     found = notes_of(put(idx_folder(), to_idx, train=train, test=test), make_data)
-    assert len(found) == len(told)
-    assert all(note.startswith(start) for note, start in zip(found, told, strict=True))
+    assert len(found) == len(notes)
+    assert all(note.startswith(start) for note, start in zip(found, notes, strict=True))
 
 
 def test_labels_from_one_are_taken_from_zero_and_said_once(idx_folder, to_idx, make_data):

@@ -5,7 +5,7 @@ import pytest
 
 from genbalance.data.prepared import Split
 from genbalance.data.split import split
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 
 def rows(*parts):

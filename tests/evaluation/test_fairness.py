@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from genbalance.evaluation.distances import frechet_distance
 from genbalance.evaluation.fairness import balance, class_table
-from genbalance.evaluation.judge import Reading
-from genbalance.evaluation.real import Real
+from genbalance.evaluation.features import Features
+from genbalance.evaluation.frechet import frechet_distance
+from genbalance.evaluation.reference import Real
 
 CLASSES, D = 4, 3
 CENTERS = np.array([[0.0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 4]])
@@ -20,7 +20,7 @@ def reading(labels, seed, spread=1.0, certainty=0.7):
     probabilities[np.arange(len(labels)), labels] = certainty
     spreads = np.broadcast_to(spread, (CLASSES,))[labels, None]
     noise = np.random.default_rng(seed).standard_normal((len(labels), D)) * spreads
-    return Reading((CENTERS[labels] + noise).astype(np.float32), probabilities)
+    return Features((CENTERS[labels] + noise).astype(np.float32), probabilities)
 
 
 def even(n):
@@ -50,11 +50,11 @@ def test_the_table_has_a_row_a_class_and_its_shares_sum_to_one():
 
 def test_the_test_images_themselves_are_served_alike_in_everything():
     against = real()
-    table, told = served(against.test, against)
+    table, found = served(against.test, against)
     assert table["fd"].tolist() == pytest.approx([0] * 4, abs=1e-9)
-    assert told["share_worst_to_mean"] == 1
-    assert told["fd_worst_to_mean"] >= 1
-    assert (told["class_share_min"], told["class_share_max"]) == (0.25, 0.25)
+    assert found["share_worst_to_mean"] == 1
+    assert found["fd_worst_to_mean"] >= 1
+    assert (found["class_share_min"], found["class_share_max"]) == (0.25, 0.25)
 
 
 def test_a_classs_distance_is_that_of_its_samples_to_its_test_images_at_one_n():
@@ -75,51 +75,51 @@ def test_n_is_what_the_smallest_of_samples_test_and_training_images_of_a_class_a
 
 
 def test_classes_that_are_served_alike_have_a_ratio_near_one():
-    _, told = served(reading(even(200), 3, spread=0.6), real())
-    assert told["share_worst_to_mean"] == 1
-    assert 1 <= told["fd_worst_to_mean"] < 1.5
+    _, found = served(reading(even(200), 3, spread=0.6), real())
+    assert found["share_worst_to_mean"] == 1
+    assert 1 <= found["fd_worst_to_mean"] < 1.5
 
 
 def test_a_blurred_class_has_the_worst_distance():
     generated, against = reading(even(200), 3, spread=[1, 1, 0.05, 1]), real()
-    table, told = served(generated, against)
+    table, found = served(generated, against)
     assert table["fd"].idxmax() == 2
-    assert told["fd_class_worst"] == table["fd"][2] == table["fd"].max()
-    assert told["fd_class_mean"] == pytest.approx(table["fd"].mean())
-    assert told["fd_worst_to_mean"] == pytest.approx(table["fd"].max() / table["fd"].mean())
-    assert told["fd_worst_to_mean"] > 2
-    assert told["share_worst_to_mean"] == 1
+    assert found["fd_class_worst"] == table["fd"][2] == table["fd"].max()
+    assert found["fd_class_mean"] == pytest.approx(table["fd"].mean())
+    assert found["fd_worst_to_mean"] == pytest.approx(table["fd"].max() / table["fd"].mean())
+    assert found["fd_worst_to_mean"] > 2
+    assert found["share_worst_to_mean"] == 1
 
 
 def test_a_rarer_class_lowers_the_share_of_the_worst():
-    _, told = served(reading(np.repeat([0, 1, 2, 3], [60, 60, 60, 20]), 3), real())
-    assert told["share_worst_to_mean"] == pytest.approx(20 / 50)
-    assert (told["class_share_min"], told["class_share_max"]) == (0.1, 0.3)
+    _, found = served(reading(np.repeat([0, 1, 2, 3], [60, 60, 60, 20]), 3), real())
+    assert found["share_worst_to_mean"] == pytest.approx(20 / 50)
+    assert (found["class_share_min"], found["class_share_max"]) == (0.1, 0.3)
 
 
 def test_a_share_counts_against_its_share_among_real_images():
     labels = np.repeat([0, 1, 2, 3], [10, 20, 30, 140])
-    _, told = served(reading(labels, 3), real(test=reading(labels, 1)))
-    assert told["share_worst_to_mean"] == pytest.approx(1)
-    _, told = served(reading(even(200), 3), real(test=reading(labels, 1)))
+    _, found = served(reading(labels, 3), real(test=reading(labels, 1)))
+    assert found["share_worst_to_mean"] == pytest.approx(1)
+    _, found = served(reading(even(200), 3), real(test=reading(labels, 1)))
     ratios = 0.25 / np.array([0.05, 0.1, 0.15, 0.7])
-    assert told["share_worst_to_mean"] == pytest.approx(ratios.min() / ratios.mean())
+    assert found["share_worst_to_mean"] == pytest.approx(ratios.min() / ratios.mean())
 
 
 @pytest.mark.parametrize("left", [0, 1])
 def test_a_class_that_is_dropped_counts_as_its_mean_image(left):
     """One sample is as good as none: it has no covariance."""
     generated, against = reading([3] * left + [0, 1, 2] * 50, 3), real()
-    table, told = served(generated, against)
+    table, found = served(generated, against)
     test = against.test.features[3::CLASSES].astype(float)
     expected = np.square(test.mean(axis=0) - CENTERS[3]).sum() + np.trace(np.cov(test, rowvar=False))
     assert table["fd"][3] == pytest.approx(expected, rel=1e-6)
     assert table["n"][3] == 50
     assert table["confidence"][3] == 0
     assert table["fd"].idxmax() == 3
-    assert told["share_worst_to_mean"] < 0.05
+    assert found["share_worst_to_mean"] < 0.05
     if not left:
-        assert told["share_worst_to_mean"] == told["class_share_min"] == 0
+        assert found["share_worst_to_mean"] == found["class_share_min"] == 0
 
 
 def test_two_samples_are_enough_for_a_distance_of_their_own():
@@ -134,26 +134,26 @@ def test_two_samples_are_enough_for_a_distance_of_their_own():
 @pytest.mark.parametrize("images", [0, 1])
 def test_a_class_of_fewer_than_two_real_images_is_left_out(images):
     against = real(test=reading([3] * images + [0, 1, 2] * 50, 1))
-    table, told = served(reading(even(200), 3), against)
+    table, found = served(reading(even(200), 3), against)
     assert np.isfinite(table.to_numpy(dtype=float)).all()
     assert (table["n"][3], table["fd"][3], table["fd_floor"][3]) == (0, 0, 0)
-    assert told["fd_class_mean"] == pytest.approx(table["fd"][:3].mean())
-    assert told["fd_class_worst"] == table["fd"][:3].max()
-    assert np.isfinite(list(told.values())).all()
+    assert found["fd_class_mean"] == pytest.approx(table["fd"][:3].mean())
+    assert found["fd_class_worst"] == table["fd"][:3].max()
+    assert np.isfinite(list(found.values())).all()
 
 
 def test_where_no_class_has_two_real_images_the_whole_set_stands_for_them():
     generated, against = reading(even(40), 3), real(test=reading([0, 1, 2, 3], 1))
-    table, told = served(generated, against)
+    table, found = served(generated, against)
     assert table["n"].tolist() == [0] * 4
-    assert told["fd_class_mean"] == told["fd_class_worst"]
-    assert told["fd_class_mean"] == pytest.approx(frechet_distance(generated.features, against.test.features))
-    assert told["fd_worst_to_mean"] == 1
+    assert found["fd_class_mean"] == found["fd_class_worst"]
+    assert found["fd_class_mean"] == pytest.approx(frechet_distance(generated.features, against.test.features))
+    assert found["fd_worst_to_mean"] == 1
 
 
 def test_confidence_is_the_mean_probability_of_the_class_that_was_read():
     sure, unsure = reading([0, 1] * 10, 3, certainty=0.9), reading([0, 0, 2, 2], 4, certainty=0.5)
-    both = Reading(
+    both = Features(
         np.concatenate([sure.features, unsure.features]), np.concatenate([sure.probabilities, unsure.probabilities])
     )
     assert class_table(both, real())["confidence"].tolist() == pytest.approx([(9 + 1) / 12, 0.9, 0.5, 0])
@@ -163,15 +163,15 @@ def test_confidence_is_the_mean_probability_of_the_class_that_was_read():
 @pytest.mark.parametrize("value", [0.0, 0.7])
 def test_collapsed_samples_have_finite_numbers(labels, value):
     read = reading(labels, 3)
-    collapsed = Reading(np.full_like(read.features, value), read.probabilities)
+    collapsed = Features(np.full_like(read.features, value), read.probabilities)
     for generated, against in ((collapsed, real()), (collapsed, real(collapsed, collapsed)), (read, real(collapsed))):
-        table, told = served(generated, against)
+        table, found = served(generated, against)
         assert np.isfinite(table.to_numpy(dtype=float)).all()
-        assert np.isfinite(list(told.values())).all()
-        assert 0 <= told["share_worst_to_mean"] <= 1 <= told["fd_worst_to_mean"]
+        assert np.isfinite(list(found.values())).all()
+        assert 0 <= found["share_worst_to_mean"] <= 1 <= found["fd_worst_to_mean"]
 
 
 def test_samples_of_no_real_class_have_a_share_of_zero():
-    _, told = served(reading([3] * 40, 3), real(test=reading([0, 1, 2] * 20, 1)))
-    assert told["share_worst_to_mean"] == 0
-    assert np.isfinite(list(told.values())).all()
+    _, found = served(reading([3] * 40, 3), real(test=reading([0, 1, 2] * 20, 1)))
+    assert found["share_worst_to_mean"] == 0
+    assert np.isfinite(list(found.values())).all()

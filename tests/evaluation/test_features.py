@@ -1,12 +1,17 @@
-"""A network applied block by block."""
+"""The reference classifier's features, and a network applied block by block."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from genbalance.compute import initialised
+from genbalance.data.pixels import standardized
 from genbalance.evaluation import features
-from genbalance.evaluation.features import in_blocks
+from genbalance.evaluation.features import FeatureExtractor, in_blocks
+from genbalance.models.classifier import Classifier
+from genbalance.runtime.device import initialised
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -31,3 +36,34 @@ def test_the_memory_is_bounded():
     in_blocks(lambda block: sizes.append(len(block)) or block, torch.zeros(1234, 2))
     assert max(sizes) == features.BLOCK <= 1000
     assert sum(sizes) == 1234
+
+
+PIXELS = standardized(0.4, 0.3)
+
+
+@pytest.fixture
+def classifier():
+    return initialised(lambda: Classifier(8, 4, 4), 0, "net", CPU).eval()
+
+
+def images(n=11):
+    return np.random.default_rng(0).integers(0, 256, (n, 8, 8), dtype=np.uint8)
+
+
+def test_a_reading_is_what_the_network_makes_of_the_images_in_its_own_range(classifier, monkeypatch):
+    monkeypatch.setattr(features, "BLOCK", 4)
+    reading = FeatureExtractor(classifier, PIXELS, CPU).read(images())
+    x = torch.from_numpy(((images() / 255 - 0.4) / 0.3).astype(np.float32))[:, None]
+    with torch.no_grad():
+        np.testing.assert_allclose(reading.features, classifier.features(x), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(reading.probabilities, classifier(x).softmax(dim=1), rtol=1e-4, atol=1e-5)
+    assert reading.features.shape == (11, 128)
+    np.testing.assert_allclose(reading.probabilities.sum(axis=1), np.ones(11), rtol=1e-5)
+
+
+def test_reading_is_repeatable_and_takes_no_gradients(classifier):
+    extractor = FeatureExtractor(classifier, PIXELS, CPU)
+    one, two = extractor.read(images()), extractor.read(images())
+    assert np.array_equal(one.features, two.features)
+    assert np.array_equal(one.probabilities, two.probabilities)
+    assert all(p.grad is None for p in classifier.parameters())

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from genbalance.compute import initialised
 from genbalance.evaluation import inversion
-from genbalance.evaluation.inversion import invert, nearest_rows
+from genbalance.evaluation.inversion import invert, nearest_rows, reconstruct
+from genbalance.runtime.device import initialised
 
 CPU = torch.device("cpu")
 
@@ -136,3 +136,28 @@ def test_what_was_drawn_in_inference_mode_can_be_started_from(network):
         drawn = network(latents)
     start = latents[nearest_rows(normal(3, 1, 8, 8), drawn)]
     assert invert(network, normal(3, 1, 8, 8), start, 2).isfinite().all()
+
+
+def test_a_reconstruction_is_what_the_generator_draws_at_the_end_of_the_search(network):
+    with torch.no_grad():
+        z = normal(50, 4, seed=2)
+        drawn = network(z)
+    targets = normal(3, 1, 8, 8, seed=3).tanh()
+    found = invert(network, targets, z[nearest_rows(targets, drawn)], 20)
+    with torch.no_grad():
+        expected = network(found)
+    torch.testing.assert_close(reconstruct(network, targets, drawn, z, None, 20), expected)
+
+
+def test_a_reconstruction_keeps_the_condition_of_its_nearest_sample():
+    seen = []
+
+    def generator(z, conditions):
+        seen.append(conditions)
+        return (z + conditions[:, None]).view(-1, 1, 1, 2)
+
+    z, conditions = normal(6, 2), torch.arange(6) * 10
+    drawn = generator(z, conditions)
+    picked = torch.tensor([4, 0, 5])
+    reconstruct(generator, drawn[picked], drawn, z, conditions, 2)
+    assert all(torch.equal(kept, conditions[picked]) for kept in seen[1:])

@@ -35,9 +35,9 @@ def test_against_a_standard_prior_it_is_the_closed_form_kl_of_torch():
 
 def test_against_no_known_prior_it_asks_what_a_latent_tells_wherever_it_lies():
     means, deviations = posteriors()
-    told = kl_per_latent(means, deviations, standard=False)
-    assert kl_per_latent(3 * means + 5, 3 * deviations, standard=False) == pytest.approx(told, rel=1e-9)
-    assert (told < kl_per_latent(means, deviations)).all()
+    found = kl_per_latent(means, deviations, standard=False)
+    assert kl_per_latent(3 * means + 5, 3 * deviations, standard=False) == pytest.approx(found, rel=1e-9)
+    assert (found < kl_per_latent(means, deviations)).all()
     same = kl_per_latent(np.full((9, 2), 4.0), np.full((9, 2), 0.3), standard=False)
     assert same == pytest.approx(0, abs=1e-12)
 

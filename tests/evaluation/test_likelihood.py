@@ -1,16 +1,20 @@
-"""The importance-weighted bound, against models whose log p(x) is known."""
+"""The importance-weighted bound, against models whose log p(x) is known; and the progress that it prints."""
 
+import io
+import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
 import torch
+from terminals import Terminal, screen
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
-from genbalance.compute import generator, initialised
 from genbalance.evaluation import likelihood
 from genbalance.evaluation.likelihood import importance_weighted_bound
 from genbalance.models.vae import Vae
+from genbalance.runtime.device import generator, initialised
 
 CPU = torch.device("cpu")
 
@@ -228,7 +232,7 @@ def test_the_models_own_prior_counts(error):
     assert moved == pytest.approx(plain, abs=1e-5)
 
 
-class Told(LinearGaussian):
+class Condition(LinearGaussian):
     """The image is that of its label's shift: x = W·z + b + label + σ·ε."""
 
     def encode(self, images, labels=None):
@@ -243,5 +247,67 @@ class Told(LinearGaussian):
 def test_each_image_meets_its_own_label_in_every_draw(rows, monkeypatch):
     monkeypatch.setattr(likelihood, "ROWS", rows)
     images, labels = pixels(5), torch.tensor([0.0, 3.0, -1.0, 7.0, 2.0]).double()
-    bound = importance_weighted_bound(Told(), images + labels.view(-1, 1, 1, 1), 9, noise(), labels)
+    bound = importance_weighted_bound(Condition(), images + labels.view(-1, 1, 1, 1), 9, noise(), labels)
     assert bound == pytest.approx(-LinearGaussian().log_evidence(images), abs=1e-5)
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
+    """A clock that goes on by so many seconds each time it is looked at."""
+    ticks = itertools.count(0.0, step)
+    monkeypatch.setattr("genbalance.evaluation.likelihood.time.monotonic", lambda: next(ticks))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_every_block_comes_once_and_in_order(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal() if terminal else io.StringIO())
+    blocks = [[1, 2], [3, 4], [5]]
+    assert list(likelihood.watched(blocks, "nll")) == blocks
+
+
+def test_a_long_measurement_prints_once_a_minute_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock(monkeypatch, likelihood.SILENCE / 2)
+    list(likelihood.watched([[0] * 500] * 5, "−log p(x)"))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    # a block takes half a minute, 5 of them two and a half: printed after the second and the fourth, and not at the end
+    assert printed.err.splitlines() == [
+        "−log p(x): 1,000 of 2,500 images, 01:30 left",
+        "−log p(x): 2,000 of 2,500 images, 00:30 left",
+    ]
+
+
+def test_a_short_measurement_prints_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock(monkeypatch, likelihood.SILENCE / 10)
+    list(likelihood.watched([[0]] * 9, "−log p(x)"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_on_a_terminal_a_bar_counts_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    list(likelihood.watched([[0] * 30] * 3, "−log p(x)"))
+    last = terminal.getvalue().split("\r")[-1]
+    assert "−log p(x): 100%" in last
+    assert "90/90" in last
+
+
+def test_a_measurement_that_breaks_off_ends_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for _ in likelihood.watched([[0] * 30] * 3, "−log p(x)"):
+        break
+    assert terminal.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(80, 1), (120, 30)])
+def test_the_bar_does_not_wrap_and_has_room(columns: int, bar: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with screen(columns) as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal.stream)
+        list(likelihood.watched([[0] * 2500] * 4, "−log p(x)"))
+        monkeypatch.undo()
+    assert max(map(len, terminal.drawn)) <= columns
+    assert terminal.drawn[-1].count("█") >= bar

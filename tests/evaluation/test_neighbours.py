@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.distance import cdist, pdist
 from sklearn.neighbors import NearestNeighbors
 
-from genbalance.errors import UserError
 from genbalance.evaluation import neighbours
 from genbalance.evaluation.neighbours import blocks, mean_distance, nearer, nearest
+from genbalance.runtime.errors import UserError
 
 
 def points(n, d=6, seed=0, offset=0.0):
@@ -90,7 +90,7 @@ def test_a_point_a_hundred_thousandth_away_is_no_copy():
     np.testing.assert_allclose(found.distances[:, 0], 1e-5 * np.sqrt(128), rtol=1e-3)
 
 
-def test_the_nearer_of_two_distances_is_told_up_to_rounding():
+def test_the_nearer_of_two_distances_is_decided_up_to_rounding():
     a = np.array([1.0, 2.0, 1.0, 1.0, 0.0, 0.0, 1.0])
     b = np.array([2.0, 1.0, 1.0, 1.0 + 1e-13, 0.0, 1e-300, 1.0 + 1e-6])
     np.testing.assert_array_equal(nearer(a, b), [1, 0, 0.5, 0.5, 0.5, 1, 1])

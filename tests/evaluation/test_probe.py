@@ -26,7 +26,7 @@ def test_classes_that_lie_apart_are_all_read():
     assert right.all()
 
 
-def test_each_test_image_is_judged_by_its_own_label():
+def test_each_test_image_is_compared_with_its_own_label():
     test, labels = codes(60, 2, 30)
     wrong = labels.copy()
     wrong[[4, 17]] = (wrong[[4, 17]] + 1) % CLASSES

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import correlate1d
+from torch import nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from genbalance.evaluation.confidence import Bootstrap
-from genbalance.evaluation.judge import Reading
+from genbalance.data.pixels import UNIT
+from genbalance.evaluation.features import FeatureExtractor, Features
+from genbalance.evaluation.frechet import frechet_distance
 from genbalance.evaluation.reconstruction import (
-    compare,
+    measure_reconstructions,
     peak_signal_to_noise,
     same_class,
     squared_error,
@@ -112,7 +114,7 @@ def test_similarity_sees_structure_and_not_only_brightness():
 def reading(classes):
     p = np.full((len(classes), 4), 0.1, np.float32)
     p[np.arange(len(classes)), classes] = 0.7
-    return Reading(np.zeros((len(classes), 2), np.float32), p)
+    return Features(np.zeros((len(classes), 2), np.float32), p)
 
 
 def test_an_image_agrees_where_it_is_read_the_same():
@@ -121,25 +123,56 @@ def test_an_image_agrees_where_it_is_read_the_same():
     assert same.tolist() == [True, True, False, True]
 
 
-def test_the_comparison_tells_the_means_over_the_images_and_their_intervals():
-    """Decibels too are averaged over the images, and not taken of the mean error."""
-    black = np.zeros((2, 8, 8), np.float32)
-    other = black + np.array([0.1, 0.01], np.float32)[:, None, None]
-    bootstrap = Bootstrap(50, 0)
-    means, intervals = compare(black, other, reading([0, 1]), reading([0, 2]), bootstrap)
-    assert list(means) == list(intervals) == ["mse", "psnr", "ssim", "classifier_agreement"]
-    assert means["mse"] == pytest.approx((0.01 + 0.0001) / 2, rel=1e-5)
-    assert means["psnr"] == pytest.approx(30, abs=1e-4)
-    assert means["ssim"] == pytest.approx(reference_similarity(black, other).mean(), abs=1e-4)
-    assert means["classifier_agreement"] == 0.5
-    assert intervals["psnr"] == bootstrap.mean(peak_signal_to_noise(black, other))
-    assert (intervals["classifier_agreement"]["low"], intervals["classifier_agreement"]["high"]) == (0, 1)
+class Brightness(nn.Module):
+    """Two classes: dark and bright."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+        nn.init.zeros_(self.head.bias)
+        self.head.weight.data.copy_(torch.tensor([[-9.0], [9.0]]))
+
+    def features(self, x):
+        return x.flatten(1).mean(dim=1, keepdim=True) - 0.5
 
 
-@pytest.mark.parametrize("values", [(0, 0), (1, 1), (0, 1), (0.3, 0.3)])
+EXTRACTOR = FeatureExtractor(Brightness(), UNIT, torch.device("cpu"))
+
+
+def test_each_image_has_its_own_values_in_every_measure():
+    originals = np.zeros((3, 8, 8), np.uint8)
+    rebuilt = np.zeros((3, 8, 8), np.float32) + np.array([0.1, 0.01, 0.9], np.float32)[:, None, None]
+    found = measure_reconstructions(originals, rebuilt, EXTRACTOR)
+    assert list(found.each) == ["mse", "psnr", "ssim", "classifier_agreement"]
+    assert found.each["mse"] == pytest.approx([0.01, 0.0001, 0.81], rel=1e-5)
+    assert found.each["psnr"] == pytest.approx([20, 40, -20 * np.log10(0.9)], abs=1e-4)
+    black = np.zeros((3, 8, 8), np.float32)
+    assert found.each["ssim"] == pytest.approx(reference_similarity(black, rebuilt), abs=1e-4)
+    assert found.each["classifier_agreement"].tolist() == [True, True, False]
+
+
+def test_the_classifier_reads_the_rounded_images_that_are_kept():
+    originals = (255 * images()).astype(np.uint8)
+    found = measure_reconstructions(originals, images(seed=1), EXTRACTOR)
+    np.testing.assert_array_equal(found.images, (images(seed=1) * 255).round().astype(np.uint8))
+    np.testing.assert_array_equal(found.after.features, EXTRACTOR.read(found.images).features)
+    np.testing.assert_array_equal(found.before.features, EXTRACTOR.read(originals).features)
+    assert found.frechet_distance == frechet_distance(found.after.features, found.before.features) > 0
+
+
+def test_pixels_that_are_stored_pixels_have_no_error():
+    """What an inversion draws is rounded before it is compared."""
+    originals = (255 * images()).astype(np.uint8)
+    found = measure_reconstructions(originals, UNIT.encode(originals), EXTRACTOR)
+    np.testing.assert_array_equal(found.images, originals)
+    assert found.each["mse"].tolist() == [0] * 5
+    assert found.frechet_distance == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("values", [(0, 0), (255, 255), (0, 255), (76, 76)])
 def test_blank_images_have_finite_values(values):
-    one, other = (np.full((3, 9, 9), value, np.float32) for value in values)
-    means, intervals = compare(one, other, reading([0] * 3), reading([0] * 3), Bootstrap(10, 0))
-    assert np.isfinite(list(means.values())).all()
-    for name, interval in intervals.items():
-        assert interval["low"] == pytest.approx(means[name]) == interval["high"]
+    one, other = (np.full((3, 9, 9), value, np.uint8) for value in values)
+    found = measure_reconstructions(one, UNIT.encode(other), EXTRACTOR)
+    for name, values_of_images in found.each.items():
+        assert np.isfinite(values_of_images).all(), name
+        assert len(set(values_of_images.tolist())) == 1

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from genbalance.errors import UserError
 from genbalance.evaluation.two_sample import nearest_neighbour_test
+from genbalance.runtime.errors import UserError
 
 
 def points(n=200, offset=0.0, seed=0, d=5):
@@ -25,7 +25,7 @@ def test_it_is_the_leave_one_out_accuracy_of_scikit_learns_classifier(offset):
     assert found.accuracy == np.mean(right)
 
 
-def test_one_distribution_cannot_be_told_apart_and_distant_ones_can():
+def test_one_distribution_cannot_be_separated_and_distant_ones_can():
     accuracies = [nearest_neighbour_test(points(400), points(400, offset, 1)).accuracy for offset in (0, 0.5, 1, 5)]
     assert accuracies[0] == pytest.approx(0.5, abs=0.06)
     assert accuracies == sorted(accuracies)
@@ -36,7 +36,7 @@ def test_copies_are_always_taken_for_the_other_kind():
     assert nearest_neighbour_test(points(), points()).accuracy == 0
 
 
-def test_collapse_is_told_apart():
+def test_collapse_is_recognised():
     found = nearest_neighbour_test(points(), np.repeat(points(1, seed=2), 200, axis=0))
     assert found.generated.mean() == 1
     assert found.accuracy > 0.9

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbalance.compute import initialised
 from genbalance.models.classifier import FEATURES, Classifier
+from genbalance.runtime.device import initialised
 
 
 def classifier(size=8, classes=4, width=4):

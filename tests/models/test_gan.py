@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from genbalance.compute import initialised
 from genbalance.models.gan import Discriminator, Gan, Generator
 from genbalance.models.gan.conditions import Conditions
+from genbalance.runtime.device import initialised
 
 SIZES = [8, 17, 20, 28, 32]
 ARCHS = ["mlp", "dcgan"]

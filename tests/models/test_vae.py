@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal
 
-from genbalance.compute import initialised
 from genbalance.models.vae import Vae
 from genbalance.models.vae.priors import RealNvp, StandardNormal
+from genbalance.runtime.device import initialised
 
 SIZES = [8, 17, 20, 28, 32]
 ARCHS = ["mlp", "conv"]

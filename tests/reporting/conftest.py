@@ -1,16 +1,19 @@
 """A workspace that waits for its report, the pages that are made of it, and what a parser sees of them."""
 
 import json
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from compared import TOLD
-from reported import write
+from compared import CONTENT
+from reported import FAMILIES, write
 
+from genbalance import families
 from genbalance.params import read_params, read_yaml
 from genbalance.reporting.comparison_page import comparison_page
-from genbalance.reporting.page import Asked, figures, page
+from genbalance.reporting.dag import stages
+from genbalance.reporting.page import Settings, figures, page
 from genbalance.reporting.results import read_results
 
 
@@ -25,23 +28,23 @@ def finished(tmp_path_factory):
 VERSIONS = {"torch": "2.0", "numpy": "1.9"}
 
 
-def asked_in(root, **params):
-    """What a workspace's run was asked for, with some params changed, ``gan__arch`` for gan.arch."""
+def settings_in(root, **params):
+    """The settings of a workspace's run, with some params changed, ``gan__arch`` for gan.arch."""
     defaults = read_params(root / "params.yaml").flat()
     values = defaults | {key.replace("__", "."): value for key, value in params.items()}
-    return Asked(values, defaults, read_yaml(root / "src/genbalance/reporting/pipeline.yaml"), VERSIONS)
+    return Settings(values, defaults, stages(read_yaml(root / "dvc.yaml"), values), VERSIONS)
 
 
 @pytest.fixture(scope="session")
-def ask():
-    """:func:`asked_in`."""
-    return asked_in
+def settings():
+    """:func:`settings_in`."""
+    return settings_in
 
 
 @pytest.fixture(scope="session")
 def drawn(finished):
     """The figures of it, by file name."""
-    return figures(read_results(finished), asked_in(finished))
+    return figures(read_results(finished, FAMILIES), settings_in(finished))
 
 
 @pytest.fixture
@@ -54,6 +57,37 @@ def workspace(tmp_path, monkeypatch):
         return tmp_path
 
     return make
+
+
+THIRD = """
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, Chart, Family, Line, Panel
+
+FAMILY = Family(
+    name="third",
+    title="Third",
+    objective="L = L_D + λ·L_G + β·L_KL",
+    description="A family with an encoder and a discriminator.",
+    coefficients=("lambda", "beta"),
+    parts=frozenset({ENCODER, DISCRIMINATOR}),
+    network="",
+    sampler="",
+    drawing="",
+    charts=(Chart("third_loss", "Third: loss", "One loss.", (Panel("loss", (Line("loss", "loss"),)),)),),
+    inks=("#6a3fb0", "#b79cf0"),
+    best="fd_test",
+)
+"""
+
+
+@pytest.fixture
+def a_third(tmp_path_factory, monkeypatch):
+    """The name of a family that is registered for a test: a file more, and no other line of code."""
+    folder = tmp_path_factory.mktemp("families")
+    (folder / "third.py").write_text(THIRD, encoding="utf-8")
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(folder)])
+    yield "third"
+    sys.modules.pop("genbalance.families.third", None)
+    families.__dict__.pop("third", None)
 
 
 @pytest.fixture
@@ -117,9 +151,9 @@ def parse():
 @pytest.fixture(scope="session")
 def files(finished, drawn, tmp_path_factory):
     """Both pages as files by their names: the report, and a comparison."""
-    report = page(read_results(finished), asked_in(finished, beta=4.0), drawn)
+    report = page(read_results(finished, FAMILIES), settings_in(finished, beta=4.0), drawn)
     folder = tmp_path_factory.mktemp("pages")
-    for name, html in {"report": report, "comparison": comparison_page(TOLD)}.items():
+    for name, html in {"report": report, "comparison": comparison_page(CONTENT)}.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return {path.stem: path for path in folder.iterdir()}
 

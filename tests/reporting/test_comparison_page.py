@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from compared import PLOT, TOLD
+from compared import CONTENT, PLOT
 
 from genbalance.reporting.comparison_page import Grid, Side, comparison_page
 from genbalance.reporting.spread import STANDS_OUT, WITHIN, Cell
@@ -16,7 +16,7 @@ EVIL = "<script>alert(1)</script>"
 
 @pytest.fixture(scope="module")
 def html():
-    return comparison_page(TOLD)
+    return comparison_page(CONTENT)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,11 @@ def test_the_page_needs_nothing_else(html, page):
     assert "url(" not in html
 
 
-def test_every_picture_is_told_in_words_and_figures_are_there_in_light_and_dark(page):
+def test_every_picture_has_an_alternative_text_and_figures_are_there_in_light_and_dark(page):
     grids = ("VAE: samples, seed 1, a: beta=0.5, seed 1", "VAE: samples, seed 1, b: beta=4, seed 1")
     assert [picture["alt"] for picture in page.all("img")] == [*["Line charts."] * 2, *grids, *["Line charts."] * 2]
     assert [picture["class"] for picture in page.all("img") if "class" in picture] == ["light", "dark"] * 2
-    image = TOLD.grids["VAE: samples"]["seed 1"][0].image
+    image = CONTENT.grids["VAE: samples"]["seed 1"][0].image
     assert page.all("img")[2]["src"].endswith(base64.b64encode(image).decode())
 
 
@@ -71,13 +71,13 @@ def test_every_row_has_a_cell_for_each_group(html):
         ),
     ],
 )
-def test_the_page_tells(words, page):
+def test_the_page_shows(words, page):
     assert words in page.text
 
 
 def test_what_there_is_none_of_leaves_no_hole(parse):
     bare = replace(
-        TOLD, params={}, notes=[], foot=[], metrics={}, grids={}, curves=[], same_curves=[], missing=[], sweep=None
+        CONTENT, params={}, notes=[], foot=[], metrics={}, grids={}, curves=[], same_curves=[], missing=[], sweeps=[]
     )
     seen = parse(comparison_page(bare))
     assert seen.open == []
@@ -87,7 +87,7 @@ def test_what_there_is_none_of_leaves_no_hole(parse):
 
 def test_html_in_names_and_params_is_shown_and_not_obeyed(parse):
     evil = replace(
-        TOLD,
+        CONTENT,
         sides=[Side("a", EVIL, "1", (EVIL,)), Side("b", '"><img src=http://x>', "1", ("b",))],
         params={EVIL: [EVIL, "1"]},
         notes=[EVIL],
@@ -96,7 +96,7 @@ def test_html_in_names_and_params_is_shown_and_not_obeyed(parse):
         grids={"GAN: samples": {"seed 1": [Grid(b"one", f'a: {EVIL} " onerror="alert(1)')]}},
         curves=[replace(PLOT, alt=EVIL, title=EVIL, caption=EVIL)],
         missing=[EVIL],
-        sweep=None,
+        sweeps=[],
     )
     html = comparison_page(evil)
     seen = parse(html)
@@ -107,4 +107,4 @@ def test_html_in_names_and_params_is_shown_and_not_obeyed(parse):
 
 
 def test_equal_input_gives_an_equal_page(html):
-    assert comparison_page(TOLD) == html
+    assert comparison_page(CONTENT) == html

@@ -6,19 +6,20 @@ import re
 from pathlib import Path
 
 import pytest
+from reported import FAMILIES, write
 
+from genbalance.families.registry import known
 from genbalance.params import read_params
-from genbalance.reporting.comparison import comparison
-from genbalance.reporting.page import page
-from genbalance.reporting.results import PICTURES, read_results
-from genbalance.reporting.tables import every_number
-from genbalance.reporting.text import parameter
+from genbalance.reporting.measures import side_by_side
+from genbalance.reporting.page import figures, page
+from genbalance.reporting.results import files, read_results
+from genbalance.reporting.text import flat, parameter
 
 
 @pytest.fixture(scope="module")
-def render(ask, drawn):
+def render(settings, drawn):
     """A function that makes the page of a workspace."""
-    return lambda root, **params: page(read_results(root), ask(root, **params), drawn)
+    return lambda root, **params: page(read_results(root, FAMILIES), settings(root, **params), drawn)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_the_page_names_its_language_its_title_and_its_width(html, parsed):
     assert any(meta.get("name") == "viewport" for meta in parsed.all("meta"))
 
 
-def test_every_picture_is_in_the_page_and_is_told_in_words(parsed):
+def test_every_picture_is_in_the_page_and_has_an_alternative_text(parsed):
     pictures = parsed.all("img")
     assert len(pictures) >= 10
     for picture in pictures:
@@ -53,15 +54,15 @@ def test_every_picture_is_in_the_page_and_is_told_in_words(parsed):
     assert themes
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", files([*FAMILIES.values()]).pictures)
 def test_every_grid_that_the_stages_drew_is_in_the_page_once(finished, parsed, name):
     source = "data:image/png;base64," + base64.b64encode((finished / f"{name}.png").read_bytes()).decode()
     assert [picture["src"] for picture in parsed.all("img")].count(source) == 1
 
 
 def test_rows_of_a_grid_are_named_beside_it(html):
-    for model in ("gan", "vae"):
-        name = f'<h4 class="{model}">{model.upper()}</h4>\n  <div>'
+    for family in FAMILIES.values():
+        name = f'<h4 class="{family.name}">{family.title}</h4>\n  <div>'
         assert re.findall("<li>(.*?)</li>", html[html.index(name) :].split("</figure>")[0]) == [
             *("sample", "training", "test")
         ]
@@ -98,7 +99,7 @@ def test_every_parameter_appears_with_its_value(finished, html):
 
 
 def test_every_metric_appears_with_its_value(finished, html):
-    numbers = every_number(read_results(finished))
+    numbers = {stage: flat(values) for stage, values in read_results(finished, FAMILIES).metrics.items()}
     assert sum(map(len, numbers.values())) > 80
     for stage, rows in numbers.items():
         table = html[html.index(f"<caption>{stage}</caption>") :].split("</table>")[0]
@@ -109,13 +110,14 @@ def test_every_metric_appears_with_its_value(finished, html):
 def test_every_row_of_the_comparison_has_a_cell_for_each_column(finished, html):
     table = html[html.index('<table class="compare">') :].split("</table>")[0]
     rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', table, re.DOTALL)
-    groups = comparison(read_results(finished))
+    groups = side_by_side(read_results(finished, FAMILIES))
     assert len(rows) == sum(map(len, groups.values()))
-    assert all(row.count("<td>") == row.count("</td>") == 4 for row in rows)
-    assert re.findall(r'colspan="5">(.*?)</th>', table) == list(groups)
+    columns = len(FAMILIES) + 2
+    assert all(row.count("<td>") == row.count("</td>") == columns for row in rows)
+    assert re.findall(rf'colspan="{columns + 1}">(.*?)</th>', table) == list(groups)
 
 
-def test_an_interval_is_told_with_its_number(html):
+def test_an_interval_stands_with_its_number(html):
     row = html[html.index('<th scope="row">precision') :].split("</tr>")[0]
     assert "<td>0.749 <small>0.67 … 0.82</small></td>" in row
 
@@ -126,12 +128,9 @@ def test_the_page_says_how_many_images_were_reconstructed(parsed):
 
 
 def test_the_page_says_how_fair_the_models_are(parsed):
-    assert (
-        parsed.text.count(
-            "the worst class has 0.420 of the mean; of the Fréchet distance within a class, the worst has 1.13 times"
-        )
-        == 2
-    )
+    assert parsed.text.count(
+        "the worst class has 0.420 of the mean; of the Fréchet distance within a class, the worst has 1.13 times"
+    ) == len(FAMILIES)
 
 
 def test_the_data_s_provenance_appears(parsed):
@@ -144,7 +143,7 @@ def test_the_data_s_provenance_appears(parsed):
         assert words in parsed.text
 
 
-def test_every_stage_and_every_arrow_is_told(parsed):
+def test_every_stage_and_every_arrow_is_named(parsed):
     for words in ("evaluate@gan", "evaluate@vae", "train_vae feeds evaluate@vae.", "prepare feeds train_gan."):
         assert words in parsed.text
 
@@ -166,8 +165,8 @@ def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change,
     evil = '<script>alert("&1")</script>'
     root = workspace()
     change(root / "metrics/prepare.json", title=evil, source=evil, files={evil: evil})
-    pipeline = root / "src/genbalance/reporting/pipeline.yaml"
-    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("report:", "<b>report</b>:"), encoding="utf-8")
+    pipeline = root / "dvc.yaml"
+    pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("  report:", "  <b>report</b>:"), encoding="utf-8")
     seen = parse(render(root, data__path=evil, tracking__experiment='"><img src=http://x>'))
     assert not seen.all("script")
     assert all(picture["src"].startswith("data:") for picture in seen.all("img"))
@@ -179,7 +178,7 @@ def test_equal_input_gives_an_equal_page(finished, render, html):
     assert render(finished) == html
 
 
-def test_the_page_tells_no_path_of_the_machine(finished, html):
+def test_the_page_holds_no_path_of_the_machine(finished, html):
     assert str(finished) not in html
     assert str(Path.home()) not in html
 
@@ -190,7 +189,7 @@ def test_another_number_of_classes_and_another_size_appear(workspace, render, pa
     assert "our classifier, 1 to 4;" in seen.text
 
 
-def test_what_differs_from_the_defaults_is_told_and_nothing_else(finished, render, html, parse):
+def test_what_differs_from_the_defaults_is_listed_and_nothing_else(finished, render, html, parse):
     assert "Every parameter is at its default." in parse(html).text
     changed = render(finished, beta=4.0, gan__arch="mlp", data__limit=500)
     table = changed[changed.index("What differs from the defaults") :].split("</table>")[0]
@@ -219,8 +218,18 @@ def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, 
     seen = parse(bare)
     for key, symbol in (("beta", "β"), ("lambda", "λ")):
         assert f"What does {symbol} do?" in seen.text
-        assert f"No sweep of {symbol} is in metrics/sweeps. To make one:" in seen.text
-        assert f"genbalance sweep '{key}-*' --json metrics/sweeps/{key}.json" in seen.text
+        assert re.search(rf"No sweep of {symbol} in the (GAN|VAE) is in metrics/sweeps\. To make one:", seen.text)
+        assert re.search(rf"genbalance sweep '{key}-\*' --json metrics/sweeps/{key}_(gan|vae)\.json", seen.text)
+
+
+def test_regions_have_different_names_with_two_sweeps_of_one_parameter_too(workspace, settings, parse):
+    root = workspace()
+    text = (root / "metrics/sweeps/beta.json").read_text(encoding="utf-8")
+    (root / "metrics/sweeps/beta_again.json").write_text(text, encoding="utf-8")
+    results, own = read_results(root, FAMILIES), settings(root)
+    html = page(results, own, figures(results, own))
+    names = [attrs["aria-label"] for _, attrs in parse(html).elements if attrs.get("role") == "region"]
+    assert len(names) == len(set(names)) > 2
 
 
 def test_the_answers_stand_before_all_else(html, parsed):
@@ -230,7 +239,7 @@ def test_the_answers_stand_before_all_else(html, parsed):
     assert effect.count('<p class="answer">') == 2
 
 
-def test_what_a_coefficient_is_is_told_in_the_same_words_each_time(parsed):
+def test_a_coefficient_is_described_in_the_same_words_each_time(parsed):
     assert (
         parsed.text.count("acts as the ratio of step sizes: lrG = λ·lrD") == 3
     )  # the answer, the settings, the method
@@ -254,17 +263,17 @@ def test_pictures_of_a_sweep_are_shown_and_missed_without_a_word(finished, html,
     assert parse(bare).text.count("What does") == parse(html).text.count("What does") == 2
 
 
-def test_holes_in_the_latent_space_are_told_where_the_numbers_tell_of_them(workspace, change, render, parse):
-    def told():
+def test_holes_in_the_latent_space_are_named_where_the_numbers_show_them(workspace, change, render, parse):
+    def named():
         return "latent space has holes" in parse(render(root)).text
 
     root = workspace()
     change(root / "metrics/evaluate_vae.json", prior_discrepancy=0.0003)
-    assert not told()  # few real images are reached, and not for holes
+    assert not named()  # few real images are reached, and not for holes
     change(root / "metrics/evaluate_vae.json", prior_discrepancy=0.03)
-    assert told()
+    assert named()
     change(root / "metrics/evaluate_vae.json", coverage=0.96)
-    assert not told()  # codes lie apart, and nothing is missed for it
+    assert not named()  # codes lie apart, and nothing is missed for it
 
 
 def test_the_command_that_reproduces_the_run_sets_what_is_not_the_default(finished, render, html, parse):
@@ -274,8 +283,30 @@ def test_the_command_that_reproduces_the_run_sets_what_is_not_the_default(finish
     assert "dvc exp run -S beta=4.0 -S &#39;data.path=a b&#39;" in changed
 
 
-def test_models_versions_and_machine_are_told(parsed):
+def test_models_versions_and_machine_are_named(parsed):
     assert "trained models, MD5" in parsed.text
     assert "models/gan.safetensorsf1253bc7b6c0b1d62eb9b97cfebf0f63" in parsed.text  # two cells
     assert "torch 2.0, numpy 1.9, as requirements.txt pins them" in parsed.text
     assert "cpu of some kind, threads 2" in parsed.text
+
+
+def test_a_further_family_is_on_the_page_by_its_record_alone(a_third, tmp_path, settings, parse):
+    """A family with an encoder and a discriminator, without a likelihood, and of both coefficients."""
+    write(tmp_path)
+    family = known()[a_third]
+    results = read_results(tmp_path, [*FAMILIES, a_third])
+    own = settings(tmp_path, **{f"{a_third}__latents": 6, f"{a_third}__epochs": 3})
+    drawn = figures(results, own)
+    html = page(results, own, drawn)
+    seen = parse(html)
+    assert seen.open == []
+    assert {f"{chart.name}.png" for chart in family.charts} < drawn.keys()
+    assert {"vae_kl_per_latent.png", f"{a_third}_kl_per_latent.png", f"{a_third}_code_map.png"} < drawn.keys()
+    assert f"a {family.title} with λ = 1 and β = 1" in seen.text
+    assert f'<th scope="col" class="family {a_third}">{family.title}</th>' in html
+    assert f"--{a_third}: {family.inks[0]};" in html
+    for words in (": samples", ": validation images", ": reconstructions", ": KL term of each latent", ": training"):
+        assert f"{family.title}{words}" in seen.text
+    assert f"{family.title}: −ELBO" not in seen.text
+    assert f"The VAE and the {family.title} encode and decode." in seen.text
+    assert family.objective in seen.text

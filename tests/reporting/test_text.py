@@ -2,7 +2,7 @@
 
 import pytest
 
-from genbalance.reporting.text import flat, number, parameter, share, span, unbroken
+from genbalance.reporting.text import flat, listed, number, parameter, share, span, unbroken
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_number_is_written_for_reading(value, text):
         *[(0.5, 0.5000001, "0.5 … 0.5"), (0, 4e-9, "0 … 4·10⁻⁹")],
     ],
 )
-def test_an_interval_has_the_digits_that_its_width_tells(low, high, text):
+def test_an_interval_has_the_digits_of_its_width(low, high, text):
     assert span(low, high) == text
 
 
@@ -34,9 +34,9 @@ def test_a_share_has_three_decimals():
 
 
 def test_no_line_breaks_within_an_equation():
-    told = unbroken("from β = 0.1 to 1 = 1")
-    assert told.split(" ") == ["from", "β\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.1", "to", told[-5:]]
-    assert told.replace("\N{NO-BREAK SPACE}", " ") == "from β = 0.1 to 1 = 1"
+    text = unbroken("from β = 0.1 to 1 = 1")
+    assert text.split(" ") == ["from", "β\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}0.1", "to", text[-5:]]
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == "from β = 0.1 to 1 = 1"
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "null"), (1.0, "1.0"), (0.0005, "0.0005"), ("dcgan", "dcgan")])
@@ -46,3 +46,7 @@ def test_a_parameter_is_written_as_in_its_file(value, text):
 
 def test_nested_metrics_get_dotted_names():
     assert flat({"a": 1, "b": {"0": 0.5, "x": {"y": "z"}}}) == {"a": "1", "b.0": "0.5", "b.x.y": "z"}
+
+
+def test_texts_are_listed_in_a_sentence():
+    assert [listed("abc"[:n], "or") for n in (1, 2, 3)] == ["a", "a or b", "a, b or c"]

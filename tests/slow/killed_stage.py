@@ -26,8 +26,8 @@ import pandas as pd  # noqa: F401
 import sklearn.cluster  # noqa: F401
 import torch  # noqa: F401
 
-from genbalance import stage as stages
-from genbalance import training
+from genbalance.runtime import stage as stages
+from genbalance.training import loop
 
 FILES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile"}
 
@@ -61,24 +61,24 @@ def kill():
 
 
 def watch_steps(clock):
-    steps = training.steps
+    steps = loop.steps
 
     def watched(*given):
         for scalars in steps(*given):
             clock.tick()
             yield scalars
 
-    training.steps = watched
+    loop.steps = watched
 
 
 def watch_files(clock):
-    steps = training.steps
+    steps = loop.steps
 
     def watched(*given):
         clock.runs = True  # what comes before the first step would be the same in each process
         yield from steps(*given)
 
-    training.steps = watched
+    loop.steps = watched
     hear_files(clock)
 
 

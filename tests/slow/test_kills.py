@@ -276,7 +276,7 @@ def test_a_stage_whose_dvc_alone_is_killed_ends_and_the_next_start_leaves_the_sa
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=whole, env=environment(), **pipes) as dvc:
         if stage in TRAININGS:
-            until(lambda: list((whole / ".checkpoints" / stage).glob("*/checkpoint.safetensors")), dvc)
+            until(lambda: list((whole / ".checkpoints" / stage).glob("*/checkpoint.pt")), dvc)
         else:
             until(lambda: "RUNNING" in members(whole, stage).values(), dvc)
         dvc.kill()

@@ -13,7 +13,7 @@ from stores import PROFILE
 
 from genbalance.params import Params
 from genbalance.tracking import Run, tracked
-from genbalance.tracking.settings import shown
+from genbalance.tracking.provenance import shown
 
 SRC = Path(__file__).parents[2] / "src"
 EPOCHS = 40

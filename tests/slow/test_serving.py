@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from small_repository import call, environment, fresh_repository
 
-from genbalance import weights
 from genbalance.data import prepared
 from genbalance.data.pixels import standardized
-from genbalance.evaluation.judge import Judge
+from genbalance.evaluation.features import FeatureExtractor
+from genbalance.models import weights
 from genbalance.models.classifier import Classifier
 
 EACH = 30  # digits asked for, of each class
@@ -35,8 +35,8 @@ Post = Callable[[list[dict]], tuple[int, dict]]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with a judge and a GAN that learned a little from the bundled digits, and its evaluation; and
-    another classifier, reader.safetensors, of another seed, which the judge knows nothing of."""
+    """A repository with a classifier and a GAN that learned a little from the bundled digits, and its evaluation; and
+    another classifier, reader.safetensors, of another seed, which the serving one knows nothing of."""
     repository = fresh_repository(tmp_path_factory.mktemp("serving"))
     path = repository / "params.yaml"
     text = path.read_text()
@@ -73,8 +73,8 @@ def post(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Po
     try:
         wait(server, f"{address}/ping", log)
 
-        def ask(wishes: list[dict]) -> tuple[int, dict]:
-            body = json.dumps({"dataframe_records": wishes}).encode()
+        def ask(requests: list[dict]) -> tuple[int, dict]:
+            body = json.dumps({"dataframe_records": requests}).encode()
             request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
             try:
                 with urllib.request.urlopen(request, timeout=100) as response:
@@ -121,7 +121,7 @@ def test_digits_asked_for_over_http_are_read_right_by_another_classifier(
 
     digits, cpu = prepared.load(trained / "data/prepared"), torch.device("cpu")
     network = weights.load(trained / "reader.safetensors", Classifier, cpu)
-    reading = Judge(network, standardized(digits.mean, digits.std), cpu).read(images)
+    reading = FeatureExtractor(network, standardized(digits.mean, digits.std), cpu).read(images)
     right = (reading.probabilities.argmax(axis=1) == np.arange(10).repeat(EACH)).mean()
     tell(f"another classifier reads {right:.1%} of {10 * EACH} served digits as what was asked for")
     assert right >= 0.98

@@ -51,7 +51,7 @@ def test_eight_queued_experiments_on_four_workers_leave_all_of_each_once(
     assert len(re.findall("Success", call(repository, "dvc", "queue", "status"))) == len(BETAS)
     parents, children, restored = runs(repository)
     assert sorted(parents.values()) == sorted(f"sweep-{n} beta={beta}" for n, beta in enumerate(BETAS, start=1))
-    assert restored == others  # what no experiment had to run is told once, whoever came first
+    assert restored == others  # what no experiment had to run is logged once, whoever came first
     assert {status for (status,) in store(repository, "SELECT status FROM runs")} == {"FINISHED"}
     betas = store(repository, "SELECT run_uuid, value FROM params WHERE key = 'beta'")
     assert sorted(float(beta) for run, beta in betas if run in parents) == [float(beta) for beta in BETAS]

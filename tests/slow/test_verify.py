@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_repository import EVERY, ROOT, call, environment, fresh_repository, runs
+from small_repository import EVERY, OFF, ROOT, call, environment, fresh_repository, runs
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def commit(repository: Path, message: str) -> None:
 
 
 def verify(repository: Path, *arguments: str, **variables: str) -> tuple[int, str, dict]:
-    """Exit code, what is told, and the JSON."""
+    """Exit code, stdout, and the JSON."""
     verdict = repository.parent / "verdict.json"
     room = repository.parent / "room"
     room.mkdir(exist_ok=True)
@@ -50,11 +50,11 @@ def verify(repository: Path, *arguments: str, **variables: str) -> tuple[int, st
 
 
 def test_an_honest_commit_is_identical_in_every_stage(honest: Path) -> None:
-    code, told, verdict = verify(honest, "honest")
+    code, text, verdict = verify(honest, "honest")
     assert code == 0
-    assert "identical: all outs of its 7 stages have the same bytes" in told
+    assert "identical: all outs of its 7 stages have the same bytes" in text
     assert {stage["verdict"] for stage in verdict["stages"].values()} == {"identical"}
-    assert sorted(verdict["stages"]) == sorted(EVERY)
+    assert sorted(verdict["stages"]) == sorted([*EVERY, *OFF])
     assert verdict["same_machine"] is True
     assert not call(honest, "git", "status", "--porcelain")
     assert len(runs(honest)[1]) == len(EVERY)  # the clone's runs went to a store of its own
@@ -66,8 +66,8 @@ def test_an_edited_number_and_an_edited_hash_are_found_out(honest: Path) -> None
     better = summary | {"nelbo": summary["nelbo"] - 1}
     metrics.write_text(metrics.read_text().replace(f'"nelbo": {summary["nelbo"]}', f'"nelbo": {better["nelbo"]}'))
     lock = honest / "dvc.lock"
-    told = re.search(r"path: models/gan.safetensors\n +hash: md5\n +md5: (\w+)", lock.read_text())
-    lock.write_text(lock.read_text().replace(told[1], "f" * 32))
+    recorded = re.search(r"path: models/gan.safetensors\n +hash: md5\n +md5: (\w+)", lock.read_text())
+    lock.write_text(lock.read_text().replace(recorded[1], "f" * 32))
     commit(honest, "tampered")
     code, text, verdict = verify(honest)
     assert code == 1
@@ -81,9 +81,9 @@ def test_an_edited_number_and_an_edited_hash_are_found_out(honest: Path) -> None
 
 
 def test_other_instructions_are_another_machine_and_the_verdict_is_by_tolerance(honest: Path) -> None:
-    code, told, verdict = verify(honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
+    code, text, verdict = verify(honest, "honest", OPENBLAS_CORETYPE="Nehalem", MKL_CBWR="COMPATIBLE")
     assert verdict["same_machine"] is False
-    assert "a different kind than the commit's: metrics have to be within the tolerance" in told
+    assert "a different kind than the commit's: metrics have to be within the tolerance" in text
     words = {name: stage["verdict"] for name, stage in verdict["stages"].items()}
     assert words["prepare"] == "identical"
     assert words["train_vae"] != "identical"

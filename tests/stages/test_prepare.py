@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from committed import PARAMS
 
-from genbalance.data import normalization, prepared
-from genbalance.errors import UserError
+from genbalance.data import pixels, prepared
 from genbalance.params import read_params
+from genbalance.runtime.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -101,8 +101,8 @@ def test_normalization_is_measured_on_the_training_split_alone(params, idx_files
     program().main(params(source="idx", path="own"), Recorder())
     digits = prepared.load(Path("data/prepared"))
     everything = np.concatenate([getattr(digits, part).images for part in prepared.PARTS])
-    assert (digits.mean, digits.std) == normalization.measure(digits.train.images)
-    assert (digits.mean, digits.std) != normalization.measure(everything)
+    assert (digits.mean, digits.std) == pixels.measure(digits.train.images)
+    assert (digits.mean, digits.std) != pixels.measure(everything)
 
 
 def test_two_runs_write_the_same_bytes(params, idx_files):

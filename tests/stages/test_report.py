@@ -1,17 +1,20 @@
 """The report stage, without the tracker."""
 
+import contextlib
 import importlib.util
-import json
+import io
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from reported import write
+from reported import FAMILIES, write
 
-from genbalance.errors import UserError
+from genbalance.families.registry import family
 from genbalance.params import read_params
-from genbalance.reporting.headline import HEADLINE, NEXT, headline_table
+from genbalance.reporting.headline import NEXT, headline_pictures, headline_places, headline_table
+from genbalance.reporting.results import read_results
+from genbalance.runtime.errors import UserError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -47,26 +50,35 @@ def workspace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_report_is_a_page_and_its_figures_and_completes_the_parent_run(workspace):
-    run = Recorder()
-    load("stages/report.py").main(read_params(), run)
-    files = {str(path.relative_to(workspace / "reports")) for path in (workspace / "reports").rglob("*.*")}
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """The workspace after the stage, what its run got, and what it printed. Its files are of all known families."""
+    root, run, printed = tmp_path_factory.mktemp("reported"), Recorder(), io.StringIO()
+    write(root)
+    with contextlib.chdir(root), contextlib.redirect_stdout(printed):
+        load("stages/report.py").main(read_params(), run)
+    return root, run, printed.getvalue()
+
+
+def test_the_report_is_a_page_and_its_figures_and_completes_the_parent_run(reported):
+    root, run, _ = reported
+    files = {str(path.relative_to(root / "reports")) for path in (root / "reports").rglob("*.*")}
     assert "index.html" in files
     assert {"figures/gan_losses.png", "figures/vae_terms_dark.png"} <= files
     assert run.artifacts == [(Path("reports"), "report", True)]
-    assert [set(values) for values in run.headlines] == [set(HEADLINE)]
-    assert set(run.pictures) == {"gan_samples", "vae_samples", "vae_reconstructions"}
-    assert all(path.is_file() for path in run.pictures.values())
+    families = [family(name) for name in FAMILIES]
+    assert [values.keys() for values in run.headlines] == [headline_places(families).keys()]
+    assert run.pictures == headline_pictures(families)
+    assert all((root / path).is_file() for path in run.pictures.values())
     assert re.search(
-        r"torch 2\.\d+\.\d+, torchvision 0\.\d+\.\d+, numpy", (workspace / "reports/index.html").read_text("utf-8")
+        r"torch 2\.\d+\.\d+, torchvision 0\.\d+\.\d+, numpy", (root / "reports/index.html").read_text("utf-8")
     )
 
 
-def test_the_last_thing_on_stdout_is_the_headline_table_the_page_and_what_to_try_next(workspace, capsys):
-    load("stages/report.py").main(read_params(), Recorder())
-    metrics = {path.stem: json.loads(path.read_text()) for path in (workspace / "metrics").glob("*.json")}
-    assert capsys.readouterr().out == f"\n{headline_table(metrics)}\n\n{NEXT}\n"
-    assert (workspace / re.search(r"The page: (\S+)", NEXT)[1]).is_file()
+def test_the_last_thing_on_stdout_is_the_headline_table_the_page_and_what_to_try_next(reported):
+    root, _, printed = reported
+    assert printed == f"\n{headline_table(read_results(root, FAMILIES))}\n\n{NEXT}\n"
+    assert (root / re.search(r"The page: (\S+)", NEXT)[1]).is_file()
 
 
 def test_missing_metrics_leave_the_former_report_as_it_was(workspace):

@@ -44,7 +44,7 @@ def programs(place: Path, **texts: str) -> str:
 
 def test_the_commands_are_words_that_every_shell_reads_alike() -> None:
     for name, stage in read_yaml(ROOT / "dvc.yaml")["stages"].items():
-        assert re.fullmatch(r"sh stages/run \w+(\$\{item\.model\})?", stage["cmd"]), name
+        assert re.fullmatch(r"sh stages/run \w+(\$\{item\.family\})?", stage["cmd"]), name
         assert "stages/run" in stage["deps"], name
 
 

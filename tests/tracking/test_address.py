@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 from genbalance.tracking.address import StoreAddress, parse_address, sqlite_address, store_address
 
 SECRET = "s3cr3t"

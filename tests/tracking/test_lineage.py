@@ -6,9 +6,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from committed import PARAMS
 from dvc.repo import Repo
 
-from genbalance.locks import hashes
+from genbalance.experiments.dvc_lock import hashes
+from genbalance.params import read_params
 from genbalance.tracking.lineage import key_of, lineage
 
 ENTRY = {
@@ -58,7 +60,7 @@ def test_what_dvc_takes_for_equal_has_the_same_key(same: dict) -> None:
     assert key_of(same) == key_of(ENTRY)
 
 
-def test_hashes_are_told_by_path() -> None:
+def test_hashes_are_found_by_path() -> None:
     assert hashes(ENTRY["outs"]) == {"models/vae": "c"}
 
 
@@ -92,7 +94,7 @@ def given(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "coming"),
+    ("command", "remaining"),
     [
         ("dvc repro", ["second", "third"]),
         ("/usr/bin/python /usr/bin/dvc repro", ["second", "third"]),
@@ -104,35 +106,35 @@ def given(text: str) -> None:
         ("dvc repro -s first second", []),
         ("dvc repro --downstream first", ["second", "third"]),
         ("dvc repro -P", ["second", "third"]),
-        ("python stages/first.py", []),  # nobody knows what else is to run
+        ("python stages/first.py", []),  # what else is to run is not known
         ("dvc no-such-command", []),
     ],
 )
-def test_a_stage_knows_which_others_its_dvc_is_still_to_run(command: str, coming: list[str], chain: Repo) -> None:
+def test_the_stages_that_dvc_is_still_to_run_are_known(command: str, remaining: list[str], chain: Repo) -> None:
     given("2")
-    assert lineage("first").coming(command.split()) == coming
-    assert lineage("third").coming(command.split()) == []
+    assert lineage("first").remaining(command.split(), read_params(PARAMS)) == remaining
+    assert lineage("third").remaining(command.split(), read_params(PARAMS)) == []
 
 
-def test_what_did_not_change_is_not_to_come_unless_it_is_forced(chain: Repo) -> None:
-    assert lineage("first").coming(["dvc", "repro"]) == []
-    assert lineage("first").coming(["dvc", "repro", "-f"]) == ["second", "third"]
+def test_what_did_not_change_does_not_remain_unless_it_is_forced(chain: Repo) -> None:
+    assert lineage("first").remaining(["dvc", "repro"], read_params(PARAMS)) == []
+    assert lineage("first").remaining(["dvc", "repro", "-f"], read_params(PARAMS)) == ["second", "third"]
     Path("d").unlink()
     Path("d").write_text("by hand")
-    assert lineage("first").coming(["dvc", "repro", "--no-run-cache"]) == ["third"]
+    assert lineage("first").remaining(["dvc", "repro", "--no-run-cache"], read_params(PARAMS)) == ["third"]
 
 
-def test_what_dvc_restores_from_its_run_cache_is_not_to_come(chain: Repo) -> None:
+def test_what_dvc_restores_from_its_run_cache_does_not_remain(chain: Repo) -> None:
     given("2")
     chain.reproduce()
     given("1")  # of which the run cache has all
-    assert lineage("first").coming(["dvc", "repro"]) == []
-    assert lineage("first").coming(["dvc", "repro", "--no-run-cache"]) == ["second", "third"]
+    assert lineage("first").remaining(["dvc", "repro"], read_params(PARAMS)) == []
+    assert lineage("first").remaining(["dvc", "repro", "--no-run-cache"], read_params(PARAMS)) == ["second", "third"]
     assert [stage.addressing for stage in chain.reproduce()] == ["first", "second", "third"]
 
 
-def test_all_is_to_come_before_the_first_run(chain: Repo) -> None:
+def test_all_stages_remain_before_the_first_run(chain: Repo) -> None:
     Path("dvc.lock").unlink()
     shutil.rmtree(".dvc/cache/runs", ignore_errors=True)
     shutil.rmtree(".dvc/cache/files/md5/runs", ignore_errors=True)
-    assert lineage("first").coming(["dvc", "repro"]) == ["second", "third"]
+    assert lineage("first").remaining(["dvc", "repro"], read_params(PARAMS)) == ["second", "third"]

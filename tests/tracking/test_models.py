@@ -10,7 +10,7 @@ import torch
 from mlflow import MlflowClient
 from stores import PROFILE
 
-from genbalance import weights
+from genbalance.models import weights
 from genbalance.models.classifier import Classifier
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
@@ -86,9 +86,9 @@ def test_a_kept_network_answers_as_its_signature_says(kept, kind: str, monkeypat
     monkeypatch.setattr("sys.path", [*__import__("sys").path])  # MLflow puts the model's own code in front
     model = load_model(kept[1].artifact_location)
     if kind == "classifier":
-        told = model.predict(np.zeros((5, SIDE, SIDE), np.uint8))
-        assert (told.shape, told.dtype) == ((5, CLASSES), np.float32)
-        np.testing.assert_allclose(told.sum(axis=1), 1, rtol=1e-5)
+        probabilities = model.predict(np.zeros((5, SIDE, SIDE), np.uint8))
+        assert (probabilities.shape, probabilities.dtype) == ((5, CLASSES), np.float32)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     else:
         drawn = model.predict(pd.DataFrame({"seed": [1, 2, 1], "count": [2, 1, 2]}))
         assert (drawn.shape, drawn.dtype) == ((5, SIDE, SIDE), np.uint8)

@@ -1,4 +1,4 @@
-"""How a pipeline's run is named and described, so that experiments are told apart at a glance."""
+"""How a pipeline's run is named and described, so that experiments differ at a glance."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs of processes that have died: closed by the next stage, or gone on with."""
+"""Runs of processes that have died: closed by the next stage, or resumed."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from mlflow.entities import Run as Entity
 
 from genbalance.params import Params
 from genbalance.tracking import tracked
+from genbalance.tracking.cached_stages import log_missing
 from genbalance.tracking.processes import is_dead, this_process
-from genbalance.tracking.restored import log_missing
 
 SRC = Path(__file__).parents[2] / "src"
 DYING = """
@@ -65,9 +65,9 @@ def test_this_process_lives_and_one_that_is_gone_does_not() -> None:
     assert is_dead(f"{host}/{gone.pid}/{start}")
 
 
-@pytest.mark.parametrize("told", ["", "elsewhere/1/2", "nonsense"])
-def test_of_a_process_elsewhere_nobody_says_that_it_is_dead(told: str) -> None:
-    assert not is_dead(told)
+@pytest.mark.parametrize("process", ["", "elsewhere/1/2", "nonsense"])
+def test_a_process_elsewhere_is_not_taken_for_dead(process: str) -> None:
+    assert not is_dead(process)
 
 
 def test_the_next_stage_closes_what_a_dead_process_left_running(killed: str, repo: Path, params: Params) -> None:
@@ -81,11 +81,11 @@ def test_the_next_stage_closes_what_a_dead_process_left_running(killed: str, rep
 def of_dvc(monkeypatch: pytest.MonkeyPatch):
     """Lets the stages be those of a process of DVC that has others still to run."""
 
-    def by(process: str, *coming: str) -> None:
-        for module in ("session", "pipeline"):
+    def by(process: str, *remaining: str) -> None:
+        for module in ("run", "pipeline_run"):
             monkeypatch.setattr(f"genbalance.tracking.{module}.dvc_process", lambda: process)
-        monkeypatch.setattr("genbalance.tracking.session.dvc_has_ended", lambda: is_dead(process))
-        monkeypatch.setattr("genbalance.tracking.lineage.Lineage.coming", lambda *_: list(coming))
+        monkeypatch.setattr("genbalance.tracking.run.dvc_has_ended", lambda: is_dead(process))
+        monkeypatch.setattr("genbalance.tracking.lineage.Lineage.remaining", lambda *_: list(remaining))
 
     return by
 
@@ -160,9 +160,9 @@ def test_the_dvc_of_a_stage_is_the_nearest_process_that_it_gave_no_stage_to() ->
     inner = f"exec {sys.executable} -c '{asked}'"
     shell = ["sh", "-c", f'sh -c "{inner}"; true']
     known = os.environ | {"PYTHONPATH": str(SRC)}
-    for stage, told in (("train_vae", f"{this_process()} {' '.join(psutil.Process().cmdline())}"), ("", "")):
+    for stage, printed in (("train_vae", f"{this_process()} {' '.join(psutil.Process().cmdline())}"), ("", "")):
         done = subprocess.run(shell, env=known | {"DVC_STAGE": stage}, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == told
+        assert done.stdout.strip() == printed
 
 
 def test_a_live_stage_beside_is_left_alone(repo: Path, params: Params) -> None:

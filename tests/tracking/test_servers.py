@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from servers import PASSWORD, Bucket, Postgres, bucket, postgres
 
-from genbalance.errors import UserError
 from genbalance.params import Params
+from genbalance.runtime.errors import UserError
 from genbalance.tracking import tracked
 from genbalance.tracking.store import reach
 
@@ -92,9 +92,9 @@ def test_a_database_that_dies_in_training_and_comes_back_has_every_point_and_pic
                 on_postgres.kill()
             run.log({"loss": 1 / epoch}, step=epoch)
             run.image("samples", np.full((8, 8), epoch, np.uint8), step=epoch)
-    said = capsys.readouterr().err
-    assert "; the run is in " in said
-    assert PASSWORD[:6] not in said
+    printed = capsys.readouterr().err
+    assert "; the run is in " in printed
+    assert PASSWORD[:6] not in printed
     on_postgres.start()
     log_stage("report", params)
     assert "runs copied to postgresql://…@127.0.0.1:" in capsys.readouterr().err
@@ -118,13 +118,13 @@ def test_a_place_of_artifacts_that_dies_in_training_stops_nothing(
         run.image("samples", np.zeros((8, 8), np.uint8), step=1)
         bucket.stop()
         run.image("samples", np.zeros((8, 8), np.uint8), step=2)
-    said = capsys.readouterr().err
-    assert "; the run is in " in said
-    assert "s3cr3t" not in said
+    printed = capsys.readouterr().err
+    assert "; the run is in " in printed
+    assert "s3cr3t" not in printed
     assert len(list((repo / "mlartifacts").rglob("*step+2*.png"))) == 1
 
 
-def test_a_database_that_is_away_or_refuses_is_told_with_its_cause(
+def test_the_cause_is_printed_of_a_database_that_is_away_or_refuses(
     on_postgres: Postgres, params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", on_postgres.url.replace("bob:", "eve:"))
@@ -142,7 +142,7 @@ def test_a_database_that_is_away_or_refuses_is_told_with_its_cause(
     assert away.count("\n") == 1
 
 
-def test_a_bucket_that_is_none_is_told_before_the_first_step(
+def test_a_bucket_that_does_not_exist_ends_a_stage_before_its_first_step(
     on_postgres: Postgres, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", "s3://nowhere/runs")
@@ -152,10 +152,10 @@ def test_a_bucket_that_is_none_is_told_before_the_first_step(
     assert not trained
 
 
-def test_a_missing_client_of_artifacts_is_told_before_the_first_step(on_postgres: Postgres, repo: Path) -> None:
+def test_a_missing_client_of_artifacts_ends_a_stage_before_its_first_step(on_postgres: Postgres, repo: Path) -> None:
     code = (
         "import sys; sys.modules['boto3'] = None\n"
-        "from genbalance.stage import execute\n"
+        "from genbalance.runtime.stage import execute\n"
         "execute('prepare', lambda params, run: print('a step'))"
     )
     done = subprocess.run(
@@ -173,4 +173,4 @@ def test_a_missing_client_of_artifacts_is_told_before_the_first_step(on_postgres
 
 def test_the_store_is_opened_within_the_time_of_an_answer(on_postgres: Postgres) -> None:
     """The address names a time to connect in; MLflow alone tries for minutes."""
-    assert "connect_timeout=10" in reach("patience").address.raw
+    assert "connect_timeout=10" in reach("timeout").address.raw

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from genbalance.errors import UserError
 from genbalance.params import Params
+from genbalance.runtime.errors import UserError
 from genbalance.tracking import tracked
 from genbalance.tracking.address import sqlite_address
 from genbalance.tracking.store import reach

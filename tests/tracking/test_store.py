@@ -14,18 +14,17 @@ import pytest
 from mlflow import MlflowClient
 from stores import PROFILE
 
-from genbalance.errors import UserError
 from genbalance.params import Params
+from genbalance.runtime.errors import UserError
 from genbalance.tracking import sync, tracked
 
 PROCESSES = 3
 SRC = Path(__file__).parents[2] / "src"
 STAGE = """
 import sys
-import textwrap
 from pathlib import Path
 from genbalance.params import read_params
-from genbalance.tracking import sync, tracked
+from genbalance.tracking import tracked
 with tracked(sys.argv[1], read_params()) as run:
     for step in range(1, 21):
         run.log({"loss": step / 2}, step=step)
@@ -51,9 +50,9 @@ def test_a_server_gets_metrics_images_and_artifacts(
         run.headline({"fd_test": 1.5})
     assert capsys.readouterr() == ("", "")
     client = MlflowClient(tracking_uri=url)
-    found = client.search_runs([client.get_experiment_by_name("genbalance").experiment_id])
-    (child,) = [each for each in found if each.info.run_name == "train_gan"]
-    (parent,) = [each for each in found if each.info.run_id == child.data.tags["mlflow.parentRunId"]]
+    experiment = client.get_experiment_by_name("genbalance").experiment_id
+    (child,) = client.search_runs([experiment], f"tags.`{sync.ORIGIN}` = '{run.run_id}'")
+    parent = client.get_run(child.data.tags["mlflow.parentRunId"])
     assert (child.info.status, parent.info.status) == ("FINISHED", "FINISHED")
     assert [m.value for m in client.get_metric_history(child.info.run_id, "loss")] == [
         step / 2 for step in range(1, 31)
@@ -69,13 +68,13 @@ def test_a_server_has_what_is_logged_while_the_stage_runs(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     monkeypatch.setattr(sync, "INTERVAL", 0.01)
     client = MlflowClient(tracking_uri=server.url)
-    (experiment,) = client.search_experiments(filter_string="name = 'genbalance'")
     with tracked("train_vae", params) as run:
         run.log({"loss": 0.5}, step=1)
         run.flush()
         there: list[float] = []
         while not there:  # a stage that ends without it would be the failure
-            found = client.search_runs([experiment.experiment_id], f"tags.`{sync.ORIGIN}` = '{run.run_id}'")
+            experiments = [each.experiment_id for each in client.search_experiments()]
+            found = client.search_runs(experiments, f"tags.`{sync.ORIGIN}` = '{run.run_id}'")
             there = [each.data.metrics["loss"] for each in found if "loss" in each.data.metrics]
         assert there == [0.5]
         assert found[0].info.status == "RUNNING"
@@ -96,7 +95,7 @@ def test_processes_that_open_an_empty_store_at_once_each_leave_a_whole_run(empty
     assert len(list((empty_repo / "mlartifacts").rglob("params.yaml"))) == PROCESSES
 
 
-def test_a_server_that_is_away_is_told_in_one_line_and_the_run_is_kept(
+def test_a_server_that_is_away_is_named_in_one_line_and_the_run_is_kept(
     repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.socket() as taken:  # bound but not listening: whoever connects is refused
@@ -105,18 +104,18 @@ def test_a_server_that_is_away_is_told_in_one_line_and_the_run_is_kept(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         with tracked("prepare", params) as run:
             pass
-    told = capsys.readouterr().err
-    assert f"{url.partition('@')[2]}: it does not answer: Connection refused; the run is in {repo}/mlflow.db" in told
-    assert "secret" not in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert f"{url.partition('@')[2]}: it does not answer: Connection refused; the run is in {repo}/mlflow.db" in printed
+    assert "secret" not in printed
+    assert printed.count("\n") == 1
     assert MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").get_run(run.run_id).info.status == "FINISHED"
 
 
-def test_a_file_that_is_no_store_is_told_in_one_line(repo: Path, params: Params) -> None:
+def test_a_file_that_is_no_store_is_an_error_in_one_line(repo: Path, params: Params) -> None:
     (repo / "mlflow.db").write_text("no database")
-    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*no.* a database") as told, tracked("a", params):
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*no.* a database") as error, tracked("a", params):
         pass
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "nonsense://store"])
@@ -124,21 +123,21 @@ def test_a_store_of_another_kind_is_refused_in_one_line(
     uri: str, empty_repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI: ") as told, tracked("prepare", params):
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI: ") as error, tracked("prepare", params):
         pass
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
-def test_a_store_of_a_newer_schema_is_told_in_one_line(repo: Path, params: Params) -> None:
+def test_a_store_of_a_newer_schema_is_an_error_in_one_line(repo: Path, params: Params) -> None:
     with sqlite3.connect(repo / "mlflow.db") as store:
         store.execute("UPDATE alembic_version SET version_num = 'fffffffffffe'")
-    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*schema") as told, tracked("a", params):
+    with pytest.raises(UserError, match=r"mlflow\.db cannot be used: .*schema") as error, tracked("a", params):
         pass
-    assert "\n" not in str(told.value)
-    assert "move it away, or set MLFLOW_TRACKING_URI" in str(told.value)
+    assert "\n" not in str(error.value)
+    assert "move it away, or set MLFLOW_TRACKING_URI" in str(error.value)
 
 
-def test_a_full_disk_is_told_in_one_line_and_ends_the_stage(repo: Path) -> None:
+def test_a_full_disk_ends_the_stage_with_one_line(repo: Path) -> None:
     """A limit on the size of files stands for the disk's: the store cannot grow."""
     full = STAGE.replace("import sys\n", "import resource, signal, sys\n").replace(
         "    for step in range(1, 21):\n",
@@ -148,7 +147,7 @@ def test_a_full_disk_is_told_in_one_line_and_ends_the_stage(repo: Path) -> None:
         "    for step in range(1, 30001):\n",
     )
     guarded = f"try:\n{textwrap.indent(full, '    ')}\nexcept UserError as error:\n    sys.exit(str(error))"
-    code = f"from genbalance.errors import UserError\n{guarded}"
+    code = f"from genbalance.runtime.errors import UserError\n{guarded}"
     died = subprocess.run(
         [sys.executable, "-c", code, "train_vae"],
         env=os.environ | {"PYTHONPATH": str(SRC)},

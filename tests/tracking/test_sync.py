@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
 from stores import PROFILE
 
-from genbalance.commands.lineage import synchronised
-from genbalance.errors import UserError
+from genbalance.experiments.lineage import sync as sync_command
 from genbalance.params import Params
+from genbalance.runtime.errors import UserError
 from genbalance.tracking import sync, tracked
 from genbalance.tracking.address import sqlite_address
-from genbalance.tracking.processes import TAG
+from genbalance.tracking.processes import PROCESS
 from genbalance.tracking.store import Store, open_store
 from genbalance.tracking.sync import COPIED, ORIGIN, Copier, copy_all
 
@@ -60,7 +60,7 @@ def content(file: Path) -> list[tuple[object, ...]]:
     named = {run.info.run_id: run.info.run_name for run in store.search("")}
 
     def everything(run: Entity) -> tuple[object, ...]:
-        own = (ORIGIN, COPIED, TAG, "genbalance.dvc", "mlflow.parentRunId")
+        own = (ORIGIN, COPIED, PROCESS, "genbalance.dvc", "mlflow.parentRunId")
         return (
             run.info.run_name,
             run.info.status,
@@ -153,7 +153,7 @@ def test_two_machines_runs_are_merged(
     log_stage("report", params, epochs=5)
     moved = second.rename(second.with_name("brought over"))  # its artifacts' absolute paths are another machine's
     monkeypatch.chdir(repo)
-    assert "2 runs copied from" in synchronised(moved / "mlflow.db", None)
+    assert "2 runs copied from" in sync_command(moved / "mlflow.db", None)
     names = sorted(run.info.run_name for run in opened(repo / "mlflow.db").search("") if len(run.data.tags) > 0)
     assert [name for name in names if name in ("prepare", "report")] == ["prepare", "report"]
     (theirs,) = [run for run in opened(repo / "mlflow.db").search("") if run.info.run_name == "report"]
@@ -162,7 +162,7 @@ def test_two_machines_runs_are_merged(
         == len(artifacts(opened(repo / "mlflow.db").client, mine)) + 4
     )  # two more epochs, a picture and its small one each
     before = content(repo / "mlflow.db")
-    synchronised(moved / "mlflow.db", None)
+    sync_command(moved / "mlflow.db", None)
     assert content(repo / "mlflow.db") == before
 
 
@@ -305,7 +305,7 @@ def test_the_end_of_a_stage_waits_for_no_slow_server(
     server, repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    monkeypatch.setattr(sync, "LAST", 0.01)
+    monkeypatch.setattr(sync, "WAIT_AT_END", 0.01)
     answered = threading.Event()
     with tracked("train_gan", params) as run:
         monkeypatch.setattr(Copier, "copy", lambda *_: answered.wait(60))
@@ -341,4 +341,4 @@ def test_the_logged_models_come_along(repo: Path, params: Params, other: Path) -
 )
 def test_what_cannot_be_copied_is_refused(arguments: Callable, message: str, repo: Path) -> None:
     with pytest.raises(UserError, match=message):
-        synchronised(*arguments(repo))
+        sync_command(*arguments(repo))

@@ -34,8 +34,8 @@ def test_the_load_is_sampled_until_the_block_ends(monkeypatch: pytest.MonkeyPatc
 def test_a_stage_that_ends_at_once_waits_for_no_sample(repo: Path, params: Params) -> None:
     with tracked("train_gan", params) as run:
         pass
-    told = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").get_run(run.run_id).data.metrics
-    assert not [name for name in told if name.startswith("system/")]
+    metrics = MlflowClient(f"sqlite:///{repo / 'mlflow.db'}").get_run(run.run_id).data.metrics
+    assert not [name for name in metrics if name.startswith("system/")]
 
 
 def test_the_load_goes_on_where_a_resumed_run_ended(repo: Path, params: Params) -> None:

@@ -1,13 +1,17 @@
-"""The one place that maps stored pixels to each network's range and back.
+"""Pixels: the map from stored ones to each network's range and back, and their mean and standard deviation.
 
 Images are uint8 arrays of NumPy or tensors of torch, of any shape; each method answers in kind. torch is not imported
 here: only operations that both know are used, so that a program without torch can use this module.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from genbalance.runtime.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,21 @@ SIGNED = Pixels(center=0.5, spread=0.5)
 def standardized(mean: float, std: float) -> Pixels:
     """Mean 0 and standard deviation 1 over the training pixels, whose ``mean`` and ``std`` in [0, 1] these are."""
     return Pixels(center=mean, spread=std)
+
+
+def measure(images: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean and (population) standard deviation over all pixels of uint8 images, in units of [0, 1].
+
+    The sums are exact integers out of the histogram, so that no order of addition can change the result.
+
+    Raises:
+        UserError: all pixels are equal, which nothing can be learned from.
+    """
+    counts = [int(count) for count in np.bincount(images.ravel(), minlength=256)]
+    n = sum(counts)
+    first = sum(level * count for level, count in enumerate(counts))
+    second = sum(level * level * count for level, count in enumerate(counts))
+    variance = n * second - first * first
+    if variance == 0:
+        raise UserError(f"training images: every pixel is {images.flat[0]}; give images that show something")
+    return first / n / 255, math.sqrt(variance) / n / 255

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from genbalance.errors import UserError, in_a_line
-from genbalance.files import read_json, whole_folder, write_json
-from genbalance.params.schema import Count, Section, Side, first_problem
+from genbalance.params import Count, Section, Side, first_problem
+from genbalance.runtime.errors import UserError, in_a_line
+from genbalance.runtime.io import read_json, whole_folder, write_json
 
 TENSORS = "digits.safetensors"
 STATS = "stats.json"

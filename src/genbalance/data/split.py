@@ -5,11 +5,13 @@ from numpy.typing import NDArray
 
 from genbalance import params
 from genbalance.data.prepared import Split
-from genbalance.errors import UserError
-from genbalance.rng import stream_seed
+from genbalance.runtime.errors import UserError
+from genbalance.runtime.rng import stream_seed
 
 
-def split(train: Split, test: Split | None, classes: int, data: params.Data, seed: int) -> tuple[Split, Split, Split]:
+def split(
+    train: Split, test: Split | None, classes: int, data: params.DataConfig, seed: int
+) -> tuple[Split, Split, Split]:
     """Training, validation and test split, each with images of every class in the proportions of the source; a class
     of which the source's own test set has none is missing in the test split too.
 

@@ -1,11 +1,10 @@
-"""How well a classifier reads, and whether it knows how well."""
+"""A classifier's accuracy, and its expected calibration error."""
 
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 BINS = 15
@@ -20,7 +19,7 @@ def reading_quality(logits: Tensor, labels: NDArray[np.int64]) -> tuple[dict[str
     target = torch.from_numpy(labels)
     predicted: NDArray[np.int64] = logits.argmax(dim=1).numpy()
     classes = logits.shape[1]
-    counts = confusion_matrix(labels, predicted, labels=range(classes))
+    counts = np.bincount(classes * labels + predicted, minlength=classes**2).reshape(classes, classes)
     quality = {
         "test_accuracy": float(counts.diagonal().sum() / counts.sum()),
         "test_nll": float(torch.nn.functional.cross_entropy(logits, target)),

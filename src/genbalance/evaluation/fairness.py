@@ -1,18 +1,18 @@
-"""Whether a model serves every class alike, in how often it draws it and how well."""
+"""Whether a model draws every class equally often and equally well."""
 
 import numpy as np
 import pandas as pd
 
 from genbalance.evaluation.classes import class_shares, read_classes
-from genbalance.evaluation.distances import Features, Moments, frechet, frechet_distance, moments
-from genbalance.evaluation.judge import Reading
-from genbalance.evaluation.real import Real
+from genbalance.evaluation.features import Features
+from genbalance.evaluation.frechet import FeatureMatrix, Moments, frechet, frechet_distance, moments
+from genbalance.evaluation.reference import Real
 
 FEWEST = 2  # images of a class that have a covariance
 
 
-def class_table(generated: Reading, real: Real) -> pd.DataFrame:
-    """A row for each class as the judge reads it.
+def class_table(generated: Features, real: Real) -> pd.DataFrame:
+    """A row for each class as the classifier reads it.
 
     Columns: ``class``; ``generated`` and ``real``, its share of the samples and of the test images; ``n`` images a side
     of the distances; ``fd`` of the class's samples to its test images and ``fd_floor`` of as many training images to
@@ -31,7 +31,9 @@ def class_table(generated: Reading, real: Real) -> pd.DataFrame:
     return pd.DataFrame({"class": range(len(rows)), **shares}).join(pd.DataFrame(rows))
 
 
-def _distances(drawn: Features, test: Features, floor: Features, mean: Features) -> dict[str, float]:
+def _distances(
+    drawn: FeatureMatrix, test: FeatureMatrix, floor: FeatureMatrix, mean: FeatureMatrix
+) -> dict[str, float]:
     n = min(len(test), len(floor))
     if n < FEWEST:
         return {"n": 0, "fd": 0.0, "fd_floor": 0.0}
@@ -44,8 +46,8 @@ def _distances(drawn: Features, test: Features, floor: Features, mean: Features)
     return {"n": n, "fd": frechet(of_drawn, against), "fd_floor": frechet(moments(floor[:n]), against)}
 
 
-def balance(table: pd.DataFrame, generated: Reading, real: Real) -> dict[str, float]:
-    """The worst class against the mean class, out of `class_table`: 1 where all classes are served alike.
+def balance(table: pd.DataFrame, generated: Features, real: Real) -> dict[str, float]:
+    """The worst class against the mean class, out of `class_table`: 1 where all classes are equal.
 
     ``share_worst_to_mean``: of each class's share over its share among real images, the least over the mean; 0 where a
     class is not drawn. ``fd_worst_to_mean``: of the classes' Fréchet distances, the largest over the mean.

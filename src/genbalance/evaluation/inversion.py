@@ -1,4 +1,4 @@
-"""A generator's nearest answer to a given image: reconstruction for a model that has no encoder."""
+"""GAN inversion: the reconstruction of an image by a model that has no encoder."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,37 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.neighbours import nearest
 
 LEARNING_RATE = 0.1
 BLOCK = 100  # images at a time
+
+
+def reconstruct(
+    generator: Callable[..., Tensor],
+    targets: Tensor,
+    drawn: Tensor,
+    z: Tensor,
+    conditions: Tensor | None,
+    steps: int,
+) -> Tensor:
+    """The generator's reconstructions [n, 1, S, S] of ``targets`` [n, 1, S, S], by inversion from the nearest samples.
+
+    Args:
+        generator: z, and conditions where there are any, → images.
+        targets: on its device, in its range of pixels.
+        drawn: samples [m, 1, S, S], each initialises the inversion of the targets that it is nearest to.
+        z: the latents of the samples [m, L].
+        conditions: of the samples [m]; the reconstruction keeps that of its initial sample.
+        steps: of Adam.
+
+    Returns:
+        Images on the CPU.
+    """
+    start = nearest_rows(targets, drawn).to(targets.device)
+    kept = None if conditions is None else conditions[start]
+    return in_blocks(generator, invert(generator, targets, z[start], steps, kept), kept)
 
 
 def nearest_rows(targets: Tensor, drawn: Tensor) -> Tensor:
@@ -28,8 +55,8 @@ def invert(
     al. 2017, arXiv:1611.02163), with the ``conditions`` [n] kept, if there are any. What it ends in is a local minimum:
     the error is an upper bound on what the generator can do.
     """
-    told = conditions.split(BLOCK) if conditions is not None else [None] * len(targets.split(BLOCK))
-    blocks = zip(targets.split(BLOCK), start.split(BLOCK), told, strict=True)
+    kept = conditions.split(BLOCK) if conditions is not None else [None] * len(targets.split(BLOCK))
+    blocks = zip(targets.split(BLOCK), start.split(BLOCK), kept, strict=True)
     return torch.cat([_invert(generator, t, z, steps, *(() if c is None else (c,))) for t, z, c in blocks])
 
 

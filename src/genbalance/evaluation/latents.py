@@ -1,4 +1,4 @@
-"""What a VAE's latents carry."""
+"""Which latents of a VAE are used: active units, and the KL of each."""
 
 import numpy as np
 from numpy.typing import NDArray

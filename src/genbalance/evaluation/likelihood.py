@@ -2,20 +2,27 @@
 
 import itertools
 import math
-from typing import Protocol
+import sys
+import time
+from collections.abc import Iterator, Sequence, Sized
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
+from tqdm import tqdm
 
-from genbalance.elementary import exp, log
-from genbalance.evaluation.patience import watched
+from genbalance.runtime.arithmetic import exp, log
 
 ROWS = 500  # images × draws at a time: bounds the memory
 LOG_TWO_PI = math.log(2 * math.pi)
+SILENCE = 60.0  # seconds between two lines on stderr where there is no terminal
 FACTORS = 64  # of at most 2 each: their product stays within float32
+
+
+B = TypeVar("B", bound=Sized)
 
 
 class Autoencoder(Protocol):
@@ -42,9 +49,9 @@ def importance_weighted_bound(
     """
     at_once = max(1, ROWS // draws)
     with torch.inference_mode():
-        known = labels.split(at_once) if labels is not None else itertools.repeat(None)
-        blocks = zip(watched(images.split(at_once), "−log p(x)"), known, strict=False)
-        bounds = [_bounds(model, block, draws, noise, told) for block, told in blocks]
+        of_blocks = labels.split(at_once) if labels is not None else itertools.repeat(None)
+        blocks = zip(watched(images.split(at_once), "−log p(x)"), of_blocks, strict=False)
+        bounds = [_bounds(model, block, draws, noise, known) for block, known in blocks]
     return torch.cat(bounds).cpu().numpy()
 
 
@@ -83,3 +90,29 @@ def _log_bernoulli(logits: Tensor, images: Tensor) -> Tensor:
     for factors in exp(logits.abs().neg_()).add_(1).split(FACTORS, dim=2):
         nats += factors.prod(dim=2).sub_(1).log1p_()
     return -nats
+
+
+def watched(blocks: Sequence[B], label: str) -> Iterator[B]:
+    """The blocks, one by one, while stderr shows how many of their images are done and how long the others take: as a
+    bar on a terminal, as a line now and then elsewhere.
+
+    Args:
+        blocks: of images, all at hand.
+        label: what is being measured.
+    """
+    total, done = sum(len(block) for block in blocks), 0
+    begun = printed = time.monotonic()
+    terminal = sys.stderr.isatty()
+    with tqdm(total=total, desc=label, unit=" images", dynamic_ncols=True, disable=not terminal) as bar:
+        for block in blocks:
+            yield block
+            done += len(block)
+            bar.update(len(block))
+            now = time.monotonic()
+            if not terminal and now - printed >= SILENCE and done < total:
+                printed, left = now, (now - begun) / done * (total - done)
+                print(
+                    f"{label}: {done:,} of {total:,} images, {tqdm.format_interval(left)} left",
+                    file=sys.stderr,
+                    flush=True,
+                )

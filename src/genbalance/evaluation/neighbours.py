@@ -1,4 +1,4 @@
-"""Distances between all points of two sets, in blocks, so that no matrix of all pairs is ever held."""
+"""Distances between all points of two sets, in blocks, so that no matrix of all pairs is in memory."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 
 BLOCK = 256  # rows at a time
 COPY = 1e-12  # squared distances below this share of the squared lengths are rounding: the points are equal

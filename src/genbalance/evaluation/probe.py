@@ -1,10 +1,7 @@
-"""What a straight line can read in the latents."""
+"""The linear probe: how linearly the classes lie in the latents."""
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 STEPS = 1000  # at most, of L-BFGS
 
@@ -17,6 +14,10 @@ def linear_probe(train: Codes, train_labels: Labels, test: Codes, test_labels: L
 
     Alain & Bengio 2017 (arXiv:1610.01644): its accuracy, the mean, says how linearly the classes lie in the latents.
     """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=STEPS))
     probe.fit(train.astype(np.float64), train_labels)
     right: NDArray[np.bool_] = probe.predict(test.astype(np.float64)) == test_labels

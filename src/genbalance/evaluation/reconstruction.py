@@ -1,12 +1,15 @@
 """How near a reconstruction comes to its original, image by image. Images [n, S, S], pixels in [0, 1]."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d, pad
 
-from genbalance.evaluation.confidence import Bootstrap
-from genbalance.evaluation.judge import Reading
+from genbalance.data.pixels import UNIT
+from genbalance.evaluation.features import FeatureExtractor, Features
+from genbalance.evaluation.frechet import frechet_distance
 
 WINDOW = 5  # pixels to either side
 C1, C2 = 0.01**2, 0.03**2  # of equation 13, for pixels in [0, 1]
@@ -48,21 +51,38 @@ def structural_similarity(originals: Images, reconstructions: Images) -> Each:
     return each
 
 
-def same_class(originals: Reading, reconstructions: Reading) -> NDArray[np.bool_]:
+def same_class(originals: Features, reconstructions: Features) -> NDArray[np.bool_]:
     """Whether the classifier reads the same class before and after: [n]."""
     same: NDArray[np.bool_] = originals.probabilities.argmax(axis=1) == reconstructions.probabilities.argmax(axis=1)
     return same
 
 
-def compare(
-    originals: Images, reconstructions: Images, before: Reading, after: Reading, bootstrap: Bootstrap
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """``mse``, ``psnr`` in dB, ``ssim`` and ``classifier_agreement``, means over the images, and their intervals."""
-    each = {
-        "mse": squared_error(originals, reconstructions),
-        "psnr": peak_signal_to_noise(originals, reconstructions),
-        "ssim": structural_similarity(originals, reconstructions),
+@dataclass(frozen=True)
+class Reconstructions:
+    """``images`` uint8 [n, S, S], the classifier's features of the originals ``before`` and of the images ``after``,
+    and under ``each`` the value of each image [n]: ``mse``, ``psnr`` in dB, ``ssim``, ``classifier_agreement``."""
+
+    images: NDArray[np.uint8]
+    before: Features
+    after: Features
+    each: dict[str, NDArray[np.float64] | NDArray[np.bool_]]
+
+    @property
+    def frechet_distance(self) -> float:
+        """Of the reconstructions' features to the originals'."""
+        return frechet_distance(self.after.features, self.before.features)
+
+
+def measure_reconstructions(
+    originals: NDArray[np.uint8], reconstructions: Images, extractor: FeatureExtractor
+) -> Reconstructions:
+    """Compares ``reconstructions`` [n, S, S], in [0, 1], with ``originals`` [n, S, S], 0 … 255."""
+    pixels, images = UNIT.encode(originals), UNIT.to_uint8(reconstructions)
+    before, after = extractor.read(originals), extractor.read(images)
+    each: dict[str, NDArray[np.float64] | NDArray[np.bool_]] = {
+        "mse": squared_error(pixels, reconstructions),
+        "psnr": peak_signal_to_noise(pixels, reconstructions),
+        "ssim": structural_similarity(pixels, reconstructions),
         "classifier_agreement": same_class(before, after),
     }
-    means = {name: float(values.mean()) for name, values in each.items()}
-    return means, {name: bootstrap.mean(values) for name, values in each.items()}
+    return Reconstructions(images, before, after, each)

@@ -1,12 +1,12 @@
-"""Can a nearest neighbour tell samples from real images?"""
+"""The 1-nearest-neighbour two-sample test: do samples and real images mix?"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genbalance.errors import UserError
 from genbalance.evaluation.neighbours import Points, nearer, nearest
+from genbalance.runtime.errors import UserError
 
 Each = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class TwoSample:
 def nearest_neighbour_test(real: Points, generated: Points) -> TwoSample:
     """The leave-one-out accuracy of the 1-nearest-neighbour classifier on two sets [n, d] of one size.
 
-    Lopez-Paz & Oquab 2017 (arXiv:1610.06545); Xu et al. 2018 (arXiv:1806.07755). ½: cannot be told apart. 1: every
+    Lopez-Paz & Oquab 2017 (arXiv:1610.06545); Xu et al. 2018 (arXiv:1806.07755). ½: they cannot be separated. 1: every
     image lies among its own kind. Below ½: samples sit on real images, which is what copies do.
 
     Raises:

@@ -1,9 +1,9 @@
-"""The judge: a small convolutional network whose penultimate layer is the feature space of the evaluation."""
+"""The reference classifier: a small convolutional network whose penultimate layer is the evaluation's feature space."""
 
 from torch import Tensor, nn
 
-from genbalance.models.narrow import Narrow
-from genbalance.params.schema import ClassifierWidth, Count, Side, checked
+from genbalance.params import ClassifierWidth, Count, Side, checked
+from genbalance.runtime.arithmetic import Narrow
 
 FEATURES = 128
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from genbalance.reporting.results import Results
-from genbalance.reporting.style import Plot, Theme, legend
+from genbalance.families.registry import Family
+from genbalance.reporting.results import Results, Table
 from genbalance.reporting.text import number, share
+from genbalance.reporting.theme import Plot, Theme, legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,26 +17,29 @@ SIZE = (4.7, 4.1)
 
 def class_histogram(results: Results) -> Plot:
     """The classes of the samples, as the reference classifier predicts them, next to the real shares."""
-    gan, vae = results.tables["evaluate_gan/classes"], results.tables["evaluate_vae/classes"]
-    labels = gan["class"]
-    spans = {name: (min(table["generated"]), max(table["generated"])) for name, table in (("GAN", gan), ("VAE", vae))}
+    tables = _tables(results)
+    labels, real = tables[0][1]["class"], tables[0][1]["real"]
 
     def draw(figure: "Figure", theme: Theme) -> None:
         panel = figure.subplots()
-        panel.bar([c - 0.2 for c in labels], gan["generated"], 0.38, color=theme.gan, label="GAN")
-        panel.bar([c + 0.2 for c in labels], vae["generated"], 0.38, color=theme.vae, label="VAE")
-        panel.hlines(gan["real"], [c - 0.45 for c in labels], [c + 0.45 for c in labels], color=theme.ink, lw=1.8,
+        for (family, table), (shift, width) in zip(tables, _bars(len(tables)), strict=True):
+            middle = [label + shift for label in labels]
+            panel.bar(middle, table["generated"], width, color=theme.of(family), label=family.title)
+        panel.hlines(real, [c - 0.45 for c in labels], [c + 0.45 for c in labels], color=theme.ink, lw=1.8,
                      label="real test images")  # fmt: skip
         panel.set(xlabel="predicted class", ylabel="share of the images", xticks=ticks(len(labels)))
         panel.grid(axis="x", visible=False)
-        legend(panel)
+        legend(panel, 4 if len(tables) < 3 else 2)  # more names do not fit into a row
 
     return Plot(
         "class_histogram",
         "Classes of the samples",
         "Bar chart of the share of each class. "
-        + "; ".join(f"{name}: from {share(low)} to {share(high)}" for name, (low, high) in spans.items())
-        + f"; real images: from {share(min(gan['real']))} to {share(max(gan['real']))}.",
+        + "".join(
+            f"{family.title}: from {share(min(table['generated']))} to {share(max(table['generated']))}; "
+            for family, table in tables
+        )
+        + f"real images: from {share(min(real))} to {share(max(real))}.",
         "A class far below its line is generated rarely; at zero it is a dropped mode.",
         draw,
         SIZE,
@@ -44,31 +48,44 @@ def class_histogram(results: Results) -> Plot:
 
 def class_distances(results: Results) -> Plot:
     """How far each class's samples are from its test images, next to what training images get."""
-    tables = {model: results.tables[f"evaluate_{model}/classes"] for model in ("gan", "vae")}
-    worst = {model: max(zip(table["fd"], table["class"], strict=True)) for model, table in tables.items()}
+    tables = _tables(results)
+    worst = [(family, *max(zip(table["fd"], table["class"], strict=True))) for family, table in tables]
 
     def draw(figure: "Figure", theme: Theme) -> None:
         panel = figure.subplots()
-        for (model, table), shift, ink in zip(tables.items(), (-0.2, 0.2), (theme.gan, theme.vae), strict=True):
+        for (family, table), (shift, width) in zip(tables, _bars(len(tables)), strict=True):
             middle = [label + shift for label in table["class"]]
-            panel.bar(middle, table["fd"], 0.38, color=ink, label=model.upper())
-            panel.hlines(table["fd_floor"], [x - 0.19 for x in middle], [x + 0.19 for x in middle], color=theme.ink,
-                         lw=1.8, label="floor: real images" if model == "vae" else "")  # fmt: skip
+            panel.bar(middle, table["fd"], width, color=theme.of(family), label=family.title)
+            low, high = ([x + sign * width / 2 for x in middle] for sign in (-1, 1))
+            last = family is tables[-1][0]
+            panel.hlines(
+                table["fd_floor"], low, high, color=theme.ink, lw=1.8, label="floor: real images" if last else ""
+            )
         panel.set(xlabel="predicted class", ylabel="Fréchet distance within the class",
-                  xticks=ticks(len(tables["gan"]["class"])))  # fmt: skip
+                  xticks=ticks(len(tables[0][1]["class"])))  # fmt: skip
         panel.grid(axis="x", visible=False)
-        legend(panel)
+        legend(panel, 4 if len(tables) < 3 else 2)  # more names do not fit into a row
 
     return Plot(
         "class_distances",
         "Fréchet distance by class",
         "Bar chart of the Fréchet distance of each class's samples to its test images. "
-        + "; ".join(f"{m.upper()}: at most {number(fd)}, for class {number(label)}" for m, (fd, label) in worst.items())
-        + f"; real images: at most {number(max(fd for table in tables.values() for fd in table['fd_floor']))}.",
+        + "".join(f"{family.title}: at most {number(fd)}, for class {number(label)}; " for family, fd, label in worst)
+        + f"real images: at most {number(max(fd for _, table in tables for fd in table['fd_floor']))}.",
         "Lines: what real training images get. Few images of a class raise its bar and its line alike.",
         draw,
         SIZE,
     )
+
+
+def _tables(results: Results) -> list[tuple[Family, Table]]:
+    return [(family, results.tables[f"evaluate_{family.name}/classes"]) for family in results.families]
+
+
+def _bars(count: int) -> list[tuple[float, float]]:
+    """The place beside a class's number and the width of each of its bars."""
+    step = 0.8 / count
+    return [((place - (count - 1) / 2) * step, 0.95 * step) for place in range(count)]
 
 
 def confusion(results: Results) -> Plot:
@@ -84,12 +101,12 @@ def confusion(results: Results) -> Plot:
 
         panel = figure.subplots()
         shares = [[n / max(1, sum(row)) for n in row] for row in counts]
-        # The square root lifts the few errors out of the paper, next to a diagonal near one.
+        # The square root lifts the few errors out of the background, next to a diagonal near one.
         image = panel.imshow(shares, LinearSegmentedColormap.from_list("ramp", theme.ramp), PowerNorm(0.5, 0, 1))
         for row, column in ((r, c) for r in range(count) for c in range(count) if count <= CROWDED):
             if counts[row][column]:
                 panel.text(column, row, str(counts[row][column]), ha="center", va="center", fontsize=8,
-                           color=theme.paper if shares[row][column] > 0.3 else theme.ink)  # fmt: skip
+                           color=theme.card if shares[row][column] > 0.3 else theme.ink)  # fmt: skip
         panel.set(xlabel="predicted class", ylabel="actual class", xticks=ticks(count), yticks=ticks(count))
         panel.grid(visible=False)
         panel.tick_params(length=0)

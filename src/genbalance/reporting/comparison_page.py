@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from genbalance.families.registry import known
 from genbalance.reporting.measures import GROUPS
-from genbalance.reporting.render import render
+from genbalance.reporting.page import render
 from genbalance.reporting.spread import NONE, STANDS_OUT, Cell
-from genbalance.reporting.style import DARK, LIGHT, Plot, png
+from genbalance.reporting.theme import DARK, LIGHT, Plot, png
 
 NAMES = {
-    f"evaluate_{model}.{measure.key}": (f"{model.upper()}: {measure.label}", measure.better)
+    f"evaluate_{name}.{measure.key}": (f"{family.title}: {measure.label}", measure.better)
+    for name, family in known().items()
     for measures in GROUPS.values()
     for measure in measures
-    for model in measure.models
+    if measure.of(family)
 }
 
 
@@ -35,8 +37,8 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Everything that the page tells.
+class Content:
+    """All content of the page.
 
     Attributes:
         sides: the groups, the one that is compared with first.
@@ -47,7 +49,7 @@ class Told:
         curves: figures of the trainings whose curves differ.
         same_curves: names of those whose curves do not.
         missing: runs and trainings whose curves are not at hand.
-        sweep: the figure of the one parameter that varies, if it is one that has a figure.
+        sweeps: the figures of the one parameter that varies, if there is one, by model family.
     """
 
     sides: Sequence[Side]
@@ -59,15 +61,15 @@ class Told:
     curves: Sequence[Plot]
     same_curves: Sequence[str]
     missing: Sequence[str]
-    sweep: Plot | None
+    sweeps: Sequence[Plot]
 
     @property
     def plots(self) -> list[Plot]:
         """All figures that are drawn for it."""
-        return [*([self.sweep] if self.sweep else []), *self.curves]
+        return [*self.sweeps, *self.curves]
 
 
-def comparison_page(told: Told) -> str:
+def comparison_page(content: Content) -> str:
     """The page as HTML: equal input, equal text."""
-    shown = {plot.name: (plot, png(plot, LIGHT), png(plot, DARK)) for plot in told.plots}
-    return render("comparison.html.j2", told=told, shown=shown, names=NAMES, stands_out=STANDS_OUT, none_=NONE)
+    shown = {plot.name: (plot, png(plot, LIGHT), png(plot, DARK)) for plot in content.plots}
+    return render("comparison.html.j2", content=content, shown=shown, names=NAMES, stands_out=STANDS_OUT, none_=NONE)

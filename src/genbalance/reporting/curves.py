@@ -1,95 +1,68 @@
-"""Training as curves."""
+"""Training curves: those of this run, as the families' records list them, and those of several groups of runs."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import TYPE_CHECKING, Any
 
+from genbalance.families.registry import Chart, Family, known
 from genbalance.reporting.results import Results
-from genbalance.reporting.style import Plot, Theme, axes, legend, line, log_axis
 from genbalance.reporting.text import number, share
+from genbalance.reporting.theme import Plot, Theme, axes, legend, line, log_axis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+DASHES = (0, (2, 2))  # of lines that mark a place
 
 
-def gan_losses(results: Results, loss: str) -> Plot:
-    """L_D, L_G and the length of their gradients; only the logarithms of the non-saturating ``loss`` are nats."""
-    table = results.tables["train_gan/curves"]
+def curves(results: Results, params: Mapping[str, Any]) -> list[Plot]:
+    """The charts of each family, then that of the reference classifier; ``params`` are all by dotted key."""
+    charts = [_chart(results, family, chart, params) for family in results.families for chart in family.charts]
+    return [*charts, _classifier(results)]
+
+
+def _chart(results: Results, family: Family, chart: Chart, params: Mapping[str, Any]) -> Plot:
+    training = f"train_{family.name}"
+    table = results.tables[f"{training}/curves"]
     epochs = table["epoch"]
+    kept = results.number(training, chart.kept) if chart.kept else None
+    texts = {"epochs": str(len(epochs)), "kept": "" if kept is None else number(kept)} | {
+        line.column: (share if panel.bounds == (0, 1) else number)(table[line.column][-1])
+        for panel in chart.panels
+        for line in panel.lines
+    }
 
     def draw(figure: "Figure", theme: Theme) -> None:
-        losses, norms = axes(figure, "loss [nats]" if loss == "non_saturating" else "loss", "gradient norm")
-        line(losses, epochs, table["loss_total"], color=theme.muted, label=r"$L = L_D + \lambda L_G$", ls=":")
-        line(losses, epochs, table["loss_g"], color=theme.gan, label="$L_G$")
-        line(losses, epochs, table["loss_d"], color=theme.extra, label="$L_D$", ls="--")
-        line(norms, epochs, table["grad_norm_g"], color=theme.gan)
-        line(norms, epochs, table["grad_norm_d"], color=theme.extra, ls="--")
-        log_axis(norms, table["grad_norm_g"] + table["grad_norm_d"])
-        legend(losses)
+        units = (it.unit if isinstance(it.unit, str) else it.unit.text(params) for it in chart.panels)
+        named: set[str] = set()
+        for drawn, panel in zip(axes(figure, *units), chart.panels, strict=True):
+            if panel.level:
+                _level(drawn, *panel.level, theme)
+            for it in panel.lines:
+                ink = getattr(theme, it.ink) if it.ink else theme.of(family)
+                line(drawn, epochs, table[it.column], color=ink, label=it.label, ls=it.style, lw=it.width)
+            if kept is not None:
+                drawn.axvline(kept, color=theme.muted, lw=1, ls=DASHES, label="best epoch")
+            if panel.log:
+                log_axis(drawn, [value for it in panel.lines for value in table[it.column]])
+            if panel.bounds:
+                drawn.set_ylim(*panel.bounds)
+            if not named.issuperset(labels := {it.label for it in panel.lines}):
+                legend(drawn)
+                named |= labels
 
-    return Plot(
-        "gan_losses",
-        "GAN: losses and gradients",
-        f"Line chart over {len(epochs)} epochs. At the end L_D is {number(table['loss_d'][-1])} and L_G "
-        f"{number(table['loss_g'][-1])}; below, the norms of both gradients on a logarithmic axis.",
-        "The losses depend on both networks: neither alone says how good the samples are.",
-        draw,
-    )
-
-
-def gan_accuracy(results: Results, loss: str) -> Plot:
-    """What the discriminator still tells apart, by the sign of its output, which tells little of a critic."""
-    table = results.tables["train_gan/curves"]
-    epochs = table["epoch"]
-    last = {name: share(table[f"d_accuracy_{name}"][-1]) for name in ("real", "generated", "held_out")}
-
-    def draw(figure: "Figure", theme: Theme) -> None:
-        (panel,) = axes(figure, "D’s accuracy")
-        panel.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
-        panel.annotate("½: cannot tell", (1, 0.5), (0, 3), xycoords=("axes fraction", "data"), ha="right", va="bottom",
-                       textcoords="offset points", color=theme.muted, fontsize=9.5)  # fmt: skip
-        line(panel, epochs, table["d_accuracy_real"], color=theme.real, label="real")
-        line(panel, epochs, table["d_accuracy_held_out"], color=theme.extra, label="real, held out", ls="--")
-        line(panel, epochs, table["d_accuracy_generated"], color=theme.gan, label="generated", ls="-.")
-        panel.set_ylim(0, 1)
-        legend(panel)
-
-    return Plot(
-        "gan_accuracy",
-        "GAN: D’s accuracy",
-        f"Line chart over {len(epochs)} epochs of the discriminator's accuracy. At the end {last['real']} on the real "
-        f"images it was trained on, {last['held_out']} on held-out real ones, {last['generated']} on generated ones.",
-        "A Wasserstein critic has no threshold at zero, so this accuracy means little; see the AUC above."
-        if loss == "wasserstein"
-        else "A gap between the two real curves: D has memorised training images.",
-        draw,
-    )
+    caption = chart.caption if isinstance(chart.caption, str) else chart.caption.text(params)
+    return Plot(chart.name, chart.title, chart.alt.format_map(texts), caption, draw)
 
 
-def vae_terms(results: Results) -> Plot:
-    """Distortion and rate, on training and validation images."""
-    table = results.tables["train_vae/curves"]
-    epochs, best = table["epoch"], results.number("train_vae", "best_epoch")
-
-    def draw(figure: "Figure", theme: Theme) -> None:
-        panels = axes(figure, "distortion\n[nats per image]", "rate\n[nats per image]")
-        for panel, term in zip(panels, ("distortion", "rate"), strict=True):
-            line(panel, epochs, table[f"train_{term}"], color=theme.muted, label="training", ls="--", lw=1.4)
-            line(panel, epochs, table[f"val_{term}"], color=theme.vae, label="validation")
-            panel.axvline(best, color=theme.muted, lw=1, ls=(0, (2, 2)), label="best epoch")
-        legend(panels[0])
-
-    return Plot(
-        "vae_terms",
-        "VAE: distortion and rate",
-        f"Two line charts over {len(epochs)} epochs. On validation images the distortion ends at "
-        f"{number(table['val_distortion'][-1])} and the rate at {number(table['val_rate'][-1])} nats per image; "
-        f"the best epoch is {number(best)}.",
-        "Distortion is the reconstruction term, rate the KL term, which β weighs.",
-        draw,
-    )
+def _level(panel: Any, value: float, label: str, theme: Theme) -> None:
+    panel.axhline(value, color=theme.muted, lw=1.2, ls=DASHES)
+    panel.annotate(label, (1, value), (0, 3), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                   textcoords="offset points", color=theme.muted, fontsize=9.5)  # fmt: skip
 
 
-def classifier(results: Results) -> Plot:
-    """Loss and accuracy of the reference classifier."""
+def _classifier(results: Results) -> Plot:
     table = results.tables["train_classifier/curves"]
     epochs = table["epoch"]
 
@@ -109,3 +82,62 @@ def classifier(results: Results) -> Plot:
         "The training loss is measured on shifted and rotated images, so it may lie above the validation loss.",
         draw,
     )
+
+
+TITLES = {f"train_{name}": family.title for name, family in known().items()} | {
+    "train_classifier": "Reference classifier"
+}
+PANELS = {
+    f"train_{name}": {it.column: it.compared for chart in family.charts for it in chart.lines if it.compared}
+    for name, family in known().items()
+} | {"train_classifier": {"val_loss": "cross-entropy\n[nats]", "val_accuracy": "validation\naccuracy"}}
+"""What a comparison of runs shows of a training: columns of its curves.csv, each with the label of its axis."""
+STYLES = ("-", "--", ":", "-.")  # a round of hues each
+LONGEST = 30  # characters of a group's name in the legend
+
+
+def overlay(training: str, groups: Mapping[str, Sequence["DataFrame"]]) -> Plot:
+    """The curves of several groups of runs over one another: a line a run, a colour a group.
+
+    Args:
+        training: one of :data:`PANELS`.
+        groups: by name, the first the one that is compared with: the curves of each of its runs, with the columns
+            ``epoch`` and those of the panels; what not all of them have is not drawn.
+    """
+    every = [table for tables in groups.values() for table in tables]
+    panels = {key: label for key, label in PANELS[training].items() if all(key in table for table in every)}
+    last = {
+        key: "; ".join(f"{n} {number(mean(t[key].iloc[-1] for t in tables))}" for n, tables in groups.items() if tables)
+        for key in panels
+    }
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        inks = (theme.ink, *map(theme.of, known().values()), theme.real, theme.extra)
+        drawn = axes(figure, *panels.values())
+        for place, (name, tables) in enumerate(groups.items()):
+            style: dict[str, Any] = {
+                "color": inks[place % len(inks)],
+                "ls": STYLES[place // len(inks) % len(STYLES)],
+                "lw": 1.4,
+            }
+            for panel, key in zip(drawn, panels, strict=True):
+                for table in tables:
+                    line(panel, list(table["epoch"]), list(table[key]), **style, alpha=0.8)
+            drawn[0].plot([], [], label=_label(name), **style)
+        figure.legend(loc="outside upper left", ncols=2)
+
+    return Plot(
+        f"{training}_curves",
+        TITLES[training],
+        "Line charts over epochs, a line a run. "
+        + " ".join(f"{key} ends at, on average: {values}." for key, values in last.items()),
+        "A line a run, a colour a group.",
+        draw,
+        (5.4, 1.0 + 1.6 * len(panels) + 0.15 * len(groups)),
+    )
+
+
+def _label(name: str) -> str:
+    """A name as matplotlib prints it: its dollars begin no formula."""
+    short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return short.replace("$", r"\$")

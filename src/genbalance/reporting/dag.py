@@ -1,10 +1,109 @@
-"""The pipeline as a picture."""
+"""The pipeline as a picture: the stages of dvc.yaml, and from which others each reads."""
 
+import itertools
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 
-from genbalance.reporting.pipeline import Stage, arrows
+from genbalance.params import INERT, flatten
+from genbalance.reporting.text import SYMBOLS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage; ``after`` are those whose outs it reads, but for those that follow from others; ``config`` are the
+    parameters that decide its results, by section."""
+
+    name: str
+    after: tuple[str, ...]
+    config: tuple[str, ...]
+
+
+def stages(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> list[Stage]:
+    """The stages of a parsed dvc.yaml, a matrix as a stage a member, named as DVC names it, but for those of families
+    that are off.
+
+    Args:
+        pipeline: its content; ``${…}`` in it stands for a value of its ``vars``, of ``params`` or of the matrix.
+        params: params.yaml by dotted key.
+    """
+    values = dict(params)
+    for more in pipeline.get("vars", ()):
+        values |= {**more, **flatten(more)} if isinstance(more, Mapping) else {}
+    members = {
+        member: entry
+        for name, stage in pipeline["stages"].items()
+        for member, entry in _members(name, stage, values).items()
+        if not any(key.startswith("families.") and values.get(key) is False for key in entry.get("params", ()))
+    }
+    outs = {name: _paths(entry, "outs", "metrics", "plots") for name, entry in members.items()}
+    feeds = {
+        (maker, user)
+        for user, entry in members.items()
+        for maker in members
+        if maker != user and any(_meet(out, dep) for out in outs[maker] for dep in _paths(entry, "deps"))
+    }
+    direct = feeds - _behind(feeds)
+    return [
+        Stage(
+            name,
+            tuple(maker for maker in members if (maker, name) in direct),
+            tuple(SYMBOLS.get(key, key) for key in entry.get("params", ()) if not f"{key}.".startswith(INERT)),
+        )
+        for name, entry in members.items()
+    ]
+
+
+def _members(name: str, entry: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A stage, or each member of its matrix, with the values in their places."""
+    matrix = _filled(entry.get("matrix", {}), values)
+    found = {}
+    for chosen in itertools.product(*matrix.values()):
+        item = {f"item.{key}": value for key, value in zip(matrix, chosen, strict=True)}
+        suffix = "-".join(map(str, chosen))
+        found[f"{name}@{suffix}" if suffix else name] = _filled(entry, {**values, **item})
+    return found
+
+
+def _filled(node: Any, values: Mapping[str, Any]) -> Any:
+    """``node`` with each ``${a.b}`` replaced; a text that is one of them alone becomes a value of any type."""
+    if isinstance(node, Mapping):
+        return {_filled(key, values): _filled(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_filled(each, values) for each in node]
+    if not isinstance(node, str):
+        return node
+    if whole := re.fullmatch(r"\$\{([^}]+)\}", node):
+        return values[whole[1]]
+    return re.sub(r"\$\{([^}]+)\}", lambda found: str(values[found[1]]), node)
+
+
+def _paths(entry: Mapping[str, Any], *keys: str) -> list[PurePosixPath]:
+    names = itertools.chain.from_iterable(entry.get(key, ()) for key in keys)
+    return [PurePosixPath(next(iter(name)) if isinstance(name, Mapping) else name) for name in names]
+
+
+def _meet(out: PurePosixPath, dep: PurePosixPath) -> bool:
+    return out == dep or out in dep.parents or dep in out.parents
+
+
+def _behind(feeds: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The pairs between which there is a way over others."""
+    reached = set(feeds)
+    longer: set[tuple[str, str]] = set()
+    while more := {(a, c) for a, b in reached for middle, c in feeds if b == middle} - longer:
+        longer |= more
+        reached |= more
+    return longer
+
+
+def arrows(nodes: Iterable[Stage]) -> list[tuple[str, str]]:
+    """Pairs of a stage and one that reads its outs, sorted."""
+    return sorted((source, node.name) for node in nodes for source in node.after)
+
 
 WIDTH, HEIGHT, GAP, DROP = 150, 64, 14, 44  # a box and the room beside and below it, in SVG units
 LINE = 20  # letters of the small text in a box
@@ -24,14 +123,14 @@ class Box:
         """What the stage depends on, in lines that fit the box."""
         if self.reads_all:
             return ["every parameter"]
-        text = " · ".join(self.stage.knobs)
+        text = " · ".join(self.stage.config)
         width = LINE if len(text) <= LINE else max(LINE // 2, len(text) // 2 + 4)  # two lines of like length
         return [line.strip(" ·") for line in textwrap.wrap(text, width)]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What the page draws: boxes, arrows as SVG paths, arrows as names for those who listen, and the size."""
+    """What the page draws: boxes, arrows as SVG paths, arrows as names for screen readers, and the size."""
 
     boxes: tuple[Box, ...]
     paths: tuple[str, ...]
@@ -59,10 +158,10 @@ def drawing(nodes: Sequence[Stage]) -> Drawing:
         x2 += 18 * (sources.index(a) - (len(sources) - 1) / 2)
         bend = (y2 - y1) * 0.55
         paths.append(f"M{x1:.1f} {y1:.1f}C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}")
-    every = {knob for node in nodes for knob in node.knobs}
+    every = {key for node in nodes for key in node.config}
     return Drawing(
         tuple(
-            Box(by_name[name], centre[name] - WIDTH / 2, top[name], len(every) > 1 and every == {*by_name[name].knobs})
+            Box(by_name[name], centre[name] - WIDTH / 2, top[name], len(every) > 1 and every == {*by_name[name].config})
             for name in ordered
         ),
         tuple(paths),

@@ -1,17 +1,98 @@
-"""The project's two questions, what β does and what λ does, each with its answer."""
+"""The sweeps at hand beside this run, and their answers to the project's questions: what each coefficient does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from genbalance.families.registry import LIKELIHOOD, Family, of_param
+from genbalance.params import INERT
 from genbalance.reporting import grids
 from genbalance.reporting.findings import Finding, finding
-from genbalance.reporting.sweep import OF, Sweep
-from genbalance.reporting.sweep_context import Context
-from genbalance.reporting.text import SYMBOLS, number
+from genbalance.reporting.results import Results
+from genbalance.reporting.sweep import Here, Sweep, figure, glance, marked
+from genbalance.reporting.text import SYMBOLS, number, parameter
+from genbalance.reporting.theme import Plot
+from genbalance.runtime.errors import UserError
+
+SIDES = ("evaluate.kid_", "evaluate.resamples", "evaluate.inversion_", "evaluate.importance_draws")  # not drawn
+LAST_DIGITS = ("compute.device", "compute.threads", "compute.bits")  # all that these change of a number
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Context:
+    """A family's figures of a sweep beside this run: all of its curves, and the main one for a ``glance``; its values
+    and seeds, and each parameter that was not as it is in this run, by its key with the value that it had."""
+
+    sweep: Sweep
+    family: Family
+    plot: Plot
+    glance: Plot
+    values: str
+    seeds: str
+    otherwise: Mapping[str, str]
+
+
+def in_context(results: Results, params: Mapping[str, Any]) -> list[Context]:
+    """Every sweep at hand, by the families of this run that it measured. This run is marked on those whose params were
+    its own but for what they vary, and the seed.
+
+    Raises:
+        UserError: a sweep varies what is no number among ``params``, all parameters by dotted key.
+    """
+    return [
+        _context(sweep, family, results, params)
+        for sweep in results.sweeps
+        for family in sweep.families
+        if family in results.families
+    ]
+
+
+def _context(sweep: Sweep, family: Family, results: Results, params: Mapping[str, Any]) -> Context:
+    value = params.get(sweep.key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(
+            f"metrics/sweeps/{sweep.name}.json: parameter: found {sweep.key!r}, which is "
+            f"{'no number' if sweep.key in params else 'none'} in params.yaml; allowed: a number of params.yaml"
+        )
+    otherwise = {
+        key: parameter(_value(sweep.shared, key))
+        for key in params
+        if _matters(key, sweep, family, params) and _value(sweep.shared, key) != _value(params, key)
+    }
+    seeds = sorted({seed for group in sweep.seeds for seed in group})
+    # a logarithmic axis has no place for zero
+    off = LIKELIHOOD not in family.parts and value <= 0 < sweep.values[0]
+    here = None if off else _here(sweep, family, results, value)
+    return Context(
+        sweep,
+        family,
+        figure(sweep, family, None if otherwise else here),
+        glance(sweep, family, here, alike=not otherwise),
+        ", ".join(number(each) for each in sweep.values),
+        ", ".join(map(str, seeds)),
+        otherwise,
+    )
+
+
+def _matters(key: str, sweep: Sweep, family: Family, params: Mapping[str, Any]) -> bool:
+    if key == "data.path":
+        return bool(params["data.source"] == "idx")
+    foreign = of_param(key) and family not in of_param(key)
+    return not foreign and key not in (sweep.key, "seed", *LAST_DIGITS) and not key.startswith((*SIDES, *INERT))
+
+
+def _value(values: Mapping[str, Any], key: str) -> Any:
+    value = values.get(key, NONE)
+    return Path(value).name if key == "data.path" else value
+
+
+def _here(sweep: Sweep, family: Family, results: Results, value: float) -> Here:
+    return {sweep.key: value} | {name: results.number(*name.split(".")) for name in marked(family)}
+
 
 SHOWN = 3  # values whose pictures stand side by side
-ASKED = ("beta", "lambda")
 
 
 @dataclass(frozen=True)
@@ -26,31 +107,45 @@ class Row:
 
 @dataclass(frozen=True)
 class Effect:
-    """A question; what the sweep at hand says to it, None without one; its pictures by what they show."""
+    """What a coefficient does in a family: what the sweep at hand says of it, None without one; its pictures by what
+    they show. It is ``alone`` where the sweeps at hand measured its coefficient in one family."""
 
     key: str
     symbol: str
-    model: str
+    family: Family
+    alone: bool
     context: Context | None
     finding: Finding | None
     pictures: Mapping[str, Sequence[Row]]
 
 
-def effects(contexts: Sequence[Context], params: Mapping[str, Any]) -> list[Effect]:
-    """Both questions. Of several sweeps of a coefficient that one answers whose settings are most like this run's, then
-    that of the most values."""
-    return [_effect(key, contexts, params) for key in ASKED]
+def coefficients(families: Sequence[Family]) -> list[str]:
+    """The coefficients of these families, in the order in which the page asks for their effects."""
+    return sorted({key for family in families for key in family.coefficients})
 
 
-def _effect(key: str, contexts: Sequence[Context], params: Mapping[str, Any]) -> Effect:
-    own = [it for it in contexts if it.sweep.key == key and len(it.sweep.values) > 1]
-    context = min(own, key=lambda it: (len(it.otherwise), -len(it.sweep.values)), default=None)
-    if context is None:
-        return Effect(key, SYMBOLS[key], OF[key], None, None, {})
-    here = None if context.otherwise else float(params[key])
-    values = _chosen(context.sweep, float(params[key]))
-    pictures = _vae(context.sweep, values, here) if OF[key] == "vae" else _gan(context.sweep, values, here)
-    return Effect(key, SYMBOLS[key], OF[key], context, finding(context.sweep), pictures if values else {})
+def effects(families: Sequence[Family], contexts: Sequence[Context], params: Mapping[str, Any]) -> Iterator[Effect]:
+    """Each coefficient in each family in which a sweep measured it; in its first family where none did. Of several
+    sweeps that one answers whose settings are most like this run's, then that of the most values."""
+    for key in coefficients(families):
+        concerned = [family for family in families if key in family.coefficients]
+        swept = {
+            family: own
+            for family in concerned
+            if (own := [c for c in contexts if (c.sweep.key, c.family) == (key, family) and len(c.sweep.values) > 1])
+        }
+        for family, own in swept.items():
+            context = min(own, key=lambda it: (len(it.otherwise), -len(it.sweep.values)))
+            yield _effect(key, family, context, len(swept) == 1, float(params[key]))
+        if not swept:
+            yield Effect(key, SYMBOLS.get(key, key), concerned[0], True, None, None, {})
+
+
+def _effect(key: str, family: Family, context: Context, alone: bool, value: float) -> Effect:
+    here = None if context.otherwise else value
+    values = _chosen(context.sweep, value)
+    pictures = _pictures(context.sweep, family, values, here) if values else {}
+    return Effect(key, context.sweep.symbol, family, alone, context, finding(context.sweep, family), pictures)
 
 
 def _chosen(sweep: Sweep, value: float) -> list[float]:
@@ -62,25 +157,20 @@ def _chosen(sweep: Sweep, value: float) -> list[float]:
     return [there[0], value if value in between else between[len(between) // 2], there[-1]]
 
 
-def _vae(sweep: Sweep, values: Sequence[float], here: float | None) -> dict[str, list[Row]]:
-    if not values:
-        return {}
-    rebuilt = {value: sweep.pictures[value]["reconstructions"] for value in values}
-    originals = Row("original", grids.rows(rebuilt[values[0]], 0, 1), "Row of real images")
+def _pictures(sweep: Sweep, family: Family, values: Sequence[float], here: float | None) -> dict[str, list[Row]]:
+    """A row of samples and one of reconstructions for each value; of a family without these, two rows of samples."""
+
+    def cut(grid: str, first: int, count: int) -> dict[float, bytes]:
+        return {value: grids.rows(sweep.pictures[value][sweep.of(family, grid)], first, count) for value in values}
+
+    if "reconstructions" not in family.grids:
+        return {"Samples: the same latents in each block": _rows(sweep, cut("samples", 0, 2), "samples", here)}
+    originals = Row("original", cut("reconstructions", 0, 1)[values[0]], "Row of real images")
+    rebuilt = _rows(sweep, cut("reconstructions", 1, 1), "reconstructions of them", here)
     return {
-        "Samples: the same latents in each row": _rows(
-            sweep, {value: grids.rows(sweep.pictures[value]["samples"], 0, 1) for value in values}, "samples", here
-        ),
-        "Reconstructions": [
-            originals,
-            *_rows(sweep, {v: grids.rows(png, 1, 1) for v, png in rebuilt.items()}, "reconstructions of them", here),
-        ],
+        "Samples: the same latents in each row": _rows(sweep, cut("samples", 0, 1), "samples", here),
+        "Reconstructions": [originals, *rebuilt],
     }
-
-
-def _gan(sweep: Sweep, values: Sequence[float], here: float | None) -> dict[str, list[Row]]:
-    chosen = {value: grids.rows(sweep.pictures[value]["samples"], 0, 2) for value in values}
-    return {"Samples: the same latents in each block": _rows(sweep, chosen, "samples", here)}
 
 
 def _rows(sweep: Sweep, images: Mapping[float, bytes], what: str, here: float | None) -> list[Row]:

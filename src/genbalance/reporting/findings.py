@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, stdev
 
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family
 from genbalance.reporting.results import Results
 from genbalance.reporting.sweep import Sweep
-from genbalance.reporting.text import number, share
+from genbalance.reporting.text import listed, number, share
 
-FLAT = 0.1  # relative to the larger of two numbers: a lesser difference is none worth telling
+FLAT = 0.1  # relative to the larger of two numbers: a lesser difference is not mentioned
 SEEDS_APART = 0.25  # of the least: what seeds alone do to a Fréchet distance (docs/results.md: one SD is 15% to 17%)
 FAILS = 5.0  # times the least Fréchet distance: from here on a training has failed
 APART = 0.005  # MMD² between codes and prior: below it, the part of the prior that no code reaches is not seen
-WINS, LOSES = 0.9, 0.6  # mean accuracy of D on real and generated images: it tells them apart, or hardly does
+WINS, LOSES = 0.9, 0.6  # mean accuracy of D on real and generated images: it separates them, or hardly does
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,10 @@ class Finding:
     numbers: str
 
 
-def finding(sweep: Sweep) -> Finding:
-    """What the sweep's parameter does: to rate and distortion of a VAE, or to the balance of a GAN."""
-    return _trade(sweep) if sweep.model == "vae" else _balance(sweep)
+def finding(sweep: Sweep, family: Family) -> Finding:
+    """What the sweep's parameter does to a family: to its rate and distortion, or to the quality of its samples and, if
+    it has a discriminator, to the balance of the two networks."""
+    return (_trade if LIKELIHOOD in family.parts else _quality)(sweep, family)
 
 
 def level_range(sweep: Sweep, metric: str) -> tuple[int, int]:
@@ -49,11 +51,11 @@ def level_range(sweep: Sweep, metric: str) -> tuple[int, int]:
     return low, high
 
 
-def holes(results: Results) -> str:
+def holes(results: Results, family: Family) -> str:
     """What is said of holes in the latent space: nothing unless codes of test images lie apart from the prior, and the
     samples reach fewer real images than real ones do."""
     distance, floor, reached, real = (
-        results.number("evaluate_vae", key)
+        results.number(f"evaluate_{family.name}", key)
         for key in ("prior_discrepancy", "prior_discrepancy_floor", "coverage", "coverage_real")
     )
     if distance - floor < APART or reached >= (1 - FLAT) * real:
@@ -65,8 +67,8 @@ def holes(results: Results) -> str:
     )
 
 
-def _trade(sweep: Sweep) -> Finding:
-    rate, distortion, fd = (sweep.means(f"evaluate_vae.{name}") for name in ("rate", "distortion", "fd_test"))
+def _trade(sweep: Sweep, family: Family) -> Finding:
+    rate, distortion, fd = (sweep.means(f"evaluate_{family.name}.{key}") for key in ("rate", "distortion", "fd_test"))
     symbol, ends = sweep.symbol, f"{_value(sweep, 0)} to {_value(sweep, -1)}"
     stores = {
         "falls": "stores less in the latents",
@@ -76,12 +78,12 @@ def _trade(sweep: Sweep) -> Finding:
     rebuilds = {"falls": "reconstructs better", "rises": "reconstructs worse", "": "reconstructs as well"}
     rates, distorts = _trend(rate), _trend(distortion)
     steady = _is_steady(rate) and _is_steady(distortion)
-    who = f"A larger {symbol}" if steady else f"{symbol} = {_value(sweep, -1)}, compared with {_value(sweep, 0)},"
+    change = f"A larger {symbol}" if steady else f"{symbol} = {_value(sweep, -1)}, compared with {_value(sweep, 0)},"
     if rates or distorts:
-        answer = f"{who} {stores[rates]} and {rebuilds[distorts]}"
+        answer = f"{change} {stores[rates]} and {rebuilds[distorts]}"
     else:
         answer = f"{symbol} hardly changes rate and distortion"
-    low, high = level_range(sweep, "evaluate_vae.fd_test")
+    low, high = level_range(sweep, f"evaluate_{family.name}.fd_test")
     last = len(fd) - 1
     if (low, high) == (0, last) or _is_flat(fd):
         samples = "the samples’ Fréchet distance hardly changes"
@@ -93,52 +95,66 @@ def _trade(sweep: Sweep) -> Finding:
         samples = f"samples are best at {symbol} = {_value(sweep, low)}"
     else:
         samples = f"samples are best from {symbol} = {_value(sweep, low)} to {_value(sweep, high)}"
-    told = [
+    numbers = [
         f"From {symbol} = {ends} the rate {_goes(rate)} and the distortion {_goes(distortion)} nats per image.",
         f"The samples’ Fréchet distance is {_listed(sweep, fd, {0, fd.index(min(fd)), last})}.",
     ]
-    return Finding(f"{answer}; {samples}.", " ".join([*told, _seeds(sweep)]))
+    return Finding(f"{answer}; {samples}.", " ".join([*numbers, _seeds(sweep)]))
 
 
-def _balance(sweep: Sweep) -> Finding:
-    fd = sweep.means("evaluate_gan.fd_test")
-    low, high = level_range(sweep, "evaluate_gan.fd_test")
+def _quality(sweep: Sweep, family: Family) -> Finding:
+    metric = f"evaluate_{family.name}.fd_test"
+    fd = sweep.means(metric)
+    low, high = level_range(sweep, metric)
     symbol, last = sweep.symbol, len(fd) - 1
     even = (low, high) == (0, last) or _is_flat(fd)
-    seeds = all(len(group) > 1 for group in sweep.metrics["evaluate_gan.fd_test"])
+    seeds = all(len(group) > 1 for group in sweep.metrics[metric])
     known = "within a standard deviation over the seeds" if seeds else "no more apart than two seeds may be"
     if even:
         low, high = 0, last
     level = f"From {symbol} = {_value(sweep, low)} to {_value(sweep, high)}"
     least, most = (number(end(fd[low : high + 1]), 3) for end in (min, max))
     if low < high:
-        answer = f"{level} {symbol} makes no difference" if even else f"{level} the GAN trains equally well"
-        told = [f"{level} the Fréchet distance is {least} to {most}, {known}."]
+        answer = f"{level} {symbol} makes no difference" if even else f"{level} the {family.title} trains equally well"
+        numbers = [f"{level} the Fréchet distance is {least} to {most}, {known}."]
     else:
-        answer = f"The GAN is best at {symbol} = {_value(sweep, low)}"
-        told = [f"The Fréchet distance is {least} at {symbol} = {_value(sweep, low)}."]
+        answer = f"The {family.title} is best at {symbol} = {_value(sweep, low)}"
+        numbers = [f"The Fréchet distance is {least} at {symbol} = {_value(sweep, low)}."]
     for side, edge in ((range(low - 1, -1, -1), low), (range(high + 1, last + 1), high)):
         if side:
-            answer += f"; {_outside(sweep, fd, side)}"
-            right, caught, recall = (
-                share(sweep.means(f"evaluate_gan.{name}")[side[-1]])
-                for name in ("d_accuracy_test", "d_accuracy_generated", "recall")
-            )
-            told.append(
-                f"It is {_listed(sweep, fd, {side[0], side[-1]}, edge)}, where D is right on {right} of the held-out "
-                f"and {caught} of the generated images, and recall is {recall}."
-            )
-    return Finding(f"{answer}.", " ".join([*told, _seeds(sweep)]))
+            answer += f"; {_outside(sweep, family, fd, side)}"
+            numbers.append(f"It is {_listed(sweep, fd, {side[0], side[-1]}, edge)}, {_there(sweep, family, side[-1])}.")
+    if ENCODER in family.parts:
+        numbers.append(f"The rate {_goes(sweep.means(f'evaluate_{family.name}.rate'))} nats per image.")
+    return Finding(f"{answer}.", " ".join([*numbers, _seeds(sweep)]))
 
 
-def _outside(sweep: Sweep, fd: Sequence[float], side: range) -> str:
+def _there(sweep: Sweep, family: Family, place: int) -> str:
+    """D's accuracies and the recall at a value."""
+    shares = {
+        key: share(sweep.means(f"evaluate_{family.name}.{key}")[place])
+        for key in ("recall", *(("d_accuracy_test", "d_accuracy_generated") if DISCRIMINATOR in family.parts else ()))
+    }
+    if DISCRIMINATOR not in family.parts:
+        return f"where recall is {shares['recall']}"
+    return (
+        f"where D is right on {shares['d_accuracy_test']} of the held-out and {shares['d_accuracy_generated']} of the "
+        f"generated images, and recall is {shares['recall']}"
+    )
+
+
+def _outside(sweep: Sweep, family: Family, fd: Sequence[float], side: range) -> str:
     """What happens at the values on one side of the level range, the nearest first."""
     ward = "above" if side.step > 0 else "below"
     failed = [place for place in side if fd[place] >= FAILS * min(fd)]
     if not failed:
         return f"{ward}, samples are worse"
-    accuracy = mean(sweep.means(f"evaluate_gan.d_accuracy_{of}")[failed[-1]] for of in ("test", "generated"))
-    why = "D outpaces G and " if accuracy >= WINS else "G outpaces D and " if accuracy <= LOSES else ""
+    why = ""
+    if DISCRIMINATOR in family.parts:
+        accuracy = mean(
+            sweep.means(f"evaluate_{family.name}.d_accuracy_{of}")[failed[-1]] for of in ("test", "generated")
+        )
+        why = "D outpaces G and " if accuracy >= WINS else "G outpaces D and " if accuracy <= LOSES else ""
     also = f" and {ward}" if failed == list(side[-len(failed) :]) and len(failed) > 1 else ""
     return f"at {sweep.symbol} = {_value(sweep, failed[0])}{also}, {why}training fails"
 
@@ -168,12 +184,10 @@ def _goes(values: Sequence[float]) -> str:
 
 def _listed(sweep: Sweep, values: Sequence[float], places: set[int], near: int = 0) -> str:
     """Numbers with where they were measured, from the place ``near`` on outwards."""
-    told = [
+    return listed(
         f"{number(values[place], 3)} at {sweep.symbol} = {_value(sweep, place)}"
         for place in sorted(places, key=lambda place: abs(place - near))
-    ]
-    head = ", ".join(told[:-1])
-    return f"{head} and {told[-1]}" if head else told[-1]
+    )
 
 
 def _seeds(sweep: Sweep) -> str:

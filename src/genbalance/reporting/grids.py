@@ -1,6 +1,7 @@
 """Parts of grids of images, as the trainings leave them: PNG bytes in, PNG bytes out."""
 
 import io
+from collections.abc import Mapping
 
 COLUMNS = 10
 """Of every grid of samples or reconstructions; a pixel of grey lies around each image."""
@@ -46,3 +47,21 @@ def rows(png: bytes, first: int, count: int) -> bytes:
     width, _ = size(png)
     side = (width - 1) // COLUMNS
     return part(png, width, count * side + 1, first * side)
+
+
+FRAMES = 5
+
+
+def frames(film: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Up to five epochs of a training's grids, from the first to the last and denser early on, where most happens.
+
+    A frame is the upper left quarter of the epoch's grid: PNG bytes in, PNG bytes out.
+    """
+    epochs = sorted(film)
+    ranks = {round(len(epochs) ** (step / (FRAMES - 1))) - 1 for step in range(FRAMES)}
+    return {epochs[rank]: _quarter(film[epochs[rank]]) for rank in sorted(ranks)}
+
+
+def _quarter(png: bytes) -> bytes:
+    width, height = size(png)
+    return part(png, (width + 1) // 2, (height + 1) // 2)

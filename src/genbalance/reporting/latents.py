@@ -1,11 +1,12 @@
-"""Figures of what a VAE's latents carry."""
+"""Figures of what the latents of a family with an encoder carry."""
 
 from typing import TYPE_CHECKING
 
+from genbalance.families.registry import ENCODER, Family
 from genbalance.reporting.classes import CROWDED
 from genbalance.reporting.results import Results
-from genbalance.reporting.style import Plot, Theme
 from genbalance.reporting.text import number, share
+from genbalance.reporting.theme import Plot, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,21 +22,21 @@ DARK_INKS = (
 )
 
 
-def kl_per_latent(results: Results, prior: str) -> Plot:
+def kl_per_latent(results: Results, family: Family, prior: str) -> Plot:
     """The rate, latent by latent, largest first; ``prior`` as in params.yaml."""
-    values = sorted(results.tables["train_vae/kl_per_latent"]["kl"], reverse=True)
-    active = results.number("train_vae", "active_units")
+    values = sorted(results.tables[f"train_{family.name}/kl_per_latent"]["kl"], reverse=True)
+    active = results.number(f"train_{family.name}", "active_units")
 
     def draw(figure: "Figure", theme: Theme) -> None:
         panel = figure.subplots()
-        inks = [theme.vae if rank < active else theme.muted for rank in range(len(values))]
+        inks = [theme.of(family) if rank < active else theme.muted for rank in range(len(values))]
         panel.bar(range(1, len(values) + 1), values, 0.8, color=inks)
         panel.set(xlabel="latent, by rank", ylabel="KL [nats per image]")
         panel.grid(axis="x", visible=False)
 
     return Plot(
-        "kl_per_latent",
-        "VAE: KL term of each latent",
+        _name(results, family, "kl_per_latent"),
+        f"{family.title}: KL term of each latent",
         f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
         f"{number(values[-1])} nats per image. {number(active)} units are active.",
         ("Grey latents are inactive: their posterior does not move with the image. " if active < len(values) else "")
@@ -48,9 +49,10 @@ def kl_per_latent(results: Results, prior: str) -> Plot:
     )
 
 
-def code_map(results: Results, conditional: bool) -> Plot:
+def code_map(results: Results, family: Family, conditional: bool) -> Plot:
     """The codes of test images on the plane where their classes lie furthest apart, each as its class."""
-    table = results.tables["evaluate_vae/codes"]
+    stage = f"evaluate_{family.name}"
+    table = results.tables[f"{stage}/codes"]
     labels = [int(label) for label in table["class"]]
     named = results.classes <= CROWDED
 
@@ -66,15 +68,15 @@ def code_map(results: Results, conditional: bool) -> Plot:
             panel.scatter(x, y, 36 if named else 12, inks[label % len(inks)], marker=marker, lw=0, alpha=0.75)
             panel.text(sum(x) / len(x), sum(y) / len(y), str(label), ha="center", va="center",
                        fontsize=17 if named else 10, weight="bold", color=inks[label % len(inks)],
-                       path_effects=[withStroke(linewidth=4, foreground=theme.paper)])  # fmt: skip
+                       path_effects=[withStroke(linewidth=4, foreground=theme.card)])  # fmt: skip
         panel.set(xlabel="first discriminant [standard deviations within a class]", ylabel="second discriminant")
 
     return Plot(
-        "code_map",
-        "VAE: classes in latent space",
+        _name(results, family, "code_map"),
+        f"{family.title}: classes in latent space",
         f"Map of the codes of {number(len(labels))} test images of {number(len(set(labels)))} classes on two linear "
         f"discriminants; a logistic regression on all latents has an accuracy of "
-        f"{share(results.number('evaluate_vae', 'probe_accuracy'))} on the test images.",
+        f"{share(results.number(stage, 'probe_accuracy'))} on the test images.",
         f"Each {'digit' if named else 'dot'} is the code {'E[z|x, y]' if conditional else 'E[z|x]'} of a test image"
         f"{', drawn as its class' if named else ''}; {'large' if named else 'numbers'}: the middle of each class. The "
         "plane was chosen on training images, for their classes to lie apart on it; it shows two directions of all."
@@ -82,3 +84,8 @@ def code_map(results: Results, conditional: bool) -> Plot:
         draw,
         (9.4, 5.6),
     )
+
+
+def _name(results: Results, family: Family, name: str) -> str:
+    """``name``, behind the family's where several families have such a figure."""
+    return name if len(results.having(ENCODER)) == 1 else f"{family.name}_{name}"

@@ -1,22 +1,27 @@
-"""What the comparison shows: each metric's name, where it stands, where its best lies and what it is held against."""
+"""The families' metrics side by side: each one's name, where its best lies, and what real images and the mean image
+get."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family
 from genbalance.reporting.results import Results
+from genbalance.reporting.text import number, share, span
 
 LOWER, HIGHER, REAL = "lower is better", "higher is better", "best near real"
 HALF, ZERO = "best at ½", "best at 0"
 ARROWS = {"": "", LOWER: "↓", HIGHER: "↑", REAL: "→real", HALF: "→½", ZERO: "→0"}
 """The same in plain text, for tables in a terminal."""
+NONE = "–"
 
 Source = str | Callable[[Results, str], float]
-"""A key of the model's metrics, or a function of the results and the model, ``gan`` or ``vae``."""
+"""A key of metrics/evaluate_<family>.json, or a function of the results and the family's name."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """``real`` and ``mean_image`` are what these two get; a ``share`` has three decimals; ``models`` have it."""
+    """``real`` and ``mean_image`` are what these two get; a ``share`` has three decimals; families without ``part``
+    lack it."""
 
     label: str
     key: str
@@ -24,32 +29,40 @@ class Measure:
     real: Source | None = None
     mean_image: Source | None = None
     share: bool = False
-    models: tuple[str, ...] = ("gan", "vae")
+    part: str = ""
+
+    def of(self, family: Family) -> bool:
+        """Whether the family has it."""
+        return not self.part or self.part in family.parts
 
 
 def _beside_real(label: str, key: str, better: str, share: bool = False) -> Measure:
     return Measure(label, key, better, f"{key}_real", share=share)
 
 
-def _vae(label: str, key: str, better: str = "", real: str | None = None, share: bool = False) -> Measure:
-    return Measure(label, key, better, real, share=share, models=("vae",))
+def _encoder(label: str, key: str, better: str = "", real: str | None = None, share: bool = False) -> Measure:
+    return Measure(label, key, better, real, share=share, part=ENCODER)
+
+
+def _likelihood(label: str, key: str) -> Measure:
+    return Measure(label, key, LOWER, part=LIKELIHOOD)
 
 
 def _discriminator(label: str, key: str) -> Measure:
-    return Measure(label, key, share=True, models=("gan",))
+    return Measure(label, key, share=True, part=DISCRIMINATOR)
 
 
 def _share(end: Callable[[list[float]], float]) -> Source:
-    return lambda results, model: end(results.tables[f"evaluate_{model}/classes"]["real"])
+    return lambda results, name: end(results.tables[f"evaluate_{name}/classes"]["real"])
 
 
 def _floor(end: Callable[[list[float]], float]) -> Source:
     """Over the classes that have real images enough to measure; over all images where there is no such class."""
 
-    def floor(results: Results, model: str) -> float:
-        table = results.tables[f"evaluate_{model}/classes"]
+    def floor(results: Results, name: str) -> float:
+        table = results.tables[f"evaluate_{name}/classes"]
         of_class = [fd for fd, n in zip(table["fd_floor"], table["n"], strict=True) if n > 0]
-        return end(of_class or [results.number(f"evaluate_{model}", "fd_floor")])
+        return end(of_class or [results.number(f"evaluate_{name}", "fd_floor")])
 
     return floor
 
@@ -98,13 +111,76 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         Measure("PSNR [dB]", "psnr", HIGHER),
         Measure("SSIM", "ssim", HIGHER),
         Measure("class preserved", "classifier_agreement", HIGHER, share=True),
-        _vae("Fréchet distance of the reconstructions", "fd_reconstructions", LOWER),
-        _vae("−ELBO [nats]", "nelbo", LOWER),
-        _vae("rate [nats]", "rate"),
-        _vae("distortion [nats]", "distortion", LOWER),
-        _vae("IWAE bound [nats]", "nll", LOWER),
-        _vae("active units", "active_units"),
-        _vae("linear probe accuracy", "probe_accuracy", HIGHER, share=True),
-        _vae("aggregate posterior against prior (MMD)", "prior_discrepancy", LOWER, "prior_discrepancy_floor"),
+        _encoder("Fréchet distance of the reconstructions", "fd_reconstructions", LOWER),
+        _likelihood("−ELBO [nats]", "nelbo"),
+        _encoder("rate [nats]", "rate"),
+        _likelihood("distortion [nats]", "distortion"),
+        _likelihood("IWAE bound [nats]", "nll"),
+        _encoder("active units", "active_units"),
+        _encoder("linear probe accuracy", "probe_accuracy", HIGHER, share=True),
+        _encoder("aggregate posterior against prior (MMD)", "prior_discrepancy", LOWER, "prior_discrepancy_floor"),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number, and its 95% interval where it has one."""
+
+    text: str
+    span: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the comparison: a cell for each family, and what real images and the mean image get."""
+
+    label: str
+    better: str
+    cells: tuple[Cell, ...]
+    real: str
+    mean_image: str
+
+
+def side_by_side(results: Results) -> dict[str, list[Line]]:
+    """The run's families side by side, by groups of metrics that at least one of them has, with the floor (real images)
+    and the ceiling (the mean image) if any."""
+    groups = {
+        title: [_line(results, measure) for measure in measures if any(map(measure.of, results.families))]
+        for title, measures in GROUPS.items()
+    }
+    return {title: lines for title, lines in groups.items() if lines}
+
+
+def _line(results: Results, measure: Measure) -> Line:
+    return Line(
+        measure.label,
+        measure.better,
+        tuple(_cell(results, measure, family) for family in results.families),
+        _shared(results, measure, measure.real),
+        _shared(results, measure, measure.mean_image),
+    )
+
+
+def _cell(results: Results, measure: Measure, family: Family) -> Cell:
+    if not measure.of(family):
+        return Cell(NONE)
+    stage = f"evaluate_{family.name}"
+    ends = results.interval(stage, measure.key)
+    return Cell(_text(measure, results.number(stage, measure.key)), span(*ends) if ends else "")
+
+
+def _shared(results: Results, measure: Measure, source: Source | None) -> str:
+    """Once for all families, unless they were measured unlike."""
+    if source is None:
+        return NONE
+    values = (
+        source(results, family.name) if callable(source) else results.number(f"evaluate_{family.name}", source)
+        for family in results.families
+        if measure.of(family)
+    )
+    return " / ".join(dict.fromkeys(_text(measure, value) for value in values))
+
+
+def _text(measure: Measure, value: float) -> str:
+    return share(value) if measure.share else number(value)

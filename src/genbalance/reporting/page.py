@@ -1,39 +1,126 @@
-"""The page: one HTML file that needs nothing else."""
+"""The page: one HTML file that needs nothing else, with its figures beside it for READMEs and papers."""
 
+import base64
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from genbalance.reporting import cards, classes, comparison, curves, dag, film, latents, pipeline, sweep_context, tables
-from genbalance.reporting.effects import effects
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known
+from genbalance.params import INERT, read_yaml
+from genbalance.reporting import cards, classes, dag, grids, latents, measures, text
+from genbalance.reporting.curves import curves
+from genbalance.reporting.effects import coefficients, effects, in_context
 from genbalance.reporting.findings import holes
-from genbalance.reporting.render import render
 from genbalance.reporting.results import Results
-from genbalance.reporting.style import DARK, LIGHT, Plot, png
-from genbalance.reporting.text import number
+from genbalance.reporting.text import SYMBOLS, number, parameter
+from genbalance.reporting.theme import DARK, LIGHT, Plot, png
+from genbalance.runtime.io import whole_folder
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of templates/ as text: whatever ``values`` hold is escaped, and a name that is not there an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("genbalance.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=text.number, share=text.share, parameter=text.parameter, listed=text.listed)
+    environment.filters.update(unbroken=text.unbroken, data_uri=_data_uri)
+    environment.tests.update({part: _has(part) for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD)})
+    environment.globals.update(light=LIGHT.colours, dark=DARK.colours, inked=list(known()), SYMBOLS=SYMBOLS)
+    return environment.get_template(template).render(**values)
+
+
+def _data_uri(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode("ascii")
+
+
+def _has(part: str) -> Any:
+    return lambda family: part in family.parts
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a run was asked for, and with what.
+class Settings:
+    """What a run was made with.
 
     Attributes:
         params: all parameters by dotted key.
         defaults: what they are by default.
-        pipeline: reporting/pipeline.yaml as parsed.
+        pipeline: the stages of dvc.yaml.
         versions: that are pinned of the packages behind the numbers, by name.
     """
 
     params: Mapping[str, Any]
     defaults: Mapping[str, Any]
-    pipeline: Any
+    pipeline: list[dag.Stage]
     versions: Mapping[str, str]
 
+    @property
+    def changed(self) -> dict[str, tuple[str, str]]:
+        """The parameters that are not at their defaults, each as it is and as it would be."""
+        return {
+            key: (parameter(value), parameter(self.defaults[key]) if key in self.defaults else "–")
+            for key, value in self.params.items()
+            if key not in self.defaults or value != self.defaults[key]
+        }
 
-def figures(results: Results, asked: Asked) -> dict[str, bytes]:
+    @property
+    def command(self) -> str:
+        """The shell command that runs the pipeline with these parameters, given the defaults."""
+        options = [shlex.quote(f"{key}={value}") for key, (value, _) in self.changed.items()]
+        return " ".join(["dvc exp run", *(f"-S {option}" for option in options)]) if options else "dvc repro"
+
+    @property
+    def sections(self) -> dict[str, dict[str, str]]:
+        """Every parameter by its section; those without a section come first, under an empty name."""
+        sections: dict[str, dict[str, str]] = {}
+        for key, value in self.params.items():
+            sections.setdefault(key.rpartition(".")[0], {})[key] = parameter(value)
+        return sections
+
+
+DEFAULTS = Path(__file__).parent / "defaults.yaml"
+PIPELINE = Path("dvc.yaml")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "dvc", "mlflow")
+
+
+def read_settings(params: Mapping[str, Any], versions: Mapping[str, str]) -> Settings:
+    """The settings of a run in the current folder, with its dvc.yaml.
+
+    Args:
+        params: all parameters by dotted key; those that change neither a result nor what is shown are left out.
+        versions: of all pinned packages by name.
+    """
+    kept, defaults = (
+        {key: value for key, value in values.items() if key.startswith("families.") or not key.startswith(INERT)}
+        | {"data.path": Path(values["data.path"]).name}  # the folders above a user's own files are private
+        for values in (params, read_yaml(DEFAULTS))
+    )
+    pipeline = dag.stages(read_yaml(PIPELINE), params)
+    return Settings(kept, defaults, pipeline, {name: versions[name] for name in PACKAGES if name in versions})
+
+
+def write(results: Results, settings: Settings, out: Path) -> None:
+    """Writes index.html and figures/ into the folder ``out``, all of them or, on an error, none."""
+    drawn = figures(results, settings)
+    html = page(results, settings, drawn)
+    with whole_folder(out) as folder:
+        (folder / "figures").mkdir()
+        for name, image in drawn.items():
+            (folder / "figures" / name).write_bytes(image)
+        (folder / "index.html").write_text(html, encoding="utf-8", newline="\n")
+
+
+def figures(results: Results, settings: Settings) -> dict[str, bytes]:
     """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark."""
-    plots = [plot for group in _plots(results, asked).values() for plot in group]
-    plots += [plot for it in sweep_context.in_context(results, asked.params) for plot in (it.plot, it.glance)]
+    plots = [plot for group in _plots(results, settings).values() for plot in group]
+    plots += [plot for it in in_context(results, settings.params) for plot in (it.plot, it.glance)]
     return {
         f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
         for plot in plots
@@ -41,51 +128,63 @@ def figures(results: Results, asked: Asked) -> dict[str, bytes]:
     }
 
 
-def page(results: Results, asked: Asked, drawn: Mapping[str, bytes]) -> str:
+def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> str:
     """The page as HTML, with the figures ``drawn`` by :func:`figures`: equal input, equal text."""
-    shown = {name: [_pair(plot, drawn) for plot in group] for name, group in _plots(results, asked).items()}
-    contexts = sweep_context.in_context(results, asked.params)
+    shown = {name: [_pair(plot, drawn) for plot in group] for name, group in _plots(results, settings).items()}
+    contexts = in_context(results, settings.params)
+    families, params = results.families, settings.params
+    encoders = results.having(ENCODER)
     return render(
         "page.html.j2",
-        asked=asked.params,
-        changed=tables.changed(asked.params, asked.defaults),
-        command=tables.command(asked.params, asked.defaults),
+        families=families,
+        coefficients=coefficients(families),
+        symbols=[SYMBOLS.get(key, key) for key in coefficients(families)],
+        weights_named=dict.fromkeys(key for family in families for key in family.coefficients),
+        inverted=[family for family in families if family not in encoders],
+        encoders=encoders,
+        discriminators=results.having(DISCRIMINATOR),
+        likelihoods=results.having(LIKELIHOOD),
+        params=params,
+        changed=settings.changed,
+        command=settings.command,
         effects=[
-            (it, _pair(it.context.glance, drawn) if it.context else None) for it in effects(contexts, asked.params)
+            (it, _pair(it.context.glance, drawn) if it.context else None) for it in effects(families, contexts, params)
         ],
-        holes=holes(results),
-        sections=tables.parameters(asked.params),
+        holes={family.name: holes(results, family) for family in encoders},
+        sections=settings.sections,
         data=results.metrics["prepare"],
         classifier=results.metrics["train_classifier"],
-        vae=results.metrics["train_vae"],
-        measured={model: results.metrics[f"evaluate_{model}"] for model in ("gan", "vae")},
-        cards=cards.cards(results, asked.params),
+        measured={family.name: results.metrics[f"evaluate_{family.name}"] for family in families},
+        cards=cards.cards(results, params),
         pictures=results.pictures,
-        films={name: film.frames(frames) for name, frames in results.films.items()},
+        films={name: grids.frames(film) for name, film in results.films.items()},
         shown=shown,
-        tours={model: _tours(results, model) for model in ("gan", "vae")},
+        tours={family.name: _tours(results, family) for family in families},
         sweeps=[(it, _pair(it.plot, drawn)) for it in contexts],
-        comparison=comparison.comparison(results),
-        numbers=tables.every_number(results),
-        dag=dag.drawing(pipeline.stages(asked.pipeline)),
+        comparison=measures.side_by_side(results),
+        numbers={stage: text.flat(values) for stage, values in results.metrics.items()},
+        dag=dag.drawing(settings.pipeline),
         weights=results.weights,
-        machines=sorted({told["machine"] for told in results.metrics.values() if "machine" in told}),
-        versions=asked.versions,
+        machines=sorted({values["machine"] for values in results.metrics.values() if "machine" in values}),
+        versions=settings.versions,
     )
 
 
-def _plots(results: Results, asked: Asked) -> dict[str, list[Plot]]:
-    """Figures by the place where they stand."""
-    loss = asked.params["gan.loss"]
+def _plots(results: Results, settings: Settings) -> dict[str, list[Plot]]:
+    """Figures by the place where they stand; the latents' also by family."""
+    params = settings.params
+    encoders = results.having(ENCODER)
     return {
-        "curves": [
-            curves.gan_losses(results, loss),
-            curves.gan_accuracy(results, loss),
-            curves.vae_terms(results),
-            curves.classifier(results),
+        "curves": curves(results, params),
+        **{
+            f"rates of {family.name}": [
+                latents.kl_per_latent(results, family, params.get(f"{family.name}.prior", "normal"))
+            ]
+            for family in encoders
+        },
+        "codes": [
+            latents.code_map(results, family, params.get(f"{family.name}.conditional", False)) for family in encoders
         ],
-        "rates": [latents.kl_per_latent(results, asked.params["vae.prior"])],
-        "codes": [latents.code_map(results, asked.params["vae.conditional"])],
         "classes": [classes.class_histogram(results), classes.class_distances(results), classes.confusion(results)],
     }
 
@@ -94,12 +193,13 @@ def _pair(plot: Plot, drawn: Mapping[str, bytes]) -> tuple[Plot, bytes, bytes]:
     return plot, drawn[f"{plot.name}.png"], drawn[f"{plot.name}_dark.png"]
 
 
-def _tours(results: Results, model: str) -> dict[str, Any]:
-    """What the rows of a model's interpolations and traversals are."""
-    ends, latents = (results.tables[f"evaluate_{model}/{name}"] for name in ("interpolations", "traversals"))
+def _tours(results: Results, family: Family) -> dict[str, Any]:
+    """What the rows of a family's interpolations and traversals are."""
+    stage = f"evaluate_{family.name}"
+    ends, rows = (results.tables[f"{stage}/{name}"] for name in ("interpolations", "traversals"))
     return {
         "ends": [f"{int(first)} → {int(last)}" for first, last in zip(ends["from"], ends["to"], strict=True)],
-        "latents": [f"z {int(latent)}" for latent in latents["latent"]],
-        "start": int(latents["class"][0]),
-        "span": f"{number(latents['low'][0])} to {number(latents['high'][0])}",
+        "latents": [f"z {int(latent)}" for latent in rows["latent"]],
+        "start": int(rows["class"][0]),
+        "span": f"{number(rows['low'][0])} to {number(rows['high'][0])}",
     }

@@ -1,49 +1,73 @@
-"""What the stages left behind, read once: metrics, tables and pictures."""
+"""What the stages before the report wrote, read once: metrics, tables and pictures."""
 
 import csv
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genbalance.errors import UserError
+from genbalance.families.registry import ENCODER, Family
+from genbalance.families.registry import family as family_of
 from genbalance.reporting.sweep import Sweep, read_sweep
+from genbalance.runtime.errors import UserError
 
 Table = Mapping[str, list[float]]
 """A CSV file by its columns."""
 
-MODELS = ("gan", "vae")
-METRICS = ("prepare", "train_classifier", "train_gan", "train_vae", "evaluate_gan", "evaluate_vae")
-TABLES = {
-    "train_classifier/curves": ("epoch", "train_loss", "val_loss", "val_accuracy"),
-    "train_classifier/confusion": ("actual", "predicted"),
-    "train_gan/curves": (
-        *("epoch", "loss_d", "loss_g", "loss_total", "grad_norm_d", "grad_norm_g"),
-        *("d_accuracy_real", "d_accuracy_generated", "d_accuracy_held_out"),
-    ),
-    "train_vae/curves": (
-        *("epoch", "train_loss", "train_distortion", "train_rate"),
-        *("val_loss", "val_distortion", "val_rate", "active_units"),
-    ),
-    "train_vae/kl_per_latent": ("latent", "kl"),
-    **{f"evaluate_{model}/classes": ("class", "generated", "real", "n", "fd", "fd_floor") for model in MODELS},
-    **{f"evaluate_{model}/interpolations": ("from", "to") for model in MODELS},
-    **{f"evaluate_{model}/traversals": ("latent", "class", "low", "high") for model in MODELS},
-    "evaluate_vae/codes": ("x", "y", "class"),
-}
-PICTURES = (
-    *(f"metrics/{name}" for name in ("train_gan_samples", "train_vae_samples", "train_vae_reconstructions")),
-    *(
-        f"artifacts/evaluate_{model}/{name}"
-        for model in MODELS
-        for name in ("nearest", "reconstructions", "interpolations", "traversals")
-    ),
-)
-WEIGHTS = tuple(Path("models") / f"{name}.safetensors" for name in ("classifier", *MODELS))
-FILMS = ("train_gan/samples", "train_vae/samples")
 AGAIN = "run `dvc repro`"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the stages before the report write and the report reads.
+
+    Attributes:
+        metrics: names of JSON files in metrics/.
+        tables: names of CSV files below artifacts/, without suffix, with the columns that are read.
+        pictures: paths of PNG files, without suffix.
+        films: folders below artifacts/ with a grid for each epoch.
+        weights: in models/.
+    """
+
+    metrics: tuple[str, ...]
+    tables: Mapping[str, tuple[str, ...]]
+    pictures: tuple[str, ...]
+    films: tuple[str, ...]
+    weights: tuple[Path, ...]
+
+
+def files(families: Sequence[Family]) -> Files:
+    """The files of these families, beside those of the data and of the reference classifier."""
+    names = [family.name for family in families]
+    tables = {
+        "train_classifier/curves": ("epoch", "train_loss", "val_loss", "val_accuracy"),
+        "train_classifier/confusion": ("actual", "predicted"),
+    }
+    for family in families:
+        columns = (line.column for chart in family.charts for line in chart.lines)
+        tables |= {
+            f"train_{family.name}/curves": ("epoch", *dict.fromkeys(columns)),
+            f"evaluate_{family.name}/classes": ("class", "generated", "real", "n", "fd", "fd_floor"),
+            f"evaluate_{family.name}/interpolations": ("from", "to"),
+            f"evaluate_{family.name}/traversals": ("latent", "class", "low", "high"),
+        }
+        if ENCODER in family.parts:
+            tables[f"train_{family.name}/kl_per_latent"] = ("latent", "kl")
+            tables[f"evaluate_{family.name}/codes"] = ("x", "y", "class")
+    stages = ("prepare", "train_classifier", *(f"{verb}_{name}" for verb in ("train", "evaluate") for name in names))
+    rows = ("nearest", "reconstructions", "interpolations", "traversals")
+    return Files(
+        metrics=stages,
+        tables=tables,
+        pictures=(
+            *(f"metrics/train_{family.name}_{grid}" for family in families for grid in family.grids),
+            *(f"artifacts/evaluate_{name}/{row}" for name in names for row in rows),
+        ),
+        films=tuple(f"train_{name}/samples" for name in names),
+        weights=tuple(Path("models") / f"{name}.safetensors" for name in ("classifier", *names)),
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +76,8 @@ class Results:
 
     ``metrics`` are by stage; ``pictures`` (PNG bytes) by their path without suffix, ``tables`` by theirs below
     artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid; ``sweeps`` are those of
-    metrics/sweeps, by name; ``weights`` are the MD5s of models/, as dvc.lock has them, by file.
+    metrics/sweeps, by name; ``weights`` are the MD5s of models/, as dvc.lock has them, by file; ``families`` are those
+    of the run.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -61,6 +86,11 @@ class Results:
     films: Mapping[str, Mapping[int, bytes]]
     sweeps: tuple[Sweep, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
+    families: tuple[Family, ...] = ()
+
+    def having(self, *parts: str) -> list[Family]:
+        """The run's families with these parts."""
+        return [family for family in self.families if family.parts.issuperset(parts)]
 
     def number(self, stage: str, key: str) -> float:
         """The metric ``key`` of metrics/<stage>.json.
@@ -90,20 +120,23 @@ class Results:
         return int(self.number("prepare", "classes"))
 
 
-def read_results(root: Path) -> Results:
-    """All that stands in metrics/ and artifacts/ below ``root``.
+def read_results(root: Path, names: Iterable[str]) -> Results:
+    """All that stands in metrics/ and artifacts/ below ``root`` of the families of these ``names``.
 
     Raises:
         UserError: a file is missing or is not what it should be; the text names it.
     """
+    families = tuple(map(family_of, names))
+    wanted = files(families)
     artifacts = root / "artifacts"
     return Results(
-        metrics={name: _metrics(root / "metrics" / f"{name}.json") for name in METRICS},
-        tables={name: _table(artifacts / f"{name}.csv", columns) for name, columns in TABLES.items()},
-        pictures={name: _bytes(root / f"{name}.png") for name in PICTURES},
-        films={name: _film(artifacts / name) for name in FILMS},
-        weights={str(path): _md5(root / path) for path in WEIGHTS},
+        metrics={name: _metrics(root / "metrics" / f"{name}.json") for name in wanted.metrics},
+        tables={name: _table(artifacts / f"{name}.csv", columns) for name, columns in wanted.tables.items()},
+        pictures={name: _bytes(root / f"{name}.png") for name in wanted.pictures},
+        films={name: _film(artifacts / name) for name in wanted.films},
+        weights={str(path): _md5(root / path) for path in wanted.weights},
         sweeps=tuple(read_sweep(path) for path in sorted((root / "metrics" / "sweeps").glob("*.json"))),
+        families=families,
     )
 
 

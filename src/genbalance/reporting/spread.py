@@ -47,7 +47,7 @@ def cells(rows: "DataFrame") -> list[Cell]:
         largest = max([sd for sd in (first["sd"], row["sd"]) if sd > 0], default=0.0)
         fine, interval, effect = decimals(largest) if largest else shared, NONE, NONE
         if not math.isnan(row["low"]):
-            if row["high"] > row["low"]:  # pairs may tell far less than the spread of a side
+            if row["high"] > row["low"]:  # a paired difference may spread far less than either side
                 fine = decimals((row["high"] - row["low"]) / 2)
             interval = f"[{fixed(row['low'], fine, '+')}, {fixed(row['high'], fine, '+')}]"
             effect = fixed(row["effect"], 2, "+").replace("inf", "∞")

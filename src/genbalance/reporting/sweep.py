@@ -1,43 +1,66 @@
-"""Runs over several values of one parameter, perhaps over seeds each, and the file that keeps them."""
+"""Sweeps: runs over several values of one parameter, perhaps over seeds each; the file that keeps one, and its curves.
+
+A sweep holds metrics of each family that its parameter belongs to and that was measured; each has figures of its own.
+"""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from statistics import mean
-from typing import Any
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
 
-from genbalance.errors import UserError
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known, of_param
 from genbalance.reporting import grids
-from genbalance.reporting.text import SYMBOLS
+from genbalance.reporting.text import SYMBOLS, listed, number
+from genbalance.reporting.theme import Plot, Theme, legend, log_axis
+from genbalance.runtime.errors import UserError
 
-OF = {"lambda": "gan", "beta": "vae"}
-COLUMNS = {
-    "vae": {
-        "evaluate_vae.rate": "rate",
-        "evaluate_vae.distortion": "distortion",
-        "evaluate_vae.nelbo": "-ELBO",
-        "evaluate_vae.nll": "nll",
-        "evaluate_vae.active_units": "active",
-        "evaluate_vae.fd_test": "FD samples",
-        "evaluate_vae.fd_reconstructions": "FD rebuilt",
-        "evaluate_vae.classifier_score": "score",
-    },
-    "gan": {
-        "evaluate_gan.fd_test": "FD",
-        "evaluate_gan.classifier_score": "score",
-        "evaluate_gan.precision": "precision",
-        "evaluate_gan.recall": "recall",
-        "evaluate_gan.coverage": "coverage",
-        "evaluate_gan.d_accuracy_test": "D on test",
-        "evaluate_gan.d_accuracy_generated": "D on generated",
-        "evaluate_gan.d_auc_test": "D AUC",
-        "evaluate_gan.class_share_min": "rarest class",
-    },
-}
-PICTURES = {"vae": ("samples", "reconstructions"), "gan": ("samples",)}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def columns(family: Family) -> dict[str, str]:
+    """The metrics that a sweep must have measured of a family, by dotted name, each with a short label for tables."""
+    encoder, discriminator, likelihood = (part in family.parts for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD))
+    labels = {
+        "rate": "rate" if encoder else "",
+        "distortion": "distortion" if likelihood else "",
+        "nelbo": "-ELBO" if likelihood else "",
+        "nll": "nll" if likelihood else "",
+        "active_units": "active" if encoder else "",
+        "fd_test": "FD samples" if encoder else "FD",
+        "fd_reconstructions": "FD rebuilt" if encoder else "",
+        "classifier_score": "score",
+        "precision": "" if likelihood else "precision",
+        "recall": "" if likelihood else "recall",
+        "coverage": "" if likelihood else "coverage",
+        "d_accuracy_test": "D on test" if discriminator else "",
+        "d_accuracy_generated": "D on generated" if discriminator else "",
+        "d_auc_test": "D AUC" if discriminator else "",
+        "class_share_min": "" if likelihood else "rarest class",
+    }
+    return {_metric(family, key): label for key, label in labels.items() if label}
+
+
+def measured(key: str, metrics: Collection[str]) -> tuple[Family, ...]:
+    """The families that the parameter ``key`` belongs to of which ``metrics`` has all of :func:`columns`."""
+    return tuple(family for family in of_param(key) if columns(family).keys() <= set(metrics))
+
+
+def missing(key: str, metrics: Collection[str]) -> list[str]:
+    """What ``metrics`` lack of the nearest family of the parameter ``key``: nothing if one is measured."""
+    lacks = [[name for name in columns(family) if name not in metrics] for family in of_param(key)]
+    return min(lacks, key=len)
+
+
+def parameters() -> str:
+    """Which parameters a sweep may vary, in words."""
+    coefficients = dict.fromkeys(key for family in known().values() for key in family.coefficients)
+    return f"{', '.join(coefficients)}, or a parameter of {listed(known(), 'or')}"
 
 
 @dataclass(frozen=True)
@@ -51,8 +74,8 @@ class Sweep:
         seeds: of the runs of each value.
         metrics: by dotted name, for each value the value of each of its runs.
         name: what the figure is called: that of the file that keeps it, or the parameter.
-        pictures: by value, PNG bytes of the first rows of the grids of :data:`PICTURES`, of runs of one seed, by their
-            names; the values whose runs keep none are missing.
+        pictures: by value, PNG bytes of the first rows of :attr:`grids`, of runs of one seed, by their names; the
+            values whose runs keep none are missing.
     """
 
     key: str
@@ -64,28 +87,34 @@ class Sweep:
     pictures: Mapping[float, Mapping[str, bytes]] = field(default_factory=dict)
 
     @property
-    def model(self) -> str:
-        """The model that the parameter belongs to."""
-        return model(self.key)
+    def families(self) -> tuple[Family, ...]:
+        """Those that it has measured, at least one."""
+        return measured(self.key, self.metrics)
 
     @property
     def symbol(self) -> str:
         """λ, β or the parameter's own name."""
         return SYMBOLS.get(self.key, self.key)
 
+    @property
+    def grids(self) -> dict[str, str]:
+        """The grids of which it keeps the first rows: by the name of the picture, the name in metrics/ of a run."""
+        return {
+            self.of(family, grid): f"train_{family.name}_{grid}" for family in self.families for grid in family.grids
+        }
+
+    def of(self, family: Family, name: str) -> str:
+        """The name of a picture or figure, behind the family's where the sweep has several."""
+        return name if len(self.families) == 1 else f"{family.name}_{name}"
+
     def means(self, metric: str) -> list[float]:
         """Over the seeds of each value."""
         return [mean(values) for values in self.metrics[metric]]
 
 
-def model(key: str) -> str:
-    """The model that a parameter belongs to."""
-    return OF.get(key, key.split(".")[0])
-
-
 def as_json(sweep: Sweep) -> dict[str, Any]:
-    """Every metric of every run, of the model that the parameter belongs to."""
-    own = tuple(f"{stage}_{sweep.model}." for stage in ("train", "evaluate"))
+    """Every metric of every run, of the families that the sweep has measured."""
+    own = tuple(f"{stage}_{family.name}." for family in sweep.families for stage in ("train", "evaluate"))
     points = [
         {
             sweep.key: value,
@@ -110,44 +139,45 @@ def read_sweep(path: Path) -> Sweep:
         UserError: it cannot be read, or it is not such a file, or it lacks what is drawn.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        key, points = told["parameter"], told["points"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        key, points = content["parameter"], content["points"]
         names = sorted(set.intersection(*(set(point["metrics"]) for point in points)))
         sweep = Sweep(
             key=str(key),
-            shared=dict(told["params"]),
+            shared=dict(content["params"]),
             values=tuple(_finite(point[key]) for point in points),
             seeds=tuple(tuple(int(_finite(seed)) for seed in point["seeds"]) for point in points),
             metrics={name: tuple(tuple(map(_finite, point["metrics"][name])) for point in points) for name in names},
             name=path.stem,
         )
-        sweep = replace(sweep, pictures=_pictures(sweep, path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         raise UserError(f"{path}: is no sweep; write it with `genbalance sweep EXPERIMENTS --json {path}`") from None
     if mistake := _mistake(sweep):
         raise UserError(f"{path}: {mistake}; write it again with `genbalance sweep EXPERIMENTS --json {path}`")
-    return sweep
+    return replace(sweep, pictures=_pictures(sweep, path))
 
 
 def _pictures(sweep: Sweep, path: Path) -> dict[float, dict[str, bytes]]:
     """The pictures of the values that have all of theirs.
 
     Raises:
-        UserError: one is no grid.
+        UserError: one cannot be read or is no grid.
     """
-    names = PICTURES.get(sweep.model, ())
     found = {}
     for value in sweep.values:
-        files = {name: picture_path(path, name, value) for name in names}
-        if names and all(file.is_file() for file in files.values()):
+        files = {name: picture_path(path, name, value) for name in sweep.grids}
+        if all(file.is_file() for file in files.values()):
             found[value] = {name: _grid(file, path) for name, file in files.items()}
     return found
 
 
 def _grid(file: Path, path: Path) -> bytes:
-    png = file.read_bytes()
+    try:
+        png = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         rows = grids.row_count(png)
     except OSError:
@@ -162,12 +192,12 @@ def _grid(file: Path, path: Path) -> bytes:
 
 def _mistake(sweep: Sweep) -> str | None:
     """What is wrong with a sweep out of a file."""
-    if sweep.model not in COLUMNS:
-        return f"parameter: found {sweep.key!r}; allowed: lambda, beta, or a parameter of gan or vae"
+    if not of_param(sweep.key):
+        return f"parameter: found {sweep.key!r}; allowed: {parameters()}"
     if list(sweep.values) != sorted(set(sweep.values)):
         return f"{sweep.key}: found {', '.join(map(str, sweep.values))}; allowed: values in rising order"
-    if missing := [name for name in COLUMNS[sweep.model] if name not in sweep.metrics]:
-        return f"metrics: has no {', '.join(missing)}"
+    if lacks := missing(sweep.key, sweep.metrics):
+        return f"metrics: has no {', '.join(lacks)}"
     runs = [len(seeds) for seeds in sweep.seeds]
     if not all(runs):
         return "seeds: found none; allowed: at least one of each value"
@@ -181,3 +211,209 @@ def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(value)
     return float(value)
+
+
+def _metric(family: Family, key: str) -> str:
+    return f"evaluate_{family.name}.{key}"
+
+
+RING = " The ring is this run."
+DASHED = " The dashed ring is this run, whose settings differ (see below)."
+Here = Mapping[str, float]
+"""A run that is marked on the curves: the value of the parameter that varies and its metrics, by their names."""
+
+
+def marked(family: Family) -> tuple[str, ...]:
+    """The metrics that place the ring of a run on a family's main curve."""
+    keys = ("rate", "distortion") if LIKELIHOOD in family.parts else ("fd_test",)
+    return tuple(_metric(family, key) for key in keys)
+
+
+def figure(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
+    """The curves of a family along a sweep, with a ring where the run ``here`` stands."""
+    draw = rate_distortion if LIKELIHOOD in family.parts else balance
+    return draw(sweep, family, here)
+
+
+def glance(sweep: Sweep, family: Family, here: Here | None, alike: bool = True) -> Plot:
+    """The curve that matters most: rate against distortion, or the Fréchet distance above D's accuracies.
+
+    A ring marks where the run ``here`` stands, a dashed one where it is not ``alike`` in its settings; far off the
+    curve such a one is left out.
+    """
+    if here and not alike and not all(_is_near(here[name], sweep.means(name)) for name in marked(family)):
+        here = None
+    if LIKELIHOOD in family.parts:
+        title, caption = "Rate and distortion", f"A point for each value of {sweep.symbol}."
+    else:
+        more = ", and D’s accuracy" if DISCRIMINATOR in family.parts else ""
+        title, caption = f"Fréchet distance{more}", "Lines: means over seeds; dots: runs."
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        if LIKELIHOOD in family.parts:
+            _curve(figure.subplots(), theme, sweep, family, here, alike)
+            return
+        distance, right = figure.subplots(2, 1, sharex=True, height_ratios=(1.3, 1))
+        _distance(distance, theme, sweep, family, here, alike)
+        _beside_distance(right, theme, sweep, family)
+        distance.set(xlabel="", ylabel="Fréchet\ndistance")
+        distance.margins(y=0.15)
+        right.set_xlabel(sweep.symbol)
+        figure.align_ylabels()
+
+    return Plot(
+        _name(sweep, family, "glance"),
+        f"{title} over {sweep.symbol}",
+        figure(sweep, family).alt,
+        caption + ((RING if alike else DASHED) if here else ""),
+        draw,
+        (5.0, 3.1),
+    )
+
+
+def _is_near(value: float, curve: Sequence[float]) -> bool:
+    return min(curve) / 3 <= value <= 3 * max(curve)
+
+
+def rate_distortion(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
+    """Rate against distortion, and along the sweep the active units and both Fréchet distances."""
+    rate, distortion = (sweep.means(_metric(family, key)) for key in ("rate", "distortion"))
+    distances = [_metric(family, key) for key in ("fd_test", "fd_reconstructions")]
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        curve, units, lower = _panels(figure)
+        _curve(curve, theme, sweep, family, here)
+        _spread(units, sweep, _metric(family, "active_units"), theme.of(family), "active units")
+        units.set_ylabel("active units")
+        units.set_ylim(bottom=0)
+        _spread(lower, sweep, distances[0], theme.of(family), "samples")
+        _spread(lower, sweep, distances[1], theme.extra, "reconstructions", "--", "s")
+        log_axis(lower, [value for metric in distances for value in sweep.means(metric)])
+        _along(sweep, lower, "Fréchet distance")
+
+    ends = f"{sweep.values[0]:g} to {sweep.values[-1]:g}"
+    return Plot(
+        _name(sweep, family, "sweep"),
+        _title(sweep, family),
+        f"As {sweep.symbol} goes from {ends} the rate goes from {number(rate[0])} to {number(rate[-1])} and the "
+        f"distortion from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
+        "A point for each value." + (RING if here else ""),
+        draw,
+        (9.4, 4.4),
+    )
+
+
+def balance(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
+    """The Fréchet distance, D's accuracies, precision and recall along the sweep."""
+    fd = sweep.means(_metric(family, "fd_test"))
+    best = sweep.values[fd.index(min(fd))]
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        distance, right, shares = _panels(figure)
+        _distance(distance, theme, sweep, family, here)
+        _beside_distance(right, theme, sweep, family)
+        _spread(shares, sweep, _metric(family, "precision"), theme.of(family), "precision")
+        _spread(shares, sweep, _metric(family, "recall"), theme.extra, "recall", "--", "s")
+        shares.set_ylim(-0.03, 1.03)
+        _along(sweep, shares, "share")
+
+    return Plot(
+        _name(sweep, family, "sweep"),
+        _title(sweep, family),
+        f"Over {sweep.symbol} from {sweep.values[0]:g} to {sweep.values[-1]:g} the Fréchet distance is least at "
+        f"{best:g}, {number(min(fd))}, and largest {number(max(fd))}.",
+        "Lines: means over seeds; dots: runs; bands: a standard deviation to either side." + (RING if here else ""),
+        draw,
+        (9.4, 4.4),
+    )
+
+
+def _curve(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here | None, alike: bool = True) -> None:
+    rate, distortion = marked(family)
+    x, y = sweep.means(rate), sweep.means(distortion)
+    panel.plot(x, y, color=theme.of(family), marker="o", ms=4.5)
+    for value, place in zip(sweep.values, zip(x, y, strict=True), strict=True):
+        panel.annotate(f"{value:g}", place, (5, 4), textcoords="offset points", color=theme.muted, fontsize=9.5)
+    panel.set(xlabel="rate [nats per image]", ylabel="distortion [nats per image]", title=f"labels: {sweep.symbol}")
+    panel.title.set(fontsize=10, color=theme.muted)
+    panel.margins(0.12, 0.08)
+    if here:
+        _ring(panel, here[rate], here[distortion], theme, alike)
+
+
+def _distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here | None, alike: bool = True) -> None:
+    metric = _metric(family, "fd_test")
+    _spread(panel, sweep, metric, theme.of(family), "Fréchet distance")
+    log_axis(panel, [value for values in sweep.metrics[metric] for value in values])
+    _along(sweep, panel, "Fréchet distance")
+    if here:
+        _ring(panel, here[sweep.key], here[metric], theme, alike)
+
+
+def _beside_distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) -> None:
+    """D's accuracies; the classifier score of a family without D."""
+    if DISCRIMINATOR not in family.parts:
+        _spread(panel, sweep, _metric(family, "classifier_score"), theme.of(family), "classifier score")
+        panel.set_ylabel("classifier\nscore")
+        return
+    panel.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
+    _spread(panel, sweep, _metric(family, "d_accuracy_test"), theme.real, "real, held out", "--", "s")
+    _spread(panel, sweep, _metric(family, "d_accuracy_generated"), theme.of(family), "generated")
+    panel.set(ylabel="D’s accuracy", ylim=(-0.03, 1.03))
+
+
+def _name(sweep: Sweep, family: Family, kind: str) -> str:
+    return f"{sweep.name.replace('.', '_')}_{sweep.of(family, kind)}"
+
+
+def _title(sweep: Sweep, family: Family) -> str:
+    return f"What {sweep.symbol} does" + ("" if len(sweep.families) == 1 else f" in the {family.title}")
+
+
+def _ring(panel: "Axes", x: float, y: float, theme: Theme, alike: bool) -> None:
+    if alike:
+        panel.plot([x], [y], "o", ms=13, mfc="none", mec=theme.ink, mew=1.4)
+    else:
+        panel.scatter([x], [y], s=150, facecolors="none", edgecolors=theme.ink, lw=1.4, ls=(0, (2, 1.2)))
+
+
+def _panels(figure: "Figure") -> tuple["Axes", "Axes", "Axes"]:
+    """A large one beside two small ones on one axis."""
+    grid = figure.add_gridspec(2, 2)
+    lower = figure.add_subplot(grid[1, 1])
+    upper = figure.add_subplot(grid[0, 1], sharex=lower)
+    upper.tick_params(labelbottom=False)
+    return figure.add_subplot(grid[:, 0]), upper, lower
+
+
+def _spread(
+    panel: "Axes", sweep: Sweep, metric: str, ink: str, label: str, style: str = "-", marker: str = "o"
+) -> None:
+    """The mean over seeds as a line, each run as a dot, and a standard deviation to either side as a band."""
+    middle, groups = sweep.means(metric), sweep.metrics[metric]
+    panel.plot(sweep.values, middle, style, color=ink, label=label)
+    for value, group in zip(sweep.values, groups, strict=True):
+        panel.plot([value] * len(group), group, marker, color=ink, ms=3.5, alpha=0.8)
+    if all(len(group) > 1 for group in groups):
+        widths = [stdev(group) for group in groups]
+        low, high = ([m + sign * w for m, w in zip(middle, widths, strict=True)] for sign in (-1, 1))
+        least = min(min(group) for group in groups)  # a logarithmic axis has no room below it
+        panel.fill_between(sweep.values, [max(value, least) for value in low], high, color=ink, alpha=0.15, lw=0)
+    _log_x(panel, sweep)
+    if len(panel.get_lines()) > len(groups) + 1:
+        legend(panel)
+
+
+def _log_x(panel: "Axes", sweep: Sweep) -> None:
+    from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
+
+    if sweep.values[0] > 0:
+        panel.set_xscale("log")
+    panel.xaxis.set_major_locator(FixedLocator(sweep.values))
+    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.tick_params(axis="x", which="minor", length=0)
+
+
+def _along(sweep: Sweep, panel: "Axes", label: str) -> None:
+    panel.set(xlabel=sweep.symbol, ylabel=label)

@@ -1,9 +1,10 @@
-"""How numbers and parameters are written on the page."""
+"""How numbers, parameters and rows of them are written, on the page and in a terminal."""
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, product
+from statistics import mean, stdev
 from string import ascii_lowercase
 from typing import Any
 
@@ -47,9 +48,29 @@ def span(low: float, high: float) -> str:
     return f"{low:,.{decimals}f} … {high:,.{decimals}f}".replace("-", "−")
 
 
+def mean_sd(values: Sequence[float]) -> str:
+    """The mean, and of several values ± their standard deviation.
+
+    >>> mean_sd([9.41]), mean_sd([1.0, 2.0, 4.5])
+    ('9.41', '2.5 ± 1.8')
+    """
+    spread = f" ± {stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{mean(values):.4g}{spread}"
+
+
 def unbroken(text: str) -> str:
     """``text`` with spaces around equals signs at which no line breaks."""
     return text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+
+
+def listed(texts: Iterable[str], last: str = "and") -> str:
+    """Texts in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    *head, end = texts
+    return f"{', '.join(head)} {last} {end}" if head else end
 
 
 def parameter(value: Any) -> str:
@@ -67,3 +88,20 @@ def flat(values: Any, prefix: str = "") -> dict[str, str]:
     if not isinstance(values, dict):
         return {prefix: parameter(values)}
     return {k: v for key, value in values.items() for k, v in flat(value, f"{prefix}.{key}" if prefix else key).items()}
+
+
+def aligned(rows: Iterable[Sequence[str]], texts: bool = False) -> str:
+    """Rows as lines, the first column to the left, the others to the right, or to the left as well where they are
+    ``texts``; shorter rows are headings."""
+    rows = list(rows)
+    columns = max(map(len, rows))
+    widths = [max(len(row[column]) for row in rows if len(row) == columns) for column in range(columns)]
+    lines = []
+    for row in rows:
+        cells = row if len(row) == columns else ("".join(row),)
+        padded = (
+            f"{cell:{'<' if texts or column == 0 else '>'}{width}}"
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=False))
+        )
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)

@@ -1,6 +1,5 @@
-"""What a stage tells the tracker, and the way to a run. MLflow is imported in this package alone, when a run starts."""
+"""What a stage logs to MLflow, where, and how its run is found again. MLflow is imported in this package alone."""
 
-from genbalance.tracking.run import Run
-from genbalance.tracking.session import tracked
+from genbalance.tracking.run import Run, tracked
 
 __all__ = ["Run", "tracked"]

@@ -7,15 +7,15 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.request import url2pathname
 
-from genbalance.errors import UserError
-from genbalance.repository import root
+from genbalance.runtime.errors import UserError
+from genbalance.runtime.repository import root
 
 URI = "MLFLOW_TRACKING_URI"
 SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
 DATABASES = ("postgresql", "mysql", "mssql")
 ALLOWED = "http://HOST:PORT, https://…, postgresql://…, mysql://…, mssql://…, sqlite:///FILE or databricks"
 HIDDEN = "…"  # in place of user and password
-# variables that hold a secret with which a store is reached; no message prints their values
+# variables that hold a secret for a store; no message prints their values
 SECRETS = (
     *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "PGPASSWORD", "MYSQL_PWD"),
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_CONNECTION_STRING"),
@@ -24,7 +24,7 @@ SECRETS = (
 
 @dataclass(frozen=True)
 class StoreAddress:
-    """Where an MLflow store is. Its text has no user, password or query; only the client is given ``raw``.
+    """Where an MLflow store is. Its text has no user, password or query; only the client gets ``raw``.
 
     Attributes:
         raw: the address for MLflow, secrets included.
@@ -38,12 +38,12 @@ class StoreAddress:
 
     @property
     def is_server(self) -> bool:
-        """Whether an MLflow server answers there, which keeps the artifacts too."""
+        """Whether it is that of an MLflow server, which keeps the artifacts too."""
         return self.scheme in SERVERS
 
     @property
     def is_database(self) -> bool:
-        """Whether it is a database that others reach too, without a server of MLflow's before it."""
+        """Whether it is a database that others reach too, without an MLflow server in front of it."""
         return self.scheme in DATABASES
 
     @property
@@ -61,7 +61,7 @@ class StoreAddress:
         if self.file:
             return str(self.file)
         start, separator, rest = self.raw.partition("://")
-        _, at, host = rest.rpartition("@")  # the last one: a password may hold any sign
+        _, at, host = rest.rpartition("@")  # the last one: a password may hold any character
         place, query, _ = host.partition("?")
         return f"{start}{separator}{at and HIDDEN + at}{place}{query and query + HIDDEN}"
 
@@ -79,7 +79,7 @@ class StoreAddress:
             password = userinfo.partition(":")[2]
             found |= {password, unquote(password)}
             found |= {value for name, value in parse_qsl(urlsplit(place).query) if "timeout" not in name}
-        return {secret for secret in found if len(secret) > 2}  # shorter ones would blot out half of a sentence
+        return {secret for secret in found if len(secret) > 2}  # shorter ones would remove half of a sentence
 
 
 def home_address() -> StoreAddress:
@@ -103,11 +103,11 @@ def store_address() -> StoreAddress:
 
 
 def sqlite_address(file: Path) -> StoreAddress:
-    """That of the store in an SQLite file, whatever signs its path has."""
+    """That of the store in an SQLite file, whatever characters its path has."""
     from sqlalchemy import URL
 
-    # an address that is pasted together would mean another file where the path holds % or ?; and MLflow makes folders
-    # of what follows sqlite:/// as it stands, quoted, but not where the driver is named
+    # as plain text the address would mean another file where the path holds % or ?; and MLflow makes folders of what
+    # follows sqlite:/// as it is, quoted, but not where the driver is named
     url = URL.create("sqlite+pysqlite", database=str(file))
     return StoreAddress(url.render_as_string(hide_password=False), "sqlite", file)
 
@@ -132,7 +132,7 @@ def parse_address(text: str) -> StoreAddress:
         raise UserError(f"{URI}: found {_plain(text)}, which has no scheme; did you mean http://{_plain(text)}?")
     if scheme not in (*SERVERS, *DATABASES):
         raise UserError(f"{URI}: found an address {scheme}://{HIDDEN}; allowed: {ALLOWED}")
-    return StoreAddress(_impatient(text) if scheme == "postgresql" else text, scheme)
+    return StoreAddress(_with_timeout(text) if scheme == "postgresql" else text, scheme)
 
 
 def local_path(uri: str) -> Path:
@@ -168,9 +168,9 @@ def _http(text: str, scheme: str) -> StoreAddress:
     return StoreAddress(text, scheme)
 
 
-def _impatient(text: str) -> str:
-    """The address of a PostgreSQL with 10 seconds for a connection, where it says nothing else: a host that swallows
-    what it is sent would be waited for for minutes."""
+def _with_timeout(text: str) -> str:
+    """The address of a PostgreSQL with 10 seconds for a connection, unless it names a time: a host that drops packets
+    would block for minutes."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -185,7 +185,7 @@ def _impatient(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a user wrote, but for what may be a password."""
+    """What a user wrote, without what may be a password."""
     if "@" in text:
         return f"{HIDDEN}@{text.rpartition('@')[2]}"
     return text if re.fullmatch(r"[\w.-]+(:\d+)?(/.*)?", text) else HIDDEN

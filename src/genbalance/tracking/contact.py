@@ -1,4 +1,4 @@
-"""Talking to a store that may be away, wrong or broken."""
+"""What goes wrong with a store that is away, wrong or broken, as one line: which store, the cause, what to do."""
 
 import re
 import sqlite3
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 from genbalance.tracking.address import URI, StoreAddress
 
-# seconds instead of MLflow's minutes, unless the user's environment says otherwise: it is copied later
-QUICK = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-LONGEST = 300  # characters of a cause
-# what a database says that answers; its errors of a connection are the same otherwise
+# seconds instead of MLflow's minutes, unless the user's environment says otherwise: the run is copied later
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+LONGEST_CAUSE = 300  # characters
+# in the error of a database that answers; its type is that of a failed connection
 REFUSED = re.compile("authentication failed|access denied|does not exist|pg_hba.conf|permission denied", re.IGNORECASE)
 # packages whose errors come from a place where artifacts are kept
 ARTIFACT_CLIENTS = ("botocore", "boto3", "s3transfer", "google", "azure", "paramiko")
 
 
 class OutageError(UserError):
-    """A remote store that does not answer, or not as one does that works: it is given later what is logged meanwhile.
+    """A remote store that does not answer, or not as a working one: what is logged meanwhile is copied to it later.
 
     Attributes:
-        cause: what came instead.
+        cause: what happened instead.
     """
 
     def __init__(self, message: str, cause: str) -> None:
@@ -41,7 +41,7 @@ def store_errors(address: StoreAddress) -> Iterator[None]:
     Raises:
         UserError: naming the store, the cause and what to do; an :class:`OutageError` of a remote one that is away.
     """
-    outer = sys.exception()  # what is being handled already is no cause of what happens here
+    outer = sys.exception()  # an error that is being handled already is no cause of this one
     try:
         yield
     except UserError:
@@ -88,15 +88,15 @@ def _of_artifacts_away(error: BaseException) -> bool:
 
 
 def _is_away(chain: list[BaseException]) -> bool:
-    """Nobody answers; or somebody with 429, or 500 and more: a proxy whose server is gone, a server whose store is; or
-    with a page that is none of MLflow's."""
+    """No answer; or one with 429, or 500 and more: of a proxy whose server is gone, of a server whose store is; or a
+    page that is none of MLflow's."""
     from filelock import Timeout
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import InterfaceError, OperationalError
 
     for error in chain[::-1]:
-        if isinstance(error, Timeout):  # another process has been talking to it for minutes
+        if isinstance(error, Timeout):  # another process has held the lock for minutes
             return True
         if isinstance(error, RequestException):
             return error.response is None or _is_outage(error.response.status_code)
@@ -116,7 +116,7 @@ def _is_outage(status: int) -> bool:
 
 
 def _cause(chain: list[BaseException]) -> str:
-    """What went wrong, as the innermost of these errors that is of the world outside says it, in one line."""
+    """The text, in one line, of the innermost of these errors that comes from outside of Python."""
     from requests.exceptions import ProxyError
     from sqlalchemy.exc import DBAPIError
     from urllib3.exceptions import HTTPError
@@ -134,7 +134,7 @@ def _cause(chain: list[BaseException]) -> str:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """An error's text: of an answer over HTTP its status, of downloads what happened to each file."""
+    """An error's text in a line: of an answer over HTTP its status, of downloads what happened to each file."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     text = " ".join(str(error).split()) or type(error).__name__
@@ -145,7 +145,7 @@ def _in_a_line(error: BaseException) -> str:
         return f"it answers, but not as MLflow does: {_short(body[1], 60)}"
     if "##### File " in text:
         text = re.sub("##### File (.+?) #####", r"\1:", text[text.index("##### File ") :])
-    return _short(text, LONGEST)
+    return _short(text, LONGEST_CAUSE)
 
 
 def _short(text: str, most: int) -> str:

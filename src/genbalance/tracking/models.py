@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import genbalance
-from genbalance.errors import UserError, machine_errors
+from genbalance.runtime.errors import UserError, machine_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def keep_model(
 
 @contextmanager
 def _write_errors(name: str) -> Iterator[None]:
-    """Tells what goes wrong on this machine, before the store is given anything."""
+    """Reports what goes wrong on this machine, before the store is given anything."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -134,7 +134,7 @@ def keep_trained(
         client: of the store.
         experiment_id: of the run.
         run_id: of the training.
-        kind: gan, vae or classifier.
+        kind: the name of a family, or classifier.
         weights: its file.
         profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
     """
@@ -158,8 +158,8 @@ def image_schema(height: int, width: int) -> str:
 
     images = TensorSpec(np.dtype("uint8"), (-1, height, width), "images")
     labels = TensorSpec(np.dtype("int64"), (-1,), "labels")
-    told = {"features": Schema([images]).to_json(), "targets": Schema([labels]).to_json()}
-    return json.dumps({"mlflow_tensorspec": told})
+    schemas = {"features": Schema([images]).to_json(), "targets": Schema([labels]).to_json()}
+    return json.dumps({"mlflow_tensorspec": schemas})
 
 
 def _signature(kind: str, height: int, width: int, classes: int) -> "ModelSignature":

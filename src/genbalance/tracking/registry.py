@@ -1,17 +1,29 @@
-"""Models in MLflow's registry: a version for each file of weights, and the alias of the best one."""
+"""Models in MLflow's registry: a version for each file of weights, and the alias of the best one.
+
+A version is made of the working directory's models, as its dvc.lock records them. The family's record says which metric
+decides between two versions, and when they can be compared.
+"""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genbalance.errors import UserError
+from genbalance.data import prepared
+from genbalance.experiments.dvc_lock import Stages, hashes, is_off, lock_here
+from genbalance.families.registry import Family, family
+from genbalance.params import PARAMS_FILE, flatten, read_params
+from genbalance.runtime.errors import UserError
+from genbalance.runtime.io import read_json
 from genbalance.tracking.address import store_address
 from genbalance.tracking.contact import store_errors
+from genbalance.tracking.lineage import lineage, runs_behind
+from genbalance.tracking.model_card import card
 from genbalance.tracking.models import keep_model, save_program
-from genbalance.tracking.store import Store, connect, load_mlflow, other_server, store_lock
+from genbalance.tracking.provenance import code_tags, code_version
+from genbalance.tracking.store import Store, connect, load_mlflow, other_server, reach, store_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,8 +32,32 @@ if TYPE_CHECKING:
 ALIAS = "champion"
 WEIGHTS = "genbalance.weights.md5"
 METRIC = "genbalance.metric."
-BENCH = "genbalance.measured.on."
+SUITE = "genbalance.measured.on."
+DIGITS, CLASSIFIER = "data/prepared", "models/classifier.safetensors"
+CLASSIFIER_KEY = "judge"  # the classifier's name in versions that are registered already, and to served.py
 EXAMPLE = {"digit": 7, "seed": 1, "count": 2}
+
+
+def register_models(names: Sequence[str]) -> str:
+    """Registers models of the working directory, as its dvc.lock records them.
+
+    Args:
+        names: of their families; none: of those that params.yaml trains.
+
+    Returns:
+        A line for each.
+
+    Raises:
+        UserError: there is no pipeline run here, the files are not those that were measured, or the store cannot be
+            used.
+    """
+    params = read_params()
+    families = [family(name) for name in names or params.families.names]
+    lock = lock_here()
+    measured = [_measured(lock, each.name) for each in families]
+    store = reach(params.tracking.experiment)
+    candidates = (_candidate(store, lock, each, *of) for each, of in zip(families, measured, strict=True))
+    return "\n".join(register(store, candidate) for candidate in candidates)
 
 
 @dataclass(frozen=True)
@@ -32,11 +68,11 @@ class Candidate:
         name: of the registered model.
         weights: its file.
         md5: of that.
-        judge: the file of the classifier that reads what it draws.
-        config: what :class:`genbalance.tracking.served.ServedDigits` is to know beside the files.
+        classifier: the file of the reference classifier, which reads the images that it draws.
+        config: for :class:`genbalance.tracking.served.ServedDigits`, beside the files.
         metric: the name of the headline metric, of which less is better.
         value: that metric.
-        bench: what it was measured on; metrics are compared where all of it is equal.
+        suite: what it was measured on; metrics are compared where all of it is equal.
         run_id: of the training, "" where none is known.
         tags: further ones of the version.
         card: its description, Markdown.
@@ -45,11 +81,11 @@ class Candidate:
     name: str
     weights: Path
     md5: str
-    judge: Path
+    classifier: Path
     config: Mapping[str, Any]
     metric: str
     value: float
-    bench: Mapping[str, str]
+    suite: Mapping[str, str]
     run_id: str
     tags: Mapping[str, str]
     card: str
@@ -57,8 +93,8 @@ class Candidate:
     @property
     def all_tags(self) -> dict[str, str]:
         """Of the version."""
-        told = {WEIGHTS: self.md5, METRIC + self.metric: repr(self.value)}
-        return dict(self.tags) | told | {BENCH + key: value for key, value in self.bench.items()}
+        own = {WEIGHTS: self.md5, METRIC + self.metric: repr(self.value)}
+        return dict(self.tags) | own | {SUITE + key: value for key, value in self.suite.items()}
 
 
 def register(store: Store, candidate: Candidate) -> str:
@@ -137,17 +173,17 @@ def verdict(candidate: Candidate, champion: Mapping[str, str] | None) -> tuple[b
     if champion is None:
         return True, "there was none"
     metric = candidate.metric
-    told = champion.get(METRIC + metric)
-    if told is None:
+    theirs = champion.get(METRIC + metric)
+    if theirs is None:
         return False, f"its {metric} is not recorded"
-    theirs = {key.removeprefix(BENCH): value for key, value in champion.items() if key.startswith(BENCH)}
-    other = sorted(key for key in theirs | dict(candidate.bench) if theirs.get(key) != candidate.bench.get(key))
+    suite = {key.removeprefix(SUITE): value for key, value in champion.items() if key.startswith(SUITE)}
+    other = sorted(key for key in suite | dict(candidate.suite) if suite.get(key) != candidate.suite.get(key))
     if other:
-        named = " and ".join("classifier" if key == "judge" else key for key in other)
-        return False, f"its {metric} {told} was measured with a different {named}: not comparable"
-    if candidate.value < float(told):
-        return True, f"{metric} {candidate.value} beats {told}"
-    return False, f"{metric} {candidate.value} does not beat {told}"
+        named = " and ".join("classifier" if key == CLASSIFIER_KEY else key for key in other)
+        return False, f"its {metric} {theirs} was measured with a different {named}: not comparable"
+    if candidate.value < float(theirs):
+        return True, f"{metric} {candidate.value} beats {theirs}"
+    return False, f"{metric} {candidate.value} does not beat {theirs}"
 
 
 def _champion(client: "MlflowClient", name: str) -> "ModelVersion | None":
@@ -187,17 +223,64 @@ def _save(candidate: Candidate, path: Path, model_id: str) -> None:
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType
 
-    # MLflow turns whole numbers away that stand in a column with a null
+    # MLflow refuses whole numbers in a column with a null
     whole_or_null = AnyType()  # type: ignore[no-untyped-call]
-    wish = [ColSpec(whole_or_null, name, required=False) for name in ("digit", "seed", "count")]
+    request = [ColSpec(whole_or_null, name, required=False) for name in ("digit", "seed", "count")]
     image = {"row": DataType.long, "read": DataType.long, "confidence": DataType.double, "png": DataType.string}
     save_program(
         path,
         "served.py",
         model_id,
         candidate.run_id,
-        {"weights": candidate.weights, "judge": candidate.judge},
+        {"weights": candidate.weights, CLASSIFIER_KEY: candidate.classifier},
         candidate.config,
-        ModelSignature(Schema([*wish]), Schema([ColSpec(kind, name) for name, kind in image.items()])),
+        ModelSignature(Schema([*request]), Schema([ColSpec(kind, name) for name, kind in image.items()])),
         pd.DataFrame([EXAMPLE]),
     )
+
+
+def _measured(lock: Stages, name: str) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """The hashes of the evaluation's deps, and its metrics, if all of these files are here unchanged."""
+    entry, metrics = _entry(lock, f"evaluate@{name}"), f"metrics/evaluate_{name}.json"
+    if is_off(entry):
+        raise UserError(f"families.{name}: found false; set it to true in params.yaml and run `dvc repro`")
+    ends = lineage(f"evaluate_{name}")
+    deps, outs = hashes(entry.get("deps", ())), hashes(entry["outs"])
+    for path in (f"models/{name}.safetensors", CLASSIFIER, DIGITS):
+        if path not in deps or ends.deps().get(path) != deps[path]:
+            raise UserError(f"{path}: is not what {metrics} was measured with; run `dvc repro evaluate@{name}`")
+    if ends.outs().get(metrics) != outs.get(metrics):
+        raise UserError(f"{metrics}: is not what dvc.lock records; run `dvc repro evaluate@{name}`")
+    return deps, read_json(Path(metrics))
+
+
+def _candidate(
+    store: Store, lock: Stages, of: Family, deps: Mapping[str, str], metrics: Mapping[str, Any]
+) -> Candidate:
+    name, weights, training = f"genbalance-{of.name}", f"models/{of.name}.safetensors", _entry(lock, f"train_{of.name}")
+    digits, code = prepared.load(Path(DIGITS)), code_version()
+    params = flatten(training.get("params", {}).get(str(PARAMS_FILE), {}))
+    suite = {"n": str(metrics["n"]), "digits": deps[DIGITS]}
+    if of.uses_classifier:
+        suite[CLASSIFIER_KEY] = deps[CLASSIFIER]
+    suite |= {key.rpartition(".")[2]: str(params.get(key)) for key in of.comparable}
+    runs = sorted(runs_behind(store, training), key=lambda run: run.restored)  # the one that trained, if it is known
+    return Candidate(
+        name=name,
+        weights=Path(weights),
+        md5=deps[weights],
+        classifier=Path(CLASSIFIER),
+        config={"model": of.name, "mean": digits.mean, "std": digits.std},
+        metric=of.best,
+        value=float(metrics[of.best]),
+        suite=suite,
+        run_id=runs[0].run_id if runs else "",
+        tags=code_tags(code),
+        card=card(of, name, digits, params, metrics, code.short, deps[weights]),
+    )
+
+
+def _entry(lock: Stages, stage: str) -> Mapping[str, Any]:
+    if stage not in lock:
+        raise UserError(f"dvc.lock: has no stage {stage}; run `dvc repro`")
+    return lock[stage]

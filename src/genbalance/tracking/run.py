@@ -1,87 +1,58 @@
-"""The run of one stage: what a stage can log, batched."""
+"""The run of one stage in MLflow, from its start to its end, and all that a stage can log.
+
+A stage logs to the store in the project's folder. Where ``MLFLOW_TRACKING_URI`` names a remote store, the run is copied
+there meanwhile (:mod:`genbalance.tracking.sync`), so that a server that is slow or away stops nothing.
+"""
 
 import json
+import tempfile
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from genbalance.params import PARAMS_FILE, Params
+from genbalance.runtime.errors import UserError
+from genbalance.tracking.address import home_address, store_address
+from genbalance.tracking.cached_stages import log_restored
+from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
 from genbalance.tracking.models import image_schema, keep_trained
-from genbalance.tracking.pictures import log_picture, read_picture
-from genbalance.tracking.restored import log_restored
-from genbalance.tracking.store import BATCH, Store, store_lock
+from genbalance.tracking.pipeline_run import REMAINING, close_abandoned, parent_of, settle
+from genbalance.tracking.processes import PROCESS, dvc_command, dvc_has_ended, dvc_process, this_process
+from genbalance.tracking.provenance import PARENT, STAGE, code_tags, code_version, environment_tags, shown
+from genbalance.tracking.store import BATCH, Store, load_mlflow, open_store, reach, store_lock
+from genbalance.tracking.sync import copying
+from genbalance.tracking.system import sampling
+from genbalance.tracking.ui import SECTION
 
 if TYPE_CHECKING:
     import numpy as np
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
     from numpy.typing import NDArray
 
-SYSTEM = "system/"  # the UI shows metrics of such names on a page of their own
-EMPTY: Mapping[str, Path] = {}
 INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows progress, and the calls cost nothing
+SYSTEM = "system/"  # the UI shows metrics of such names on a page of their own
+LOGGED_IMAGES = "mlflow.loggedImages"  # the tag without which the UI looks for no images
+THUMBNAIL = 320  # pixels of the longer side: the UI's tile has room for 336, and does not scale it
+KIND = "genbalance.kind"
+LONGEST_NAME = 120  # characters of a run's name that the UI's table still shows
+NO_IMAGES: Mapping[str, Path] = {}
 
 
-class Run(Protocol):
-    """What a stage can log. Nothing here changes a result.
-
-    Attributes:
-        run_id: the tracker's name for it.
-        key: of what goes into the stage (:class:`genbalance.tracking.lineage.Lineage`).
-    """
-
-    run_id: str
-    key: str
-
-    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Metrics, at a step (an epoch, counted from 1) or once for the whole run."""
-
-    def image(self, key: str, image: "NDArray[np.uint8]", step: int) -> None:
-        """A picture [height, width] or [height, width, 3], 0 … 255; pictures of one key line up by step."""
-
-    def artifact(self, path: Path, folder: str = "") -> None:
-        """A file, or all that a folder holds, below ``folder`` among the run's artifacts."""
-
-    def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, Any]) -> None:
-        """The data that the stage saw.
-
-        Args:
-            name: the data's name.
-            digest: a hash of its content, of which MLflow keeps 36 characters.
-            source: where it comes from.
-            profile: what it is like, as JSON can hold it; ``height`` and ``width`` of its images are among it.
-        """
-
-    def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
-        """The trained network, as a model that MLflow can load and call.
-
-        Args:
-            kind: gan, vae or classifier.
-            weights: its file.
-            profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
-        """
-
-    def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
-        """Metrics and PNG files of the whole pipeline run: they appear in its row, beside its parameters, and in the
-        charts of such rows."""
-
-    def restored(self) -> None:
-        """Logs a run for each stage that DVC restored from its cache instead of running; for the pipeline's last."""
-
-    def flush(self) -> None:
-        """Sends what waits to be sent in a batch: a process that is killed from now on does not lose it."""
-
-
-class MlflowRun:
-    """A :class:`Run` in an MLflow store: a child of its pipeline's run.
+class Run:
+    """A stage's run, a child of its pipeline's run. Nothing that is logged changes a result.
 
     Args:
         store: where it is.
         stage: its name.
-        run_id: its id.
-        parent_id: of the pipeline's run.
-        key: see :class:`Run`.
-        known: the steps that the run has of each metric already: what a process logged that died and is resumed. They
+        run_id: MLflow's id of it.
+        parent_id: the id of the pipeline's run.
+        key: the hash of what goes into the stage (:class:`genbalance.tracking.lineage.Lineage`).
+        known: the steps of each metric that the run has already: a process logged them that died and is resumed. They
             are not logged a second time.
 
     Raises:
@@ -102,10 +73,11 @@ class MlflowRun:
         self._sampled = 1 + max(before, default=-1)
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """See :class:`Run`. Sent in batches: a full one, or at a new step, or at the end.
+        """Metrics, at a step (an epoch, counted from 1) or once for the whole run.
 
-        What a curve's name is told of the whole run is the value of the weights that were kept: a metric of its own,
-        ``kept_<name>``, for the UI would draw it as the curve's step 0.
+        They are sent in batches: a full one, at a new step, and at the end. A value of the whole run whose name is that
+        of a curve belongs to the weights that were kept; it is logged as ``kept_<name>``, since the UI would draw it as
+        the curve's step 0.
         """
         if step != self._step and time.monotonic() - self._flushed >= INTERVAL:
             self.flush()
@@ -119,13 +91,13 @@ class MlflowRun:
             self.flush()
 
     def image(self, key: str, image: "NDArray[np.uint8]", step: int) -> None:
-        """See :class:`Run`."""
+        """An image [height, width] or [height, width, 3], 0 … 255; images of one key line up by step."""
         self.flush()
         with self.store.contact() as client:
-            log_picture(client, self.run_id, image, key, step, self.run_id)
+            _log_image(client, self.run_id, image, key, step, self.run_id)
 
     def artifact(self, path: Path, folder: str = "") -> None:
-        """See :class:`Run`."""
+        """A file, or all that a folder holds, below ``folder`` among the run's artifacts."""
         if not path.exists():  # the caller's mistake, not the store's
             raise FileNotFoundError(path)
         self.flush()
@@ -134,31 +106,45 @@ class MlflowRun:
             getattr(client, send)(self.run_id, str(path), folder or None)
 
     def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, Any]) -> None:
-        """See :class:`Run`. The pipeline's run shows it too."""
+        """The data that the stage reads; the pipeline's run shows it too.
+
+        Args:
+            name: the data's name.
+            digest: a hash of its content, of which MLflow keeps 36 characters.
+            source: where it comes from.
+            profile: what it is like, as JSON can hold it, with ``height`` and ``width`` of its images.
+        """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         origin, schema = json.dumps({"uri": source}), image_schema(profile["height"], profile["width"])
         data = Dataset(name, digest[:36], "local", origin, schema, json.dumps(dict(profile)))
-        given = [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])]
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])]
         with self.store.contact() as client:
             for run_id in (self.run_id, self.parent_id):
-                client.log_inputs(run_id, given)
+                client.log_inputs(run_id, inputs)
 
     def model(self, kind: str, weights: Path, profile: Mapping[str, Any]) -> None:
-        """See :class:`Run`."""
+        """The trained network, as a model that MLflow can load and call.
+
+        Args:
+            kind: the name of a model family, or classifier.
+            weights: its file.
+            profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
+        """
         self.flush()
         with self.store.contact() as client:
             keep_trained(client, self.store.experiment_id, self.run_id, kind, weights, profile)
 
-    def headline(self, values: Mapping[str, float], pictures: Mapping[str, Path] = EMPTY) -> None:
-        """See :class:`Run`."""
+    def headline(self, values: Mapping[str, float], images: Mapping[str, Path] = NO_IMAGES) -> None:
+        """Metrics and PNG files of the whole pipeline run: they appear in its row, beside its parameters, and in the
+        charts of such rows."""
         with self.store.contact() as client:
             client.log_batch(self.parent_id, metrics=_metrics(values, None))
-            for name, path in pictures.items():
-                log_picture(client, self.parent_id, read_picture(path), name, 0, self.run_id)
+            for name, path in images.items():
+                _log_image(client, self.parent_id, _read_image(path), name, 0, self.run_id)
 
     def restored(self) -> None:
-        """See :class:`Run`."""
+        """Logs a run for each stage that DVC restored from its cache instead of running; for the pipeline's last."""
         self.flush()
         with store_lock(self.store.address):
             log_restored(self.store, self.parent_id, self._stage)
@@ -178,7 +164,7 @@ class MlflowRun:
         self._sampled += 1
 
     def flush(self) -> None:
-        """See :class:`Run`."""
+        """Sends what waits to be sent in a batch: a process that is killed from now on does not lose it."""
         while not self._samples.empty():
             self._pending += self._samples.get()
         self._flushed = time.monotonic()
@@ -188,8 +174,166 @@ class MlflowRun:
             del self._pending[:BATCH]
 
 
+@contextmanager
+def tracked(stage: str, params: Params, resumable: Callable[[str], str] = lambda _key: "") -> Iterator[Run]:
+    """The run of a stage, from start to end; how the block ends is how the run ends.
+
+    FINISHED when it ends well, KILLED on Ctrl-C, SystemExit and the end of its DVC, FAILED on any other exception.
+
+    Args:
+        stage: its name.
+        params: of this run.
+        resumable: for the key of what goes into the stage, the id of the run of a process that died and whose work is
+            about to be resumed, or "".
+
+    Raises:
+        UserError: the store cannot be used; the remote one refuses, or its address is none.
+    """
+    begun = time.monotonic()
+    ends = lineage(stage)
+    load_mlflow()
+    remote = store_address()
+    run, is_new = _start(stage, params, ends, resumable(ends.key))
+    copies: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
+    if remote.is_remote:
+        copies = copying(run.store, remote, params.tracking.experiment, stage, run.run_id)
+    with copies as begin_copying:
+        try:
+            _log_inputs(run, params, ends, is_new)
+            begin_copying()  # a remote store that refuses runs does so before anything is computed
+            with sampling(run.sample):
+                yield run
+            run.log({"duration_s": time.monotonic() - begun})
+            run.flush()
+            run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
+            if dvc_process():
+                with run.store.contact() as client:
+                    client.set_tag(run.parent_id, REMAINING, " ".join(ends.remaining(dvc_command(), params)))
+        except BaseException as error:
+            with suppress(UserError):  # the first error is the one that is raised
+                run.flush()
+            with suppress(UserError):
+                killed = isinstance(error, KeyboardInterrupt | SystemExit) or dvc_has_ended()
+                _end(run, "KILLED" if killed else "FAILED")
+            raise
+        _end(run, "FINISHED")
+
+
+def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Run, bool]:
+    """The stage's run below its parent, and whether it is a new one or one that is resumed."""
+    code = code_version()  # before the lock is taken: git takes a while
+    home = home_address()
+    with store_lock(home):
+        store = open_store(home, params.tracking.experiment)
+        close_abandoned(store, resumed)
+        tags = code_tags(code)
+        parent = parent_of(store, stage, code, params, tags)
+        tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY: ends.key, PROCESS: this_process()}
+        found = store.search(f"attributes.run_id = '{resumed}'") if resumed else []
+        known: dict[str, set[int]] = {}
+        with store.contact() as client:
+            if found:
+                run_id = found[0].info.run_id
+                for name in found[0].data.metrics:
+                    known[name] = {point.step for point in client.get_metric_history(run_id, name)}
+                for name in (PARENT, PROCESS):  # first: a run that is RUNNING has a process
+                    client.set_tag(run_id, name, tags[name])
+                client.update_run(run_id, status="RUNNING")
+            else:
+                run_id = client.create_run(store.experiment_id, run_name=stage, tags=tags).info.run_id
+    return Run(store, stage, run_id, parent, ends.key, known), not found
+
+
+def _log_inputs(run: Run, params: Params, ends: Lineage, is_new: bool) -> None:
+    """Logs all params to the parent, and to a new run those that its stage reads, and their file."""
+    _log_params(run.store, run.parent_id, params.flat())
+    if is_new:
+        _log_params(run.store, run.run_id, shown(params.flat(), ends.params()))
+        if PARAMS_FILE.exists():
+            run.artifact(PARAMS_FILE)
+
+
+def _log_params(store: Store, run_id: str, values: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    with store.contact() as client:
+        client.log_batch(run_id, params=[Param(name, str(value)) for name, value in values.items()])
+
+
+def _end(run: Run, status: str) -> None:
+    with run.store.contact() as client:
+        client.set_terminated(run.run_id, status)
+    with store_lock(run.store.address):
+        settle(run.store, run.parent_id)
+
+
 def _metrics(values: Mapping[str, float], step: int | None) -> "list[Metric]":
     from mlflow.entities import Metric
 
     now = time.time_ns() // 1_000_000
     return [Metric(name, float(value), now, step or 0) for name, value in values.items()]
+
+
+def _read_image(path: Path) -> "NDArray[np.uint8]":
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def _log_image(
+    client: "MlflowClient", run_id: str, image: "NDArray[np.uint8]", key: str, step: int, origin: str
+) -> None:
+    """Writes what MLflow's log_image writes, a PNG and a small WebP in ``images/``, under a name that is the same each
+    time, so that an image that is sent twice is there once; MLflow draws the name at random.
+
+    The UI reads key and step in the name, and the part of the key before a slash (``~`` there) as a section of charts.
+
+    Args:
+        client: of the store.
+        run_id: of the run that gets the image.
+        image: [height, width] or [height, width, 3], 0 … 255.
+        key: what the images of a row have in common.
+        step: where in the row this one stands.
+        origin: the run that drew it; with key and step it makes the name.
+    """
+    from mlflow.tracking.multimedia import compress_image_size, convert_to_pil_image
+
+    picture = convert_to_pil_image(image)
+    name = f"{SECTION}~{key}+step+{step}+timestamp+{step}+{uuid.uuid5(uuid.NAMESPACE_OID, f'{origin}/{key}/{step}')}"
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder) / f"{name}.png", Path(folder) / f"{name}+compressed.webp"
+        for file, version in zip(files, (picture, compress_image_size(picture, THUMBNAIL)), strict=True):
+            version.save(file)
+            client.log_artifact(run_id, str(file), "images")
+    client.set_tag(run_id, LOGGED_IMAGES, "True")
+
+
+def keep_folder(experiment: str, name: str, kind: str, folder: Path) -> str:
+    """Makes a run that holds nothing but artifacts, such as a comparison of other runs; it belongs to no pipeline run.
+
+    Args:
+        experiment: the name of MLflow's.
+        name: the run's, cut to 120 characters.
+        kind: of the run, its tag ``genbalance.kind``.
+        folder: whose files are logged.
+
+    Returns:
+        The run's name.
+
+    Raises:
+        UserError: the store cannot be reached or used.
+    """
+    short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    tags = code_tags(code_version()) | {KIND: kind}
+    store = reach(experiment)
+    with store.contact() as client:
+        run_id = client.create_run(store.experiment_id, run_name=short, tags=tags).info.run_id
+        try:
+            client.log_artifacts(run_id, str(folder))
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+    return short

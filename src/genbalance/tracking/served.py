@@ -1,5 +1,5 @@
 """What MLflow runs to serve a model. It copies this file into the model, beside the package, the weights and the
-judge's, so that no object is pickled; nothing imports it."""
+classifier's, so that no object is pickled; nothing imports it."""
 
 from pathlib import Path
 
@@ -10,28 +10,29 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class ServedDigits(PythonModel):
-    """Digits on request; :mod:`genbalance.serving` does it."""
+    """Digits on request; :mod:`genbalance.sampling.server` draws them."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Reads the weights."""
-        from genbalance.serving.artist import Artist
+        from genbalance.sampling.server import Server
 
         files = {name: Path(path) for name, path in context.artifacts.items()}
-        self.artist = Artist.load(weights_file=files["weights"], judge_file=files["judge"], **context.model_config)
+        weights, classifier = files["weights"], files["judge"]
+        self.server = Server.load(weights_file=weights, classifier_file=classifier, **context.model_config)
 
     # MLflow leaves out a context that is not named
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:  # type: ignore[override]
-        """The answer to a table of wishes.
+        """The answer to a table of requests.
 
         Raises:
-            MlflowException: a wish is not allowed or cannot be fulfilled; a server answers 400.
+            MlflowException: a request is not allowed or cannot be answered; a server answers 400.
         """
-        from genbalance.errors import UserError
-        from genbalance.serving.wishes import answer, wishes
+        from genbalance.runtime.errors import UserError
+        from genbalance.sampling.server import answer, parse_requests
 
         try:
-            asked = wishes(model_input, self.artist.classes)
-            return answer([self.artist.fulfil(wish) for wish in asked])
+            requests = parse_requests(model_input, self.server.classes)
+            return answer([self.server.draw(request) for request in requests])
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
 

@@ -1,4 +1,4 @@
-"""The SQLite file of a store: of which schema it is, and where it lies."""
+"""The SQLite file of a store: its schema, and the paths in it, which are wrong once it was moved."""
 
 import sqlite3
 import subprocess
@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from genbalance.errors import UserError
+from genbalance.runtime.errors import UserError
 from genbalance.tracking.address import URI, StoreAddress, local_path
 
 ARTIFACTS = "mlartifacts"
@@ -27,11 +27,11 @@ def artifacts_beside(file: Path) -> Path:
 
 
 def check_schema(address: StoreAddress, change: bool) -> None:
-    """Brings a store of an older MLflow up to the present one's schema, which MLflow would do without a word: a copy
-    that the older one can read is kept beside it, and stderr says so. Call it with MLflow loaded and the lock held.
+    """Upgrades a store of an older MLflow to the present one's schema, which MLflow would do silently: a copy that the
+    older one can read is kept beside it, and stderr says so. Call it with MLflow loaded and the lock held.
 
     Args:
-        address: of an SQLite store whose file is there.
+        address: of an SQLite store whose file exists.
         change: whether the store may be changed.
 
     Raises:
@@ -62,13 +62,13 @@ def check_schema(address: StoreAddress, change: bool) -> None:
         raise
     if done.returncode:
         copy.replace(file)
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UserError(f"{file}: was written by an older MLflow and cannot be upgraded: {said[-1]}; it is as before")
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UserError(f"{file}: was written by an older MLflow and cannot be upgraded: {lines[-1]}; it is as before")
     print(f"{file.name}: upgraded for this MLflow; {copy.name} is a copy for the older one", file=sys.stderr)
 
 
 def _revision(file: Path) -> str:
-    """The schema of a store, "" where there is none yet or the file is no store."""
+    """The schema of a store; "" where there is none yet or the file is no store."""
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=60)) as store:
             return str(store.execute("SELECT version_num FROM alembic_version").fetchone()[0])
@@ -78,7 +78,7 @@ def _revision(file: Path) -> str:
 
 def relocate(file: Path) -> None:
     """Writes the present place of the artifacts into a store that was moved or copied with them: MLflow keeps absolute
-    paths, makes the old folder again and puts new artifacts there. Call it with the store's lock held.
+    paths, and would make the old folder again for new artifacts. Call it with the store's lock held.
 
     Args:
         file: of the store. A file that is none is left to MLflow to refuse.

@@ -1,4 +1,4 @@
-"""Where runs are kept, and how to get at it."""
+"""An MLflow store: its lock, opening it, and the experiment in it that holds our runs."""
 
 import os
 import sqlite3
@@ -9,42 +9,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from genbalance.errors import UserError
-from genbalance.repository import root
+from genbalance.families.registry import Family, known
+from genbalance.params import read_params
+from genbalance.runtime.errors import UserError
+from genbalance.runtime.repository import root
 from genbalance.tracking.address import URI, StoreAddress, local_path, store_address
-from genbalance.tracking.contact import QUICK, store_errors
+from genbalance.tracking.contact import SHORT_TIMEOUTS, store_errors
 from genbalance.tracking.sqlite_file import artifacts_beside, check_schema, relocate
-from genbalance.tracking.view import TAG, is_current, view
+from genbalance.tracking.ui import TAG, experiment_tags, is_current, view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-PLACE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # of a new experiment's artifacts, for MLflow's server and for us
+ARTIFACT_ROOT = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # of a new experiment's artifacts, for MLflow's server and for us
 BATCH = 1000  # metrics that MLflow takes in one call
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is raised, and told by us in a line
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised, and printed by us as one line
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-EXPERIMENT = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": "What does λ do in a GAN trained on L = L_D + λ·L_G, and what does β do in a VAE trained on "
-    "L = L_recon + β·L_KL?\n\n"
-    "- A row is a run of the whole pipeline, with `lambda` and `beta` as its parameters. Unfold it to see its stages; "
-    "the *Model metrics* of `train_gan` and `train_vae` begin with sample grids by epoch.\n"
-    "- `gan_fd_test` and `vae_fd_test` are Fréchet distances of samples to test images: smaller is better. `vae_rate` "
-    "is the KL, `vae_distortion` the reconstruction loss, in nats per image.\n"
-    "- The chart view (the second of the three buttons above the table) shows these over λ and β, and the samples of "
-    "all runs side by side. `dvc exp run -S beta=4` adds a run.",
 }
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open MLflow store and the experiment in it that ours is."""
+    """An open MLflow store and our experiment in it."""
 
     address: StoreAddress
     client: "MlflowClient"
@@ -52,10 +43,10 @@ class Store:
 
     @contextmanager
     def contact(self) -> "Iterator[MlflowClient]":
-        """The client; whatever goes wrong in the store is one line.
+        """The client; an error of the store is one line.
 
         Raises:
-            UserError: the store was not to be reached, or refused.
+            UserError: the store cannot be reached, or refused.
         """
         with store_errors(self.address):
             yield self.client
@@ -73,21 +64,21 @@ class Store:
 
 
 def load_mlflow() -> None:
-    """Imports MLflow, which takes seconds: do it before a lock is taken, so that nobody waits for it."""
-    for name, value in (QUIET | QUICK).items():
+    """Imports MLflow, which takes seconds: call it before a lock is taken, so that no other process waits for it."""
+    for name, value in (QUIET | SHORT_TIMEOUTS).items():
         os.environ.setdefault(name, value)
     import_module("mlflow")
 
 
 @contextmanager
 def store_lock(address: StoreAddress) -> Iterator[None]:
-    """Held by whoever opens a store, or looks for a pipeline's run in it.
+    """The lock of a store, to be held while it is opened, and while a pipeline's run is looked for in it.
 
-    It lies beside a SQLite file, whose tables two processes would otherwise create at once (one of them crashes);
+    It lies beside an SQLite file, whose tables two processes would otherwise create at once (one of them crashes);
     for any other store it is this repository's own.
 
     Raises:
-        UserError: the lock cannot be written, or was not to be had for two minutes.
+        UserError: the lock cannot be written, or another process held it for two minutes.
     """
     from filelock import FileLock
 
@@ -112,8 +103,9 @@ def open_store(address: StoreAddress, experiment: str, change: bool = True) -> S
         change: whether the store may be brought up to MLflow's present schema, with a copy kept.
 
     Raises:
-        UserError: the store cannot be reached or used, told within seconds.
+        UserError: the store cannot be reached or used; that is known within seconds.
     """
+    families = _shown_families()
     with store_errors(address):
         client = connect(address, change)
         if found := client.get_experiment_by_name(experiment):
@@ -126,14 +118,23 @@ def open_store(address: StoreAddress, experiment: str, change: bool = True) -> S
                 )
             if address.is_database:
                 _check_place(address, found.artifact_location)
-            if not is_current(found.tags):
-                client.set_experiment_tag(found.experiment_id, TAG, view())
+            if not is_current(found.tags, families):
+                client.set_experiment_tag(found.experiment_id, TAG, view(families))
             return Store(address, client, found.experiment_id)
-        tags = EXPERIMENT | {TAG: view()}
+        tags = experiment_tags(families)
         created = client.create_experiment(experiment, artifact_location=_place(address), tags=tags)
         if not created:
             raise other_server(address)
         return Store(address, client, created)
+
+
+def _shown_families() -> list[Family]:
+    """The families that the shared view and the description show: all but those that params.yaml turns off."""
+    try:
+        switches = read_params().families.model_dump()
+    except UserError:  # no project's folder: nothing is off
+        switches = {}
+    return [family for name, family in known().items() if switches.get(name, True)]
 
 
 def connect(address: StoreAddress, change: bool) -> "MlflowClient":
@@ -179,12 +180,13 @@ def _place(address: StoreAddress) -> str | None:
         return artifacts_beside(address.file).as_uri()
     if not address.is_database:
         return None
-    if place := os.environ.get(PLACE):
+    if place := os.environ.get(ARTIFACT_ROOT):
         # a relative path means one at the root, as in a store's address
         return (root() / local_path(place)).as_uri() if urlsplit(place).scheme in ("", "file") else place
     raise UserError(
-        f"{PLACE}: found nothing, and {address} is a database, which keeps no files; allowed: a place that everybody "
-        f"who logs there reaches, as s3://BUCKET/FOLDER or file:///SHARED/FOLDER; or set {URI} to an MLflow server"
+        f"{ARTIFACT_ROOT}: found nothing, and {address} is a database, which keeps no files; allowed: a place that "
+        "everybody who logs there reaches, as s3://BUCKET/FOLDER or file:///SHARED/FOLDER; "
+        f"or set {URI} to an MLflow server"
     )
 
 
@@ -194,7 +196,7 @@ def _check_place(address: StoreAddress, location: str) -> None:
     if urlsplit(location).scheme in ("", "file") and not local_path(location).is_dir():
         raise UserError(
             f"tracking.experiment: {address} keeps its artifacts in {local_path(location)}, which is no folder here; "
-            f"mount it, or take another name and set {PLACE} to a place that everybody reaches"
+            f"mount it, or take another name and set {ARTIFACT_ROOT} to a place that everybody reaches"
         )
 
 

@@ -1,8 +1,8 @@
-"""Copying runs from a store in a file to another store: as often as wanted, each thing once.
+"""Copies runs from a store in a file to another store: as often as wanted, each thing once.
 
 Every stage logs to the store in the project's folder. Where ``MLFLOW_TRACKING_URI`` names a remote one, what is new
-there is copied to it while the stage runs and when it ends; what a server that was away did not get, and the runs of
-another machine's file, are copied in the same way. A copy carries its original's id, by which it is found again.
+is copied to it while the stage runs and when it ends; what a server that was away did not get, and the runs of another
+machine's file, are copied in the same way. A copy has its original's id as a tag, by which it is found again.
 """
 
 import hashlib
@@ -17,29 +17,29 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from genbalance.errors import UserError
-from genbalance.repository import root
+from genbalance.runtime.errors import UserError
+from genbalance.runtime.repository import root
 from genbalance.tracking.address import StoreAddress, local_path
 from genbalance.tracking.contact import OutageError, store_errors
-from genbalance.tracking.pipeline import DVC
-from genbalance.tracking.processes import TAG, is_dead
+from genbalance.tracking.pipeline_run import DVC
+from genbalance.tracking.processes import PROCESS, is_dead
+from genbalance.tracking.provenance import ORIGIN, PARENT
 from genbalance.tracking.sqlite_file import ARTIFACTS, artifacts_beside
 from genbalance.tracking.store import BATCH, Store, connect, open_store, store_lock
-from genbalance.tracking.tags import ORIGIN, PARENT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 COPIED = "genbalance.copied."  # and a hash of the target, of an original: its state when it was copied there last
-OWN = (PARENT, TAG, DVC, ORIGIN, COPIED)  # tags, or their beginnings, that mean something in their own store alone
+OWN = (PARENT, PROCESS, DVC, ORIGIN, COPIED)  # tags, or their beginnings, that mean something in their own store alone
 DEFAULT = "Default"  # MLflow's own experiment, in which we keep nothing
 INTERVAL = 5.0  # seconds between two copies of a run that is under way
-LAST = 30.0  # seconds that a stage waits for the copies at its end; the next contact goes on with what is left
+WAIT_AT_END = 30.0  # seconds that a stage waits for the copies; what is left is copied at the next contact
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
 @dataclass
-class Held:
+class Copy:
     """What the copy of a run has already."""
 
     run_id: str
@@ -62,10 +62,10 @@ class Copier:
 
     def __init__(self, source: Store, target: Store) -> None:
         self._source, self._target = source, target
-        self._held: dict[str, Held] = {}
-        with target.contact() as client:  # another store may stand at the same address one day
+        self._copies: dict[str, Copy] = {}
+        with target.contact() as client:  # later there may be another store at the same address
             created = client.get_experiment(target.experiment_id).creation_time
-        place = f"{target.address}\n{target.experiment_id}\n{created}"  # whatever its password is meanwhile
+        place = f"{target.address}\n{target.experiment_id}\n{created}"  # without its password, which may change
         self._tag = COPIED + hashlib.sha256(place.encode()).hexdigest()[:8]
 
     def copy(self, run: "Run") -> None:
@@ -79,10 +79,10 @@ class Copier:
             parents = self._source.search(f"attributes.run_id = '{above}'") if above else []  # it may have been deleted
             self._copy(run, self._copy(parents[0], "") if parents else "")
         except BaseException:
-            self._held.clear()  # what of it has arrived is not known
+            self._copies.clear()  # what has arrived is not known
             raise
         if run.info.status in ENDED:
-            del self._held[run.info.run_id]
+            del self._copies[run.info.run_id]
 
     def copy_waiting(self, mark: bool = True) -> int:
         """Copies all runs of the source's experiment that the target does not have as they are now.
@@ -122,62 +122,62 @@ class Copier:
 
     def _is_waiting(self, run: "Run", mark: bool) -> bool:
         """Whether the target may lack something of a run, and nobody else copies it."""
-        under_way = run.info.status == "RUNNING" and not is_dead(run.data.tags.get(TAG, ""))
+        under_way = run.info.status == "RUNNING" and not is_dead(run.data.tags.get(PROCESS, ""))
         return run.data.tags.get(self._tag) != _state(run) and not (mark and under_way)
 
     def _copy(self, run: "Run", parent: str) -> str:
         """The id of a run's copy, made or completed."""
         from mlflow.entities import Param, RunTag
 
-        held = self._held.get(run.info.run_id) or self._find(run, parent)
-        self._held[run.info.run_id] = held
+        copy = self._copies.get(run.info.run_id) or self._find(run, parent)
+        self._copies[run.info.run_id] = copy
         is_copy = ORIGIN in run.data.tags  # and perhaps an old one: it adds to what is there, and changes nothing
         with self._source.contact() as client:
             points = [
                 point
                 for name in run.data.metrics
                 for point in client.get_metric_history(run.info.run_id, name)
-                if (point.timestamp, point.step) not in held.points.get(name, ())
+                if (point.timestamp, point.step) not in copy.points.get(name, ())
             ]
         with self._target.contact() as client:
-            params = [Param(name, value) for name, value in run.data.params.items() if name not in held.params]
+            params = [Param(name, value) for name, value in run.data.params.items() if name not in copy.params]
             wanted = {name: value for name, value in run.data.tags.items() if not name.startswith(OWN)}
             wanted |= {PARENT: parent} if parent else {}
             if is_copy:
-                wanted = {name: value for name, value in wanted.items() if name not in held.tags}
-            tags = [RunTag(name, value) for name, value in wanted.items() if held.tags.get(name) != value]
+                wanted = {name: value for name, value in wanted.items() if name not in copy.tags}
+            tags = [RunTag(name, value) for name, value in wanted.items() if copy.tags.get(name) != value]
             if params or tags:
-                client.log_batch(held.run_id, params=params, tags=tags)
+                client.log_batch(copy.run_id, params=params, tags=tags)
             points.sort(key=lambda point: (point.timestamp, point.step))
             for start in range(0, len(points), BATCH):
-                client.log_batch(held.run_id, metrics=points[start : start + BATCH])
-            held.params |= run.data.params.keys()
-            held.tags |= wanted
+                client.log_batch(copy.run_id, metrics=points[start : start + BATCH])
+            copy.params |= run.data.params.keys()
+            copy.tags |= wanted
             for point in points:
-                held.points.setdefault(point.key, set()).add((point.timestamp, point.step))
-            if run.inputs and run.inputs.dataset_inputs and not held.datasets:
-                client.log_inputs(held.run_id, run.inputs.dataset_inputs)
-                held.datasets = True
+                copy.points.setdefault(point.key, set()).add((point.timestamp, point.step))
+            if run.inputs and run.inputs.dataset_inputs and not copy.datasets:
+                client.log_inputs(copy.run_id, run.inputs.dataset_inputs)
+                copy.datasets = True
             for file, name in self._files(run.info.artifact_uri):
                 size = file.stat().st_size  # before it is sent: it may be growing
-                if held.files.get(name) != size and not (is_copy and name in held.files):
-                    client.log_artifact(held.run_id, str(file), _folder(name))
-                    held.files[name] = size
+                if copy.files.get(name) != size and not (is_copy and name in copy.files):
+                    client.log_artifact(copy.run_id, str(file), _folder(name))
+                    copy.files[name] = size
             status, ended = run.info.status, run.info.end_time or 0
-            if status == "RUNNING" and PARENT in run.data.tags and is_dead(run.data.tags.get(TAG, "")):
+            if status == "RUNNING" and PARENT in run.data.tags and is_dead(run.data.tags.get(PROCESS, "")):
                 status = "KILLED"
-            stale = is_copy and held.status in ENDED and ended <= held.ended
-            if status != held.status and not stale:
+            stale = is_copy and copy.status in ENDED and ended <= copy.ended
+            if status != copy.status and not stale:
                 if status in ENDED:
-                    client.set_terminated(held.run_id, status, run.info.end_time)
+                    client.set_terminated(copy.run_id, status, run.info.end_time)
                 else:
-                    client.update_run(held.run_id, status=status)
-                held.status, held.ended = status, ended
+                    client.update_run(copy.run_id, status=status)
+                copy.status, copy.ended = status, ended
             if run.info.status in ENDED:
-                self._copy_models(run, held.run_id)
-        return held.run_id
+                self._copy_models(run, copy.run_id)
+        return copy.run_id
 
-    def _find(self, run: "Run", parent: str) -> Held:
+    def _find(self, run: "Run", parent: str) -> Copy:
         """A run's copy and what it has; made where there is none."""
         origin = run.data.tags.get(ORIGIN, run.info.run_id)
         with store_lock(self._target.address), self._target.contact() as client:
@@ -186,12 +186,12 @@ class Copier:
             if not found:
                 tags = {ORIGIN: origin} | ({PARENT: parent} if parent else {})
                 made = client.create_run(self._target.experiment_id, run.info.start_time, tags, run.info.run_name)
-                return Held(made.info.run_id, "RUNNING", tags=tags)
+                return Copy(made.info.run_id, "RUNNING", tags=tags)
         # more than one where a slow server was asked twice to make it: one of them is empty
         there = max(found, key=lambda each: len(each.data.params) + len(each.data.metrics))
         run_id = there.info.run_id
         with self._target.contact() as client:
-            return Held(
+            return Copy(
                 run_id,
                 there.info.status,
                 there.info.end_time or 0,
@@ -221,7 +221,7 @@ class Copier:
         return [(file, file.relative_to(place).as_posix()) for file in sorted(place.rglob("*")) if file.is_file()]
 
     def _copy_models(self, run: "Run", target: str) -> None:
-        """The logged models that a run has made, with a client whose errors the caller tells."""
+        """Copies the logged models that a run has made; the caller handles the errors of the client."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
         ready, client = LoggedModelStatus.READY, self._target.client
@@ -248,7 +248,7 @@ def copying(
     source: Store, address: StoreAddress, experiment: str, stage: str, run_id: str
 ) -> Iterator[Callable[[], None]]:
     """Copies a stage's run to a remote store in a thread, every 5 seconds and when the block ends, then with all that
-    waits in the source: a server that is slow or away holds up no training, and the end of a stage for 30 seconds.
+    waits in the source: a server that is slow or away delays no training, and the end of a stage by 30 seconds.
 
     Args:
         source: where the stage logs.
@@ -258,12 +258,12 @@ def copying(
         run_id: of the run.
 
     Yields:
-        What begins it, with a first copy: it raises a UserError where the remote store refuses, and not where it is
-        away.
+        A function that begins it, with a first copy: it raises a UserError where the remote store refuses, and not
+        where it is away.
     """
     ended, well = threading.Event(), threading.Event()
     copiers: list[Copier] = []
-    said: list[str] = []  # why it was not copied, in the order in which it was printed
+    printed: list[str] = []  # why it was not copied
 
     def copier() -> Copier:
         if not copiers:
@@ -275,9 +275,9 @@ def copying(
     def failed(error: Exception) -> None:
         copiers.clear()
         cause = f"{address}: {error.cause}" if isinstance(error, OutageError) else address.redacted(str(error))
-        if cause not in said:
-            said.append(cause)
-            _tell(f"{stage}: {cause}; the run is in {source.address} and copied at the next contact")
+        if cause not in printed:
+            printed.append(cause)
+            _print(f"{stage}: {cause}; the run is in {source.address} and copied at the next contact")
 
     def copy() -> None:
         with source.contact() as client:
@@ -292,8 +292,8 @@ def copying(
         try:
             with _one_at_a_time():
                 copy()
-                if well.is_set() and (waited := copier().copy_waiting()) and (said or waited > 2):
-                    _tell(f"{stage}: {waited} runs copied to {address}")  # its own and its parent are no news
+                if well.is_set() and (waited := copier().copy_waiting()) and (printed or waited > 2):
+                    _print(f"{stage}: {waited} runs copied to {address}")  # not for its own run and its parent alone
         except Exception as error:
             failed(error)
 
@@ -316,12 +316,12 @@ def copying(
                 well.set()
             ended.set()
             try:
-                thread.join(LAST)
+                thread.join(WAIT_AT_END)
             except (KeyboardInterrupt, SystemExit):
                 if not is_whole:
-                    raise  # what ended the stage; else it is whole, and stays so if nobody waits for the copies
+                    raise  # as the stage ended; a stage that is whole stays so if the wait for its copies is cut short
             if thread.is_alive():
-                _tell(f"{stage}: {address} is slow; what it has not got is copied at the next contact")
+                _print(f"{stage}: {address} is slow; what it has not got is copied at the next contact")
 
 
 def copy_all(source: StoreAddress, target: StoreAddress, mark: bool) -> int:
@@ -360,7 +360,7 @@ def copy_all(source: StoreAddress, target: StoreAddress, mark: bool) -> int:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Of the copies of ended runs: two at once would both make what is not there."""
+    """A lock for the copies of ended runs: two processes at once would both make what does not exist yet."""
     from filelock import FileLock
 
     path = root() / ".dvc/tmp/copying.lock"
@@ -377,6 +377,6 @@ def _folder(name: str) -> str | None:
     return str(Path(name).parent) if "/" in name else None
 
 
-def _tell(line: str) -> None:
-    with suppress(OSError, ValueError):  # the screen may be gone
-        tqdm.write(line, file=sys.stderr)  # above a training's bar
+def _print(line: str) -> None:
+    with suppress(OSError, ValueError):  # the terminal may be closed
+        tqdm.write(line, file=sys.stderr)  # above a training's progress bar

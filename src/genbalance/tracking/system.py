@@ -17,7 +17,7 @@ def sampling(take: Callable[[Mapping[str, float], int], None]) -> Iterator[None]
     """Samples in a thread, the first time after 5 s, until the block ends.
 
     Args:
-        take: is called in that thread with what was sampled, by MLflow's names, and the time in ms since 1970.
+        take: is called in that thread with the loads, by MLflow's names, and the time in ms since 1970.
     """
     ended = threading.Event()
     thread = threading.Thread(target=_sample, args=(take, ended), name="system metrics", daemon=True)
@@ -39,7 +39,7 @@ def _sample(take: Callable[[Mapping[str, float], int], None], ended: threading.E
 
     monitors: list[Any] = []
     for kind in (CPUMonitor, DiskMonitor, NetworkMonitor, GPUMonitor):
-        with suppress(Exception):  # no such device, or a system that does not tell of it
+        with suppress(Exception):  # no such device, or a system that does not report it
             monitors.append(kind())
     while True:
         load: dict[str, float] = {}

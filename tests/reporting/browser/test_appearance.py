@@ -15,12 +15,12 @@ def test_the_browser_has_nothing_to_say(seen):
     assert seen.said == []
 
 
-def test_nothing_is_asked_for_but_the_page(seen):
+def test_nothing_is_requested_but_the_page(seen):
     assert seen.requests[0] == seen.page.url
     assert browsing.foreign_requests(seen) == []
 
 
-def test_every_image_is_there_and_is_told_in_words(seen):
+def test_every_image_is_there_with_an_alternative_text(seen):
     assert browsing.broken_images(seen) == []
 
 

@@ -1,5 +1,4 @@
-"""What both networks of a GAN are told of an image beside z: one of N conditions, clusters of the training digits or
-their classes."""
+"""What both networks of a GAN are conditioned on: one of N conditions, clusters of the training digits or classes."""
 
 import torch
 from torch import Tensor, nn

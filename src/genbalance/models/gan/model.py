@@ -12,8 +12,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from genbalance.models.gan.conditions import Conditions
 from genbalance.models.gan.dcgan import dcgan_generator, dcgan_trunk
 from genbalance.models.gan.mlp import mlp_generator, mlp_trunk
-from genbalance.models.narrow import Narrow
-from genbalance.params.schema import Count, GanArch, GanWidth, Latents, Side, Truncation, checked
+from genbalance.params import Count, GanArch, GanWidth, Latents, Side, Truncation, checked
+from genbalance.runtime.arithmetic import Narrow
 
 GENERATORS = {"mlp": mlp_generator, "dcgan": dcgan_generator}
 TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk}
@@ -64,14 +64,14 @@ class Discriminator(nn.Module):
 
 
 class Gan(nn.Module):
-    """Both networks and what they are told, as one file holds them, and how to sample from them.
+    """Both networks and their conditions, as one file holds them, and how to sample from them.
 
     Args:
         arch: mlp or dcgan.
         size: S, pixels a side.
         latents: L.
         width: of the convolutions.
-        conditions: N; 0: the networks are told nothing.
+        conditions: N; 0: the networks have no condition.
         classes: how many classes can be asked for; 0: none.
         spectral: whether D's layers have spectral norm 1.
         truncation: standard deviation of the z that samples are drawn with, 1 in training (the truncation trick:

@@ -10,26 +10,16 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Normal
 from torch.nn.functional import softplus
 
-from genbalance.elementary import exp
-from genbalance.models.vae.convolution import conv_decoder, conv_encoder
-from genbalance.models.vae.perceptron import mlp_decoder, mlp_encoder
+from genbalance.models.vae.conv import conv_decoder, conv_encoder
+from genbalance.models.vae.mlp import mlp_decoder, mlp_encoder
 from genbalance.models.vae.priors import Prior, RealNvp, StandardNormal
-from genbalance.params.schema import (
-    Count,
-    Latents,
-    Likelihood,
-    LogSigmaFloor,
-    PriorName,
-    Side,
-    VaeArch,
-    VaeWidth,
-    checked,
-)
+from genbalance.params import Count, Latents, Likelihood, LogSigmaFloor, PriorName, Side, VaeArch, VaeWidth, checked
+from genbalance.runtime.arithmetic import exp
 
 LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -30.0, 14.0  # of q(z|x), far beyond use: exp() stays within float32
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
 FLOW_PAIRS, FLOW_WIDTH = 3, 128  # of the learned prior
-EMBEDDING = 32  # numbers that tell the decoder a label
+EMBEDDING = 32  # numbers that give the decoder a label
 
 
 class Vae(nn.Module):

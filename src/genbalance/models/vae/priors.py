@@ -1,6 +1,6 @@
 """Priors p(z) of a VAE: the standard normal, and one that is learned.
 
-Shapes: latents z [..., L]. A prior tells log p(z), nats [...], and makes draws z out of standard normal noise [..., L].
+Shapes: latents z [..., L]. A prior computes log p(z), nats [...], and maps standard normal noise [..., L] to draws z.
 """
 
 import math
@@ -8,8 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from genbalance.elementary import exp
-from genbalance.models.vae.perceptron import perceptron
+from genbalance.models.vae.mlp import perceptron
+from genbalance.runtime.arithmetic import exp
 
 LARGEST_LOG_SCALE = 2.0  # of one coupling: keeps the flow invertible in float32
 

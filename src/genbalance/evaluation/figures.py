@@ -1,0 +1,36 @@
+"""The figures and tables of an evaluated model, as files."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genbalance.data import pictures
+from genbalance.data.prepared import Prepared
+from genbalance.evaluation.suite import Samples
+from genbalance.runtime.io import save_csv
+from genbalance.sampling.latent_figures import LatentFigures
+from genbalance.sampling.sampler import Sampler
+
+SHOWN = 12  # images a row
+
+
+def save_figures(
+    folder: Path, sampler: Sampler, samples: Samples, digits: Prepared, reconstructions: NDArray[np.uint8]
+) -> None:
+    """Writes what every model has.
+
+    - classes.csv.
+    - nearest.png: the most copied-looking of the samples, their nearest training and their nearest test digits, a row
+      each.
+    - reconstructions.png: the first test digits above the first of their ``reconstructions`` uint8 [n, S, S].
+    - interpolations.png and traversals.png, each beside a CSV that says what its rows are.
+    """
+    copies = samples.measured.copies
+    save_csv(folder / "classes.csv", samples.measured.classes)
+    nearest = (samples.images[copies.generated], digits.train.images[copies.train], digits.test.images[copies.test])
+    pictures.save_png(folder / "nearest.png", pictures.grid(np.concatenate(nearest), len(copies.generated)))
+    shown = min(SHOWN, len(reconstructions))
+    pairs = np.concatenate([digits.test.images[:shown], reconstructions[:shown]])
+    pictures.save_png(folder / "reconstructions.png", pictures.grid(pairs, shown))
+    LatentFigures.of(sampler, samples.z, samples.condition, samples.features.probabilities).save(folder)

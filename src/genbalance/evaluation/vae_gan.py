@@ -1,0 +1,97 @@
+"""The evaluation of a VAE-GAN: its samples, its discriminator, its codes and its reconstructions of test digits."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genbalance.data.pixels import SIGNED, UNIT
+from genbalance.data.prepared import Prepared
+from genbalance.evaluation.codes import against_prior, code_map, posterior_draws, posterior_means
+from genbalance.evaluation.discriminator import accuracies, auc
+from genbalance.evaluation.features import FeatureExtractor, in_blocks
+from genbalance.evaluation.figures import save_figures
+from genbalance.evaluation.latents import active_units
+from genbalance.evaluation.probe import linear_probe
+from genbalance.evaluation.reconstruction import measure_reconstructions
+from genbalance.evaluation.suite import EvaluationSuite, Metrics, PerImage, Samples
+from genbalance.losses.vae import kl_to_normal
+from genbalance.models.vae_gan import VaeGan
+from genbalance.params import EvaluateConfig
+from genbalance.runtime.device import generator, upload
+from genbalance.runtime.io import save_csv, whole_folder
+from genbalance.sampling.sampler import to_images
+from genbalance.sampling.vae_gan import VaeGanSampler
+
+PROBED = 10_000  # training images whose codes the linear probe learns from, at most
+CODES = 5_000  # test images whose codes are compared with the prior, at most
+MAPPED = 2_000  # test images whose codes are shown, at most
+
+
+def evaluate(
+    vae_gan: VaeGan, digits: Prepared, extractor: FeatureExtractor, config: EvaluateConfig, seed: int, out: Path
+) -> Metrics:
+    """Measures as many samples as there are real images to compare them with, then every test image.
+
+    Args:
+        vae_gan: on the device of ``extractor``.
+        digits: those that both were trained on.
+        extractor: the reference classifier.
+        config: how much is measured.
+        seed: the root of the random streams ``evaluate/…``.
+        out: the folder of the figures and tables.
+
+    Returns:
+        The metrics of metrics/evaluate_vae_gan.json before they are rounded; docs/metrics.md defines each.
+
+    Raises:
+        UserError: there are too few images, or the features of a sample are NaN or infinite.
+    """
+    suite, device = EvaluationSuite.of(digits, extractor, config, seed), extractor.device
+    autoencoder, sampler = vae_gan.autoencoder, VaeGanSampler(vae_gan)
+
+    # samples, against real images
+    z = autoencoder.draw(suite.n, generator(seed, "evaluate/vae_gan", device))
+    drawn = in_blocks(autoencoder.decode, z)
+    images = to_images(SIGNED, drawn)
+    features = extractor.read(images)
+    samples = Samples(z, None, images, features, suite.measure(features))
+
+    # the discriminator
+    train, test = (upload(split.images, SIGNED, device) for split in (digits.train, digits.test))
+    on_train, on_test, on_generated = (_logits(vae_gan, some) for some in (train, test, drawn.to(device)))
+    own: dict[str, PerImage] = dict(accuracies(on_train, on_test, on_generated))
+
+    # the codes
+    labels = digits.train.labels[:PROBED]
+    own["rate"] = in_blocks(lambda some: kl_to_normal(autoencoder.encode(some)).sum(dim=1), test).double().numpy()
+    train_codes = posterior_means(autoencoder.encode, train[:PROBED], None)
+    means = posterior_means(autoencoder.encode, test, None)
+    own["probe_accuracy"] = linear_probe(train_codes, labels, means, digits.test.labels)
+    noise = generator(seed, "evaluate/vae_gan/codes", device)
+    codes = posterior_draws(autoencoder.encode, test[:CODES], None, noise)
+    discrepancy = against_prior(codes, lambda prior: prior, generator(seed, "evaluate/vae_gan/prior"), device)
+
+    # reconstructions
+    rebuilt = to_images(SIGNED, in_blocks(autoencoder.reconstruct, test))
+    reconstructions = measure_reconstructions(digits.test.images, UNIT.encode(rebuilt), extractor)
+
+    scalars = {
+        "d_auc_train": auc(on_train, on_generated),
+        "d_auc_test": auc(on_test, on_generated),
+        "active_units": active_units(means),
+        **discrepancy,
+        "fd_reconstructions": reconstructions.frechet_distance,
+        "reconstructed": len(test),
+    }
+    with whole_folder(out) as folder:
+        save_figures(folder, sampler, samples, digits, reconstructions.images)
+        save_csv(folder / "codes.csv", code_map(train_codes, labels, means[:MAPPED], digits.test.labels[:MAPPED]))
+    return suite.summary(samples, own, reconstructions.each, scalars)
+
+
+def _logits(vae_gan: VaeGan, images: Tensor) -> NDArray[np.float32]:
+    """The discriminator's logits [n] of images."""
+    logits: NDArray[np.float32] = in_blocks(vae_gan.discriminator, images).numpy()
+    return logits

@@ -1,0 +1,1 @@
+"""Runs out of git and DVC: comparison, sweeps, seeds, verification."""

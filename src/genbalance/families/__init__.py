@@ -1,0 +1,1 @@
+"""The model families, a module each: what the pipeline, the commands and the page need to know of one."""

@@ -1,0 +1,140 @@
+"""The VAE's objective, L = L_recon + β·L_KL, nats per image: summed over pixels and over latents, mean over the batch.
+
+Kingma & Welling 2014 (arXiv:1312.6114), equation 10; β of Higgins et al. 2017. β = 1 is the negative ELBO, and with k
+draws of z for each image the importance-weighted bound of Burda et al. 2016 (arXiv:1509.00519), equation 8.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Normal
+
+from genbalance.runtime.arithmetic import log
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The unweighted terms of one batch, for one draw of z [B] or for k draws [k, B].
+
+    ``distortion``: −log p(x|z), summed over the pixels. ``rate``: KL(q(z|x) ‖ p(z)), or log q(z|x) − log p(z) at the
+    draw, of which that is the mean. ``kl`` [B, latents]: the rate latent by latent, where the prior has them apart.
+    """
+
+    distortion: Tensor
+    rate: Tensor
+    kl: Tensor | None = None
+
+    def loss(self, beta: float, free_bits: float = 0.0) -> Tensor:
+        """L = L_recon + β·L_KL, a scalar; of k draws −log 1/k Σ exp(−distortion − β·rate), which falls with k.
+
+        ``free_bits``, nats a latent, are the least that a latent's KL, mean over the batch, counts as (Kingma et al.
+        2016, arXiv:1606.04934, equation 15): below it the objective gains nothing by switching a latent off.
+        """
+        if free_bits > 0:
+            if self.kl is None or self.distortion.dim() > 1:
+                raise ValueError("free bits need the KL of each latent, and one draw")
+            return self.distortion.mean() + beta * self.kl.mean(dim=0).clamp(min=free_bits).sum()
+        each = self.distortion + beta * self.rate
+        return each.mean() if each.dim() == 1 else (math.log(len(each)) - (-each).logsumexp(dim=0)).mean()
+
+
+def distortion(images: Tensor, decoded: Distribution) -> Tensor:
+    """−log p(x|z) of images [..., B, 1, S, S], summed over the pixels: [..., B]."""
+    return -decoded.log_prob(images).flatten(-3).sum(dim=-1)
+
+
+def kl_to_normal(posterior: Normal) -> Tensor:
+    """KL(q(z|x) ‖ N(0, 1)) of each latent, in closed form: [B, latents]."""
+    return (posterior.mean.square() + posterior.variance - 1).div(2) - log(posterior.stddev)
+
+
+def log_ratio(posterior: Normal, latents: Tensor, log_prior: Tensor, landing: bool = False) -> Tensor:
+    """Log q(z|x) − log p(z) at latents [..., B, L] drawn from q, whose log p(z) [..., B] is given: [..., B].
+
+    With ``landing`` gradients reach q through the latents alone, not through its mean and deviation in log q: what is
+    left out is zero on the average, and noise (sticking the landing: Roeder et al. 2017, arXiv:1703.09194). For one
+    draw only; under the logarithm of a mean over several it would be biased.
+    """
+    if landing:
+        posterior = Normal(posterior.mean.detach(), posterior.stddev.detach(), validate_args=False)
+    log_posterior: Tensor = posterior.log_prob(latents)
+    return log_posterior.sum(dim=-1) - log_prior
+
+
+def warmed_up(beta: float, progress: float) -> float:
+    """β·min(1, progress): the KL's weight while it is warmed up (Sønderby et al. 2016, arXiv:1602.02282)."""
+    return beta * min(1.0, progress)
+
+
+def reparameterize(posterior: Normal, noise: Tensor) -> Tensor:
+    """z = μ + σ·ε [..., B, latents], through which gradients reach the encoder."""
+    return posterior.mean + posterior.stddev * noise
+
+
+def binarize(pixels: Tensor, uniform: Tensor) -> Tensor:
+    """A binary image with P(x = 1) = pixel; drawn anew at each visit it is dynamic binarization (Burda et al. 2016).
+
+    Shapes: pixels in [0, 1] and ``uniform`` noise in [0, 1), both [B, 1, S, S]. Cross-entropy on grey pixels would be
+    no likelihood; on these it is one.
+    """
+    return (uniform < pixels).to(pixels.dtype)
+
+
+class LatentVariableModel(Protocol):
+    """q(z|x), p(x|z) and p(z) as :class:`genbalance.models.vae.model.Vae` has them."""
+
+    @property
+    def likelihood(self) -> str:
+        """Of a pixel: bernoulli or gaussian."""
+
+    @property
+    def standard_prior(self) -> bool:
+        """Whether p(z) = N(0, I)."""
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
+        """q(z|x), batch shape [B, L]."""
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
+        """p(x|z), batch shape [B, 1, S, S]."""
+
+    def log_prior(self, latents: Tensor) -> Tensor:
+        """Log p(z), nats, of latents [..., L]."""
+
+
+@dataclass(frozen=True)
+class VaeOutput:
+    """q(z|x), and the terms of the objective at the z drawn from it."""
+
+    posterior: Normal
+    terms: Terms
+
+
+def vae_output(
+    model: LatentVariableModel,
+    pixels: Tensor,
+    noise: torch.Generator,
+    labels: Tensor | None = None,
+    draws: int = 1,
+) -> VaeOutput:
+    """Encodes pixels [B, 1, S, S] in [0, 1], draws z and decodes it; the Bernoulli likelihood sees a fresh binary draw.
+
+    With one of the ``draws`` of z the terms are [B], and the rate is in closed form where the prior is the standard
+    normal; with k of them they are [k, B], and the rate is log q(z|x) − log p(z) at each.
+    """
+    images = pixels
+    if model.likelihood == "bernoulli":
+        images = binarize(pixels, torch.rand(pixels.shape, generator=noise, device=pixels.device))
+    posterior = model.encode(images, labels)
+    shape = posterior.mean.shape if draws == 1 else (draws, *posterior.mean.shape)
+    z = reparameterize(posterior, torch.randn(shape, generator=noise, device=pixels.device))
+    z_labels = labels if labels is None or draws == 1 else labels.repeat(draws)
+    decoded = model.decode(z.reshape(-1, z.shape[-1]), z_labels)
+    targets = images if draws == 1 else images.repeat(draws, 1, 1, 1)
+    distortions = distortion(targets, decoded).view(z.shape[:-1])
+    if draws == 1 and model.standard_prior:
+        kl = kl_to_normal(posterior)
+        return VaeOutput(posterior, Terms(distortions, kl.sum(dim=1), kl))
+    return VaeOutput(posterior, Terms(distortions, log_ratio(posterior, z, model.log_prior(z), landing=draws == 1)))

@@ -1,0 +1,425 @@
+"""params.yaml: what it may hold, as a frozen, strict model for each section, and how it is read.
+
+No field has a default and no value is changed on its way. A refusal names the key, what was found and what is allowed,
+in the words of the comments in params.yaml.
+"""
+
+import re
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator, validate_call
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from genbalance.runtime.errors import UserError, in_a_line
+
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+BatchSize = Annotated[int, Field(ge=2, le=65_536)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(ge=0.01, le=0.5)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Latents = Annotated[int, Field(ge=1, le=4096)]
+ClassifierWidth = Annotated[int, Field(ge=4, le=512)]
+GanArch = Literal["dcgan", "mlp"]
+GanWidth = Annotated[int, Field(ge=4, le=512)]
+Truncation = Annotated[float, Field(gt=0, le=1)]
+VaeArch = Literal["mlp", "conv"]
+Likelihood = Literal["bernoulli", "gaussian"]
+VaeWidth = Annotated[int, Field(ge=16, le=8192)]
+LogSigmaFloor = Annotated[float, Field(ge=-12, le=0)]
+PriorName = Literal["normal", "flow"]
+
+# what a network is made with beside these: given by the data, and by the weights' file
+Side = Annotated[int, Field(ge=4, le=65_536)]
+Count = Annotated[int, Field(ge=0, le=65_536)]
+
+checked = validate_call(config=ConfigDict(strict=True, allow_inf_nan=False))
+"""A function or constructor that takes no argument but of the annotated type and range.
+
+Raises:
+    ValidationError: a ``ValueError``; an argument is another, is missing, or is unknown.
+"""
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first of what was wrong with values out of a file, in a line: key, what was found, what should be."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    return in_a_line(f"{where}: found {reprlib.repr(problem['input'])}: {problem['msg']}")
+
+
+INERT = ("checkpoint.", "families.", "tracking.")  # keys that cannot change a number
+
+
+class Section(BaseModel):
+    """Frozen and strict: no unknown key, no text for a number, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=False)
+
+
+class ComputeConfig(Section):
+    """Where the arithmetic runs."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=256)]
+    precision: Literal["fp32", "bf16", "auto"]
+    bits: Literal["portable", "native"]
+    compile: bool
+
+    @model_validator(mode="after")
+    def _what_is_compiled_runs_on_a_gpu(self) -> "ComputeConfig":
+        if self.compile and self.device == "cpu":
+            raise ValueError("compile is true with device = cpu; allowed there: false")
+        return self
+
+
+class DataConfig(Section):
+    """Where the digits come from and how they are split."""
+
+    source: Literal["bundled", "mnist", "fashion_mnist", "kmnist", "qmnist", "idx"]
+    path: Annotated[str, Field(min_length=1)]
+    limit: Annotated[int, Field(ge=100)] | Literal["all"]
+    val_fraction: Fraction
+    test_fraction: Fraction
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> "DataConfig":
+        if self.val_fraction + self.test_fraction > 0.8:
+            raise ValueError(
+                f"val_fraction + test_fraction is {self.val_fraction + self.test_fraction:g}; "
+                "allowed: at most 0.8, so that something is left to train on"
+            )
+        return self
+
+
+class FamiliesConfig(Section):
+    """Which model families are trained and evaluated."""
+
+    gan: bool
+    vae: bool
+    vae_gan: bool
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> "FamiliesConfig":
+        if not self.names:
+            raise ValueError(f"all are false; allowed: true for one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the families that are on."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name))
+
+
+class ClassifierConfig(Section):
+    """The reference classifier."""
+
+    epochs: Epochs
+    batch_size: BatchSize
+    learning_rate: LearningRate
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    width: ClassifierWidth
+    shift: Annotated[float, Field(ge=0, le=8)]
+    rotation: Annotated[float, Field(ge=0, le=45)]
+
+
+class GanConfig(Section):
+    """Generator and discriminator."""
+
+    arch: GanArch
+    epochs: Epochs
+    batch_size: BatchSize
+    latents: Latents
+    width: GanWidth
+    learning_rate: LearningRate
+    adam_beta1: Decay
+    adam_beta2: Decay
+    ema_decay: Decay
+    lr_decay: Annotated[float, Field(ge=0, le=1)]
+    clusters: Annotated[int, Field(ge=0, le=4096)]
+    truncation: Truncation
+    conditional: bool
+    loss: Literal["non_saturating", "hinge", "wasserstein"]
+    r1: Annotated[float, Field(ge=0, le=1000)]
+    r1_every: Annotated[int, Field(ge=1, le=1000)]
+    gradient_penalty: Annotated[float, Field(ge=0, le=1000)]
+    spectral_norm: bool
+    d_steps: Annotated[int, Field(ge=1, le=100)]
+    stop_when_balanced: bool
+
+
+class VaeConfig(Section):
+    """Encoder and decoder."""
+
+    arch: VaeArch
+    likelihood: Likelihood
+    epochs: Epochs
+    batch_size: BatchSize
+    latents: Latents
+    width: VaeWidth
+    learning_rate: LearningRate
+    lr_decay: Annotated[float, Field(ge=0, le=1)]
+    ema_decay: Decay
+    log_sigma_floor: LogSigmaFloor
+    conditional: bool
+    prior: PriorName
+    importance_samples: Annotated[int, Field(ge=1, le=1000)]
+    kl_warmup: Annotated[int, Field(ge=0, le=10_000)]
+    free_bits: Annotated[float, Field(ge=0, le=10)]
+    updates: Literal["joint", "alternating"]
+
+    @model_validator(mode="after")
+    def _free_bits_have_a_kl_for_each_latent(self) -> "VaeConfig":
+        if self.free_bits > 0 and (self.importance_samples > 1 or self.prior != "normal"):
+            raise ValueError(
+                f"free_bits is {self.free_bits:g} with importance_samples = {self.importance_samples} and "
+                f"prior = {self.prior}; allowed: 0, or importance_samples = 1 and prior = normal, whose KL has a term "
+                "for each latent"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_warm_up_ends(self) -> "VaeConfig":
+        if self.kl_warmup > self.epochs:
+            raise ValueError(
+                f"kl_warmup is {self.kl_warmup} with epochs = {self.epochs}, so that the weight of the KL would never "
+                "reach beta; allowed: at most epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_flow_has_two_halves(self) -> "VaeConfig":
+        if self.prior == "flow" and self.latents < 2:
+            raise ValueError(f"latents is {self.latents} with prior = flow; allowed: at least 2, or prior = normal")
+        return self
+
+
+class VaeGanConfig(Section):
+    """Encoder, decoder and discriminator."""
+
+    epochs: Epochs
+    batch_size: BatchSize
+    latents: Latents
+    width: GanWidth
+    encoder_width: VaeWidth
+    learning_rate: LearningRate
+    adam_beta1: Decay
+    adam_beta2: Decay
+    ema_decay: Decay
+    lr_decay: Annotated[float, Field(ge=0, le=1)]
+    r1: Annotated[float, Field(ge=0, le=1000)]
+    r1_every: Annotated[int, Field(ge=1, le=1000)]
+
+
+class EvaluateConfig(Section):
+    """How much is measured."""
+
+    samples: Annotated[int, Field(ge=100, le=1_000_000)]
+    kid_subsets: Annotated[int, Field(ge=1, le=10_000)]
+    kid_subset_size: Annotated[int, Field(ge=2, le=100_000)]
+    neighbours: Annotated[int, Field(ge=1, le=100)]
+    resamples: Annotated[int, Field(ge=10, le=100_000)]
+    importance_draws: Annotated[int, Field(ge=1, le=1_000_000)]
+    inversion_images: Annotated[int, Field(ge=1, le=1_000_000)]
+    inversion_steps: Annotated[int, Field(ge=1, le=100_000)]
+
+    @model_validator(mode="after")
+    def _subsets_fit(self) -> "EvaluateConfig":
+        if 2 * self.kid_subset_size > self.samples:
+            raise ValueError(
+                f"kid_subset_size is {self.kid_subset_size} with samples = {self.samples}; "
+                "allowed: at most half of samples"
+            )
+        return self
+
+
+class CheckpointConfig(Section):
+    """How often a training is kept."""
+
+    seconds: Annotated[float, Field(ge=0, le=100_000)]
+
+
+class TrackingConfig(Section):
+    """What the MLflow experiment is called."""
+
+    experiment: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> "TrackingConfig":
+        if self.experiment == "Default":  # MLflow's own, whose artifacts lie wherever the store was used first
+            raise ValueError("experiment is Default, which MLflow keeps for itself; allowed: any other name")
+        return self
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    lambda_: Annotated[float, Field(alias="lambda", ge=1e-3, le=1e3)]
+    beta: Annotated[float, Field(ge=0, le=1e3)]
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    families: FamiliesConfig
+    compute: ComputeConfig
+    data: DataConfig
+    classifier: ClassifierConfig
+    gan: GanConfig
+    vae: VaeConfig
+    vae_gan: VaeGanConfig
+    evaluate: EvaluateConfig
+    checkpoint: CheckpointConfig
+    tracking: TrackingConfig
+
+    @model_validator(mode="after")
+    def _generator_steps_stay_sane(self) -> "Params":
+        for name in (name for name in ("gan", "vae_gan") if name in self.families.names):
+            step = self.lambda_ * getattr(self, name).learning_rate
+            if step > 1:
+                raise ValueError(
+                    f"lambda × {name}.learning_rate, the generator's step size, is {step:g}; allowed: at most 1"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_fit_the_limit(self) -> "Params":
+        if self.data.limit != "all":
+            most = int(self.data.limit * (1 - self.data.val_fraction))
+            for name in ("classifier", *self.families.names):
+                size = getattr(self, name).batch_size
+                if size > most:
+                    raise ValueError(
+                        f"{name}.batch_size is {size} with data.limit = {self.data.limit}, "
+                        f"which leaves at most {most} images to train on; allowed: at most that"
+                    )
+            turns = most // self.gan.batch_size
+            if self.families.gan and self.gan.d_steps > turns:
+                raise ValueError(
+                    f"gan.d_steps is {self.gan.d_steps} with data.limit = {self.data.limit}, which leaves at most "
+                    f"{turns} steps an epoch; allowed: at most that"
+                )
+        return self
+
+    def family_off(self, stage: str) -> str:
+        """The family that ``stage`` trains or evaluates, where it is off; else "". In the name ``@`` may be ``_``."""
+        family = re.split("[@_]", stage, maxsplit=1)[-1]
+        return family if getattr(self.families, family, True) is False else ""
+
+    def flat(self) -> dict[str, Any]:
+        """Every parameter by its dotted key, as `dvc exp run -S` spells it."""
+        return flatten(self.model_dump(by_alias=True))
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values and sections of values by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def allowed(where: tuple[str, ...]) -> str:
+    """What the key at ``where`` takes, out of its annotation."""
+    schema = Params.model_json_schema()
+    node = schema
+    for part in where:
+        node = node["properties"][part]
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    return " or ".join(_words(option) for option in node.get("anyOf", [node]))
+
+
+def _words(node: dict[str, Any]) -> str:
+    match node:
+        case {"enum": choices}:
+            return " | ".join(choices)
+        case {"const": word}:
+            return str(word)
+        case {"type": "object", "properties": keys}:
+            return f"a mapping of {', '.join(keys)}"
+        case {"type": "integer" | "number" as kind, **limits}:
+            return f"{'a whole number' if kind == 'integer' else 'a number'}, {_range(limits)}"
+        case {"type": "boolean"}:
+            return "true | false"
+        case {"type": "string"}:
+            return "text that is not empty"
+    raise TypeError(node)
+
+
+def _range(limits: dict[str, Any]) -> str:
+    match {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in limits.items()}:
+        case {"minimum": low, "maximum": high}:
+            return f"{low} … {high}"
+        case {"exclusiveMinimum": low, "maximum": high}:
+            return f"{low} < … ≤ {high}"
+        case {"minimum": low, "exclusiveMaximum": high}:
+            return f"{low} ≤ … < {high}"
+        case {"minimum": low}:
+            return f"≥ {low}"
+    return "finite"
+
+
+PARAMS_FILE = Path("params.yaml")
+SHORT = reprlib.Repr()
+SHORT.maxlevel = 2  # aliases of aliases: each level would be six times as long
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML 1.2 file as plain Python values.
+
+    Raises:
+        UserError: no such file, or not YAML; the text names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; run this at the repository's root") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """YAML 1.2 text as plain Python values; ``name`` is what a refusal calls it.
+
+    Raises:
+        UserError: not YAML; the text names the line.
+    """
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{name}{line}: is not valid YAML: {in_a_line(str(error.problem))}") from None
+    except (YAMLError, ValueError, RecursionError, LookupError, OverflowError) as error:
+        # a control character, the 45th of May; ruamel.yaml looks a `!!bool maybe` up in a table of its own
+        raise UserError(f"{name}: is not valid YAML: {in_a_line(str(error).splitlines()[0])}") from None
+
+
+def read_params(path: Path = PARAMS_FILE) -> Params:
+    """The validated parameters.
+
+    Raises:
+        UserError: a line for each thing wrong: key, what was found, what is allowed.
+    """
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: found {in_a_line(SHORT.repr(values))}; allowed: {allowed(())}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = dict.fromkeys(f"{path}: {_explain(problem)}" for problem in error.errors())
+        raise UserError("\n".join(lines)) from None
+
+
+def _explain(problem: Any) -> str:
+    where = problem["loc"][:2]  # section and key; what follows names a member of a union
+    key = ".".join(in_a_line(str(part)) for part in where)
+    found = in_a_line(SHORT.repr(problem["input"]))
+    match problem["type"]:
+        case "extra_forbidden" | "invalid_key":
+            return f"{key}: found {found}, but there is no such key; allowed: {allowed(where[:-1])}"
+        case "missing":
+            return f"{key}: found nothing; every key must be there; allowed: {allowed(where)}"
+        case "value_error":
+            return f"{key + ': ' if key else ''}{problem['ctx']['error']}"
+        case _:
+            return f"{key}: found {found}; allowed: {allowed(where)}"

@@ -1,0 +1,1 @@
+"""Sampling from trained models: chosen digits, interpolations, figures of the latents, a server, ONNX files."""

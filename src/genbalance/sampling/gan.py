@@ -1,0 +1,73 @@
+"""How a GAN draws images, and what an ONNX file holds of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from genbalance.data.pixels import SIGNED
+from genbalance.evaluation.features import in_blocks
+from genbalance.models.gan import Gan
+from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels, to_images
+
+
+@dataclass(frozen=True)
+class GanSampler:
+    """Images of the generator."""
+
+    gan: Gan
+
+    @property
+    def classes(self) -> int:
+        """How many classes it can be conditioned on; 0: none."""
+        return self.gan.classes
+
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+        return self.gan.latents
+
+    def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
+        """Latents of the truncated prior, and conditions."""
+        z = self.gan.draw_latents(count, noise)
+        return z, self.gan.draw_conditions(count, noise, sample_labels(self.classes, digit, count, noise))
+
+    def images(self, z: Tensor, condition: Condition) -> Images:
+        """The generator's images."""
+        return to_images(SIGNED, in_blocks(self.gan.generator, z, condition))
+
+    def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:
+        """Images between two conditions: their one-hot vectors are mixed."""
+        if ends is None:
+            return self.images(z, None)
+        first, second = one_hot(ends, self.gan.generator.conditions).to(z.dtype)
+        mixed = torch.lerp(first, second, shares[:, None])
+        return to_images(SIGNED, in_blocks(self.gan.generator.net, torch.cat([z, mixed], dim=1)))
+
+
+class _Generator(nn.Module):
+    """The generator with pixels in [0, 1]."""
+
+    def __init__(self, gan: Gan) -> None:
+        super().__init__()
+        self.generator = gan.generator
+
+    def forward(self, latents: Tensor, conditions: Tensor | None = None) -> Tensor:
+        images: Tensor = SIGNED.decode(self.generator(latents, conditions))
+        return images
+
+
+def gan_drawing(gan: Gan) -> Drawing:
+    """The generator.
+
+    Inputs: ``latents`` float32 [B, L], normal with the truncation as their standard deviation; of a network with
+    conditions, ``conditions`` int64 [B], categorical with their shares among the training images (of a class).
+    """
+    inputs = {"latents": Input.normal(gan.latents, gan.truncation)}
+    if gan.conditions:
+        shares = gan.conditions.shares.double()
+        rows = (shares / shares.sum(dim=1, keepdim=True)).tolist()  # exactly 1 each, as numpy.random asks for
+        probabilities = {"probabilities_of_class": rows} if gan.classes else {"probabilities": rows[0]}
+        inputs["conditions"] = Input.categorical(**probabilities)
+    return Drawing(_Generator(gan), gan.classes, inputs)

@@ -1,0 +1,97 @@
+"""What a model family gives for sampling: a `Sampler`, which draws images out of noise, and a `Drawing`, which an ONNX
+file holds.
+
+Shapes: latents z [n, L], standard normal but for the GAN's truncation; conditions [n], whole numbers: the GAN's
+clusters, or the VAE's labels, None where a model has none; images uint8 [n, S, S].
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genbalance.data.pixels import Pixels
+
+Images = NDArray[np.uint8]
+Condition = Tensor | None
+
+
+class Sampler(Protocol):
+    """A network that draws images."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes it can be conditioned on; 0: none."""
+
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+
+    def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
+        """Latents and conditions for ``count`` images: of the class ``digit``, or of random classes for None, where the
+        model has classes."""
+
+    def images(self, z: Tensor, condition: Condition) -> Images:
+        """The images at these latents."""
+
+    def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:
+        """Images at ``z`` [n, L] between two conditions ``ends`` [2]. ``shares`` [n] is the weight of the second one,
+        from 0 to 1, in the mixture of what enters the network's first layer."""
+
+
+def sample_labels(classes: int, digit: int | None, count: int, noise: torch.Generator) -> Condition:
+    """Labels [count]: all of them ``digit``, or random ones for None; None where the model has no ``classes``."""
+    if not classes:
+        return None
+    if digit is None:
+        return torch.randint(classes, (count,), generator=noise, device=noise.device)
+    return torch.full((count,), digit, device=noise.device)
+
+
+def to_images(pixels: Pixels, outputs: Tensor) -> Images:
+    """A network's outputs [n, 1, S, S], in the range of ``pixels``, as images."""
+    images: Images = pixels.to_uint8(outputs)[:, 0].numpy()
+    return images
+
+
+EXAMPLES = 3  # rows of the inputs that a network is traced with; its file takes any number
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of an ONNX file: the ``example`` that the network is traced with, and the ``metadata`` that say what to
+    draw the input from.
+
+    The metadata are ``dtype``; ``shape``, with ``batch`` for B; and ``distribution``: ``normal`` with ``mean`` and
+    ``std``, or ``categorical``, whole numbers from 0 with ``probabilities``. Where these depend on the class,
+    ``probabilities_of_class`` has a row for each; where the input is the class itself, ``means`` is ``class``.
+    """
+
+    example: Tensor
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def normal(cls, width: int, std: float) -> "Input":
+        """float32 [B, width], with mean 0."""
+        metadata = {"dtype": "float32", "shape": ["batch", width], "distribution": "normal", "mean": 0.0, "std": std}
+        return cls(torch.zeros(EXAMPLES, width), metadata)
+
+    @classmethod
+    def categorical(cls, **probabilities: Any) -> "Input":
+        """int64 [B]."""
+        metadata = {"dtype": "int64", "shape": ["batch"], "distribution": "categorical", **probabilities}
+        return cls(torch.zeros(EXAMPLES, dtype=torch.int64), metadata)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What an ONNX file computes: the ``network`` of ``inputs``, by name and in its order, → images [B, 1, S, S] in
+    [0, 1]; ``classes``: how many it can be conditioned on, 0: none."""
+
+    network: nn.Module
+    classes: int
+    inputs: Mapping[str, Input]

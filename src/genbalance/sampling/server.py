@@ -1,0 +1,158 @@
+"""Answers requests for digits: a model, and the reference classifier that reads what it draws. Requests and answers are
+tables."""
+
+import base64
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from genbalance.data.pixels import standardized
+from genbalance.evaluation.features import FeatureExtractor
+from genbalance.families import registry
+from genbalance.models import weights
+from genbalance.models.classifier import Classifier
+from genbalance.runtime.device import generator
+from genbalance.runtime.errors import UserError
+from genbalance.sampling.rejection import CONFIDENCE, RejectionSampler
+from genbalance.sampling.sampler import Images, Sampler
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CPU = torch.device("cpu")  # the networks are small, and the same request has the same answer everywhere
+MOST = 1000  # images that a row can ask for
+SEED, LARGEST_SEED = 0, 2**32 - 1  # the default is fixed, so that the same request has the same answer
+BLOCK = 64  # candidates at a time: of a fixed size, so that a longer answer begins with the shorter one
+TRIES = 500  # candidates for each digit wanted, at most
+
+
+@dataclass(frozen=True)
+class Request:
+    """``count`` digits of the class ``digit``, or of any for None, out of the random stream that ``seed`` names."""
+
+    digit: int | None
+    seed: int
+    count: int
+
+
+def parse_requests(table: "pd.DataFrame", classes: int) -> list[Request]:
+    """The rows of a table with any of the columns ``digit`` (none, null or −1: any), ``count`` (none or null: 1) and
+    ``seed`` (none or null: 0).
+
+    Raises:
+        UserError: a value is not one of those.
+    """
+    requests = []
+    for row in table.to_dict("records"):
+        digit = _whole("digit", row.get("digit"), -1, classes - 1, otherwise=-1)
+        count = _whole("count", row.get("count"), 1, MOST, otherwise=1)
+        seed = _whole("seed", row.get("seed"), 0, LARGEST_SEED, otherwise=SEED)
+        requests.append(Request(None if digit < 0 else digit, seed, count))
+    return requests
+
+
+def _whole(column: str, value: Any, least: int, most: int, otherwise: int) -> int:
+    if value is None or value != value:  # a null beside numbers is NaN
+        return otherwise
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= most or value != int(value):
+        raise UserError(f"{column}: found {value!r}; allowed: whole numbers from {least} to {most}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images uint8 [n, S, S], the class that the classifier reads in each [n] and its probability [n]."""
+
+    images: NDArray[np.uint8]
+    read: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A model, the reference classifier, and how many classes that one knows."""
+
+    sampler: Sampler
+    extractor: FeatureExtractor
+    classes: int
+
+    @classmethod
+    def load(cls, model: str, weights_file: Path, classifier_file: Path, mean: float, std: float) -> "Server":
+        """Out of the files of a model of the family ``model``, and of the classifier, which was trained on pixels of
+        this mean and standard deviation.
+
+        Raises:
+            UserError: a file is not what it should be.
+        """
+        family = registry.family(model)
+        classifier = weights.load(classifier_file, Classifier, CPU)
+        extractor = FeatureExtractor(classifier, standardized(mean, std), CPU)
+        sampler = family.make_sampler(weights.load(weights_file, family.build, CPU))
+        return cls(sampler, extractor, classifier.head.out_features)
+
+    def draw(self, request: Request) -> Drawn:
+        """As many digits as are asked for. Those of any class are the first ones; of a class, the first that the
+        classifier reads as it.
+
+        Raises:
+            UserError: too few were read so.
+        """
+        digit, count = request.digit, request.count
+        tries = -(-(count if digit is None else TRIES * count) // BLOCK) * BLOCK  # whole blocks
+        noise = _noise(request.seed, digit, CPU)
+        rejection = RejectionSampler(self.sampler, self.extractor, digit, noise, BLOCK, tries)
+        images, probabilities = list[Images](), list[NDArray[np.float32]]()
+        for accepted in rejection.accepted(None if digit is None else CONFIDENCE):
+            images.append(accepted.images)
+            probabilities.append(accepted.reading.probabilities)
+            if rejection.counts.confident >= count:
+                return _first(images, probabilities, count)
+        raise UserError(
+            f"digit: found {digit}, but the classifier read only {rejection.counts.confident} of "
+            f"{rejection.counts.tried:,} candidates as it with a probability of {CONFIDENCE} or more, and {count} are "
+            "needed; ask for fewer, or for another digit"
+        )
+
+
+def answer(drawn: Iterable[Drawn]) -> "pd.DataFrame":
+    """A row for each image: the number of the ``row`` that it answers, from 0; the class that is ``read`` in it, with
+    which ``confidence``; and the image as ``png``, in Base64."""
+    import pandas as pd
+
+    rows = [
+        {"row": row, "read": int(read), "confidence": float(confidence), "png": _png(image)}
+        for row, digits in enumerate(drawn)
+        for image, read, confidence in zip(digits.images, digits.read, digits.confidence, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["row", "read", "confidence", "png"])
+
+
+def draws(sampler: Sampler, seed: int, digit: int | None, device: torch.device) -> Iterator[Images]:
+    """Images of a model on ``device``, `BLOCK` at a time and without an end; of a ``digit``, if the model is
+    conditional. They are the candidates of a server."""
+    noise = _noise(seed, digit, device)
+    while True:
+        yield sampler.images(*sampler.draw(BLOCK, noise, digit))
+
+
+def _noise(seed: int, digit: int | None, device: torch.device) -> torch.Generator:
+    return generator(seed, f"serve/{digit}", device)
+
+
+def _first(images: Sequence[Images], probabilities: Sequence[NDArray[np.float32]], count: int) -> Drawn:
+    read = np.concatenate(probabilities)[:count]
+    return Drawn(np.concatenate(images)[:count], read.argmax(axis=1), read.max(axis=1))
+
+
+def _png(image: NDArray[np.uint8]) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,80 @@
+"""How a VAE-GAN draws images, and what an ONNX file holds of it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from genbalance.data.pixels import SIGNED
+from genbalance.evaluation.features import in_blocks
+from genbalance.models.vae_gan import VaeGan
+from genbalance.sampling.sampler import Condition, Drawing, Images, Input, to_images
+
+
+@dataclass(frozen=True)
+class VaeGanSampler:
+    """Images of the decoder, z ~ N(0, I)."""
+
+    vae_gan: VaeGan
+
+    @property
+    def classes(self) -> int:
+        """It cannot be conditioned."""
+        return 0
+
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+        return self.vae_gan.latents
+
+    def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:  # noqa: ARG002
+        """Latents of the prior, and no conditions."""
+        return self.vae_gan.autoencoder.draw(count, noise), None
+
+    def images(self, z: Tensor, condition: Condition) -> Images:  # noqa: ARG002 (the protocol's)
+        """The decoder's images."""
+        return to_images(SIGNED, in_blocks(self.vae_gan.autoencoder.decode, z))
+
+    def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:  # noqa: ARG002 (the protocol's)
+        """The decoder's images: there are no conditions to mix."""
+        return self.images(z, None)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decoded images: ``mean`` [B, 1, S, S] in [0, 1]."""
+
+    mean: Tensor
+
+
+@dataclass(frozen=True)
+class UnitAutoencoder:
+    """Encoder and decoder with pixels in [0, 1]; labels are taken for None."""
+
+    vae_gan: VaeGan
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:  # noqa: ARG002 (as a VAE's)
+        """q(z|x): a normal of batch shape [B, L]."""
+        return self.vae_gan.autoencoder.encode(2 * images - 1)
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Decoded:  # noqa: ARG002 (as a VAE's)
+        """The images at latents [B, L]."""
+        return Decoded(SIGNED.decode(self.vae_gan.autoencoder.decode(latents)))
+
+
+class _Decoder(nn.Module):
+    """The decoder with pixels in [0, 1]."""
+
+    def __init__(self, vae_gan: VaeGan) -> None:
+        super().__init__()
+        self.decoder = vae_gan.autoencoder.decoder
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = SIGNED.decode(self.decoder(latents))
+        return images
+
+
+def vae_gan_drawing(vae_gan: VaeGan) -> Drawing:
+    """The decoder. Input: ``latents`` float32 [B, L], standard normal."""
+    return Drawing(_Decoder(vae_gan), 0, {"latents": Input.normal(vae_gan.latents, 1.0)})

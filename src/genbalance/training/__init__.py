@@ -1,0 +1,1 @@
+"""The training loop, its checkpoints, and one `train` for each network."""

@@ -1,0 +1,257 @@
+"""The GAN's training: L = L_D + λ·L_G, a step of D and a step of G in turn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
+
+from genbalance.data import pictures
+from genbalance.data.pixels import SIGNED
+from genbalance.data.prepared import Prepared, Split
+from genbalance.evaluation.features import in_blocks
+from genbalance.losses import gan as losses
+from genbalance.models.gan import Gan, Generator
+from genbalance.params import GanConfig, Params
+from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, upload, uses_bf16
+from genbalance.runtime.machine import machine
+from genbalance.runtime.rng import stream_seed
+from genbalance.tracking import Run
+from genbalance.training import loop
+from genbalance.training.checkpoint import Part
+from genbalance.training.clusters import clusters
+from genbalance.training.ema import MovingAverage
+from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
+from genbalance.training.loop import Phase, Scalars
+
+HELD_OUT_EVERY = 8  # D steps from one measurement on held-out images to the next, at most
+SHOWN = {"loss": "loss_total", "D on held-out": "d_accuracy_held_out"}
+ADVICE = "a smaller gan.learning_rate, or a lambda nearer 1"
+
+
+def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> Trained:
+    """Trains generator and discriminator; the generator that is kept is the moving average of its weights.
+
+    Raises:
+        UserError: a batch or a turn does not fit the training split, or the training has diverged.
+    """
+    config, seed = params.gan, params.seed
+    count, size = len(digits.train), config.batch_size
+    loop.check_batch_size("gan.batch_size", size, count)
+    loop.check_turns("gan.d_steps", config.d_steps, count // size)
+
+    gan, arguments, real, held_out = build_gan(config, digits, seed, device)
+    average = MovingAverage(gan.generator, config.ema_decay)
+    bf16 = uses_bf16(params.compute, device, gan)
+    compile_on_gpu(
+        params.compute, device, gan.generator
+    )  # not D: torch.compile has no second derivatives for penalties
+    noise, penalty, held_out_choice, order, shown = (
+        generator(seed, f"gan/{name}", device) for name in ("noise", "penalty", "chance", "order", "shown")
+    )
+
+    objective = GanObjective(gan, real, held_out, config, noise, penalty, held_out_choice)
+    betas = (config.adam_beta1, config.adam_beta2)
+    lr_d, lr_g = losses.step_sizes(config.learning_rate, params.lambda_)  # λ acts as the ratio of step sizes
+    d_optimizer = Adam(gan.discriminator.parameters(), lr_d, betas, fused=True)
+    g_optimizer = Adam(gan.generator.parameters(), lr_g, betas, fused=True)
+    phases = [
+        Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(objective.loss_d, bf16, device)),
+        Phase("g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g, bf16, device), config.d_steps),
+    ]
+    steps = config.epochs * (count // size)
+    schedules = [LambdaLR(p.optimizer, loop.linear_fall(steps // p.every, config.lr_decay)) for p in phases]
+
+    grid, aucs = SampleGrid(gan, GRID_COLUMNS, shown), list[float]()
+    streams = (noise, penalty, held_out_choice, order)
+    parts: tuple[Part, ...] = (gan, average, objective, d_optimizer, g_optimizer, *schedules, *streams, aucs)
+    run.log({"bf16": float(bf16)})
+    with Epochs("train_gan", params, run, config.epochs, count, size, SHOWN, ADVICE, *parts) as epochs:
+        for epoch in epochs:  # noqa: B007 (the last one is a metric)
+            epochs.log_untrained(lambda: {"samples": grid.draw(average.module)})
+            for scalars in epochs.steps(phases, loop.batches(count, size, order)):
+                for phase, schedule in zip(phases, schedules, strict=True):
+                    if phase.objective in scalars:
+                        schedule.step()
+                if "loss_g" in scalars:
+                    average.update(gan.generator)
+            row = epochs.means()
+            row["loss_total"] = losses.total(row["loss_d"], row["loss_g"], params.lambda_)
+            epochs.log(row)
+            epochs.log_images(samples=grid.draw(average.module))
+            aucs.append(row["d_ranking_held_out"])
+            if config.stop_when_balanced and losses.balanced(aucs):
+                break
+        epochs.log_best(d_ranking_held_out=losses.nearest_to_balance)
+        curves, grids = epochs.curves, epochs.grids()
+
+    gan.generator = average.module
+    parameters = {
+        f"{name}_parameters": sum(p.numel() for p in network.parameters())
+        for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))
+    }
+    metrics = {"epochs": epoch} | parameters | row | {"machine": machine(device)}
+    return Trained(arguments, gan.state_dict(), metrics, curves, grids=grids, kept_epoch=epoch)
+
+
+@dataclass(frozen=True)
+class ConditionedImages:
+    """Images [n, 1, S, S] in [−1, 1] and their conditions [n], None where the networks take none."""
+
+    images: Tensor
+    conditions: Tensor | None
+
+    def rows(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The images and conditions of some rows."""
+        return self.images[which], None if self.conditions is None else self.conditions[which]
+
+
+def build_gan(
+    config: GanConfig, digits: Prepared, seed: int, device: torch.device
+) -> tuple[Gan, dict[str, Any], ConditionedImages, ConditionedImages]:
+    """The untrained networks, the arguments they were made with, and the training and the validation images.
+
+    Where ``config`` asks for clusters or classes, each image has the condition of the nearest cluster (of its class).
+    """
+    classes = digits.classes if config.conditional else 0
+    train, val = (upload(split.images, SIGNED, device) for split in (digits.train, digits.val))
+    arguments: dict[str, Any] = {
+        "arch": config.arch,
+        "size": digits.height,
+        "latents": config.latents,
+        "width": config.width,
+        "conditions": 0,
+        "classes": classes,
+        "spectral": config.spectral_norm,
+        "truncation": config.truncation,
+    }
+    if config.clusters or classes:
+        labels = digits.train.labels if classes else None
+        pixels = train.flatten(1).cpu().numpy()
+        found = clusters(pixels, labels, classes, config.clusters, stream_seed(seed, "gan/clusters"))
+        arguments["conditions"] = len(found[0])
+    gan = initialised(lambda: Gan(**arguments), seed, "gan/init", device)
+    if gan.conditions:
+        gan.conditions.set(*map(torch.from_numpy, found))
+
+    def with_conditions(images: Tensor, split: Split) -> ConditionedImages:
+        return ConditionedImages(images, gan.conditions_of(images, torch.from_numpy(split.labels).to(device)))
+
+    return gan, arguments, with_conditions(train, digits.train), with_conditions(val, digits.val)
+
+
+class GanObjective:
+    """What D and G minimise on a batch. Generated images have the conditions of the real ones of the same batch.
+
+    Args:
+        gan: both networks.
+        train: the images that D sees as real.
+        held_out: real images that D is never trained on.
+        config: loss and penalties.
+        noise: the stream of latents.
+        penalty: the stream of the points where the gradient penalty is taken.
+        choice: the stream that chooses held-out images.
+    """
+
+    def __init__(
+        self,
+        gan: Gan,
+        train: ConditionedImages,
+        held_out: ConditionedImages,
+        config: GanConfig,
+        noise: torch.Generator,
+        penalty: torch.Generator,
+        choice: torch.Generator,
+    ) -> None:
+        self.g, self.d = gan.generator, gan.discriminator
+        self._train, self._held_out, self._config = train, held_out, config
+        self._noise, self._penalty, self._choice = noise, penalty, choice
+        self._d_steps = 0
+        self._held_out_every = min(HELD_OUT_EVERY, max(1, len(train.images) // config.batch_size))  # once an epoch
+
+    def loss_d(self, batch: Tensor) -> Scalars:
+        """``objective_d``, which D minimises: L_D and the penalties; with its terms and D's accuracies."""
+        real, conditions = self._train.rows(batch)
+        with torch.no_grad():
+            generated = self._generate(conditions, len(batch))
+        config, step = self._config, self._d_steps
+        self._d_steps += 1
+        has_r1 = config.r1 > 0 and config.loss != "wasserstein" and step % config.r1_every == 0
+        if has_r1:
+            real = real.requires_grad_()
+        on_real, on_generated = self.d(real, conditions), self.d(generated, conditions)
+        loss = losses.LOSSES[config.loss].d(on_real, on_generated)
+        scalars = {
+            "loss_d": loss,
+            "d_accuracy_real": (on_real > 0).float().mean(),
+            "d_accuracy_generated": (on_generated < 0).float().mean(),
+        }
+        total = loss
+        if has_r1:
+            scalars["r1"] = losses.r1_penalty(on_real, real)
+            total = total + config.r1 * config.r1_every * scalars["r1"]
+        if config.loss == "wasserstein":  # whose penalty wants slopes of 1, where R1 wants none
+            uniform = torch.rand(len(batch), generator=self._penalty, device=real.device)
+            scalars["gradient_penalty"] = losses.gradient_penalty(
+                lambda between: self.d(between, conditions), real.detach(), generated, uniform
+            )
+            total = total + config.gradient_penalty * scalars["gradient_penalty"]
+        if step % self._held_out_every == 0:
+            scalars |= self._held_out_scalars(on_generated)
+        return scalars | {"objective_d": total}
+
+    def loss_g(self, batch: Tensor) -> Scalars:
+        """``loss_g``, which G minimises: L_G."""
+        _, conditions = self._train.rows(batch)
+        logits = self.d(self._generate(conditions, len(batch)), conditions)
+        return {"loss_g": losses.LOSSES[self._config.loss].g(logits)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of D's steps, which decides when R1 and the held-out images are due."""
+        return {"d_steps": self._d_steps}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restores the state saved by state_dict."""
+        self._d_steps = state_dict["d_steps"]
+
+    def _generate(self, conditions: Tensor | None, count: int) -> Tensor:
+        images: Tensor = self.g(self.g.draw(count, self._noise), conditions)
+        return images
+
+    def _held_out_scalars(self, on_generated: Tensor) -> Scalars:
+        """D on held-out real images: its accuracy, and its AUC, the share of pairs with a generated image in which the
+        real one has the higher logit; ½ where D cannot tell them apart."""
+        rows = torch.randint(
+            len(self._held_out.images), on_generated.shape, generator=self._choice, device=on_generated.device
+        )
+        with torch.no_grad():
+            logits = self.d(*self._held_out.rows(rows))
+        return {
+            "d_accuracy_held_out": (logits > 0).float().mean(),
+            "d_ranking_held_out": (logits > on_generated).float().mean(),
+        }
+
+
+class SampleGrid:
+    """A grid of samples from the same latents and conditions each time, in order of class where the GAN has classes.
+
+    Args:
+        gan: draws latents and conditions.
+        columns: of the grid, and its rows.
+        noise: the stream that they are drawn from.
+    """
+
+    def __init__(self, gan: Gan, columns: int, noise: torch.Generator) -> None:
+        count = columns**2
+        labels = torch.arange(count, device=noise.device) % gan.classes if gan.classes else None
+        self._columns = columns
+        self._inputs = gan.draw_latents(count, noise), gan.draw_conditions(count, noise, labels)
+
+    def draw(self, generator: Generator) -> NDArray[np.uint8]:
+        """The grid as one picture [H, W]."""
+        return pictures.grid(SIGNED.to_uint8(in_blocks(generator, *self._inputs))[:, 0].numpy(), self._columns)

@@ -1,0 +1,202 @@
+"""The VAE's training: L = L_recon + β·L_KL, in nats per image."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
+
+from genbalance.data import pictures
+from genbalance.data.pixels import UNIT
+from genbalance.data.prepared import Prepared
+from genbalance.evaluation.elbo import VaeEvaluation, evaluate_elbo
+from genbalance.evaluation.features import in_blocks
+from genbalance.evaluation.latents import active_units
+from genbalance.losses.vae import vae_output, warmed_up
+from genbalance.models.vae import Vae
+from genbalance.models.weights import snapshot
+from genbalance.params import Params, VaeConfig
+from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, upload, uses_bf16
+from genbalance.runtime.machine import machine
+from genbalance.tracking import Run
+from genbalance.training import loop
+from genbalance.training.checkpoint import Part
+from genbalance.training.ema import MovingAverage
+from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
+from genbalance.training.loop import Phase, Scalars
+
+SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
+ADVICE = "a smaller vae.learning_rate"
+
+
+def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> Trained:
+    """Trains encoder, decoder and prior; the epoch that is kept has the least validation loss, which takes one draw of
+    z whatever the training takes.
+
+    Raises:
+        UserError: a batch does not fit the training split, or the training has diverged.
+    """
+    config, seed, beta = params.vae, params.seed, params.beta
+    count, size = len(digits.train), config.batch_size
+    loop.check_batch_size("vae.batch_size", size, count)
+    pixels, val = (upload(split.images, UNIT, device) for split in (digits.train, digits.val))
+    labels, val_labels, grid_labels = (
+        torch.from_numpy(given).to(device) if config.conditional else None
+        for given in (digits.train.labels, digits.val.labels, np.arange(GRID_COLUMNS**2) % digits.classes)
+    )
+
+    model, arguments = build_vae(config, digits, seed, device)
+    average = MovingAverage(model, config.ema_decay)
+    bf16 = uses_bf16(params.compute, device, model)
+    compile_on_gpu(params.compute, device, model.encoder, model.decoder)
+    noise, order = (generator(seed, f"vae/{name}", device) for name in ("noise", "order"))
+
+    networks = (
+        {"vae": model} if config.updates == "joint" else dict(zip(("encoder", "decoder"), model.sides(), strict=True))
+    )
+    optimizers = {
+        name: Adam(network.parameters(), config.learning_rate, fused=True) for name, network in networks.items()
+    }
+    fall = loop.linear_fall(config.epochs * (count // size), config.lr_decay)
+    schedules = [LambdaLR(optimizer, fall) for optimizer in optimizers.values()]
+    warm_up = config.kl_warmup * (count // size)  # steps
+
+    def loss(batch: Tensor) -> Scalars:
+        conditions = labels[batch] if labels is not None else None
+        terms = vae_output(model, pixels[batch], noise, conditions, config.importance_samples).terms
+        weight = warmed_up(beta, (schedules[0].last_epoch + 1) / warm_up if warm_up else 1.0)
+        return {
+            "train_loss": terms.loss(weight, config.free_bits),
+            "train_distortion": terms.distortion.mean(),
+            "train_rate": terms.rate.mean(),
+        }
+
+    phases = [
+        Phase(name, network, optimizers[name], "train_loss", lowered(loss, bf16, device))
+        for name, network in networks.items()
+    ]
+    latents = torch.randn(GRID_COLUMNS**2, config.latents, generator=generator(seed, "vae/shown")).to(device)
+    grids = Grids(latents, grid_labels, digits.val.images[: GRID_COLUMNS**2 // 2], GRID_COLUMNS)
+    best = BestEpoch("val_loss")
+
+    def validate() -> VaeEvaluation:
+        """With the same noise at each epoch, so that epochs differ by their weights alone."""
+        return evaluate_elbo(average.module, val, generator(seed, "vae/validation", device), val_labels)
+
+    parts: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order, best)
+    run.log({"bf16": float(bf16)})
+    with Epochs("train_vae", params, run, config.epochs, count, size, SHOWN, ADVICE, *parts) as epochs:
+        for epoch in epochs:
+            epochs.log_untrained(lambda: grids.draw(average.module, validate()))
+            model.train()
+            for _ in epochs.steps(phases, loop.batches(count, size, order)):
+                for schedule in schedules:
+                    schedule.step()
+                average.update(model)
+            validated = validate()
+            validation = validation_metrics(validated, beta)
+            means = epochs.means()
+            norms = {name: means.pop(name) for name in list(means) if name.startswith("grad_norm")}
+            epochs.log(means | validation, norms)
+            epochs.log_images(**grids.draw(average.module, validated))
+            best.consider(epoch, validation, average.module, validated.kl)
+        epochs.log_best(val_loss=min, val_distortion=min)
+        curves, images = epochs.curves, epochs.grids()
+
+    parameters = sum(p.numel() for p in model.parameters())
+    metrics = {"best_epoch": best.epoch} | best.metrics | {"parameters": parameters, "machine": machine(device)}
+    kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
+    return Trained(arguments, best.weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
+
+
+def build_vae(config: VaeConfig, digits: Prepared, seed: int, device: torch.device) -> tuple[Vae, dict[str, Any]]:
+    """The untrained network, and the arguments it was made with."""
+    arguments: dict[str, Any] = {
+        "arch": config.arch,
+        "likelihood": config.likelihood,
+        "size": digits.height,
+        "latents": config.latents,
+        "width": config.width,
+        "log_sigma_floor": config.log_sigma_floor,
+        "prior": config.prior,
+        "classes": digits.classes if config.conditional else 0,
+    }
+    return initialised(lambda: Vae(**arguments), seed, "vae/init", device), arguments
+
+
+def validation_metrics(validated: VaeEvaluation, beta: float) -> dict[str, float]:
+    """Loss and terms on the validation images, nats per image, and the number of active units."""
+    return {
+        "val_loss": validated.loss(beta),
+        "val_distortion": float(validated.distortion.mean()),
+        "val_rate": validated.rate,
+        "active_units": active_units(validated.means),
+    }
+
+
+class BestEpoch:
+    """The epoch with the least value of a metric; of equal ones the first.
+
+    Args:
+        name: the metric's.
+
+    Attributes:
+        epoch: its number, counted from 1; 0 before there is one.
+        metrics: measured after it.
+        weights: at its end.
+        kl: of its validation, nats a latent [latents].
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.epoch = 0
+        self.metrics: dict[str, float] = {}
+        self.weights: dict[str, Tensor] = {}
+        self.kl: NDArray[np.float64] = np.empty(0)
+
+    def consider(self, epoch: int, metrics: Mapping[str, float], network: nn.Module, kl: NDArray[np.float64]) -> None:
+        """Keeps an epoch if it is better than all before."""
+        if not self.epoch or metrics[self._name] < self.metrics[self._name]:
+            self.epoch, self.metrics, self.weights, self.kl = epoch, dict(metrics), snapshot(network), kl
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, as tensors and numbers."""
+        return {
+            "epoch": self.epoch,
+            "metrics": self.metrics,
+            "weights": self.weights,
+            "kl": torch.from_numpy(self.kl),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restores the state saved by state_dict."""
+        self.epoch, self.metrics = state_dict["epoch"], state_dict["metrics"]
+        self.weights, self.kl = state_dict["weights"], state_dict["kl"].numpy()
+
+
+class Grids:
+    """Samples from the same latents each time, and the same images with their reconstructions.
+
+    Args:
+        latents: standard normal noise [n, L] of the samples.
+        labels: of the samples [n], None where the model is not conditional.
+        originals: uint8 images [m, S, S].
+        columns: of either grid.
+    """
+
+    def __init__(self, latents: Tensor, labels: Tensor | None, originals: NDArray[np.uint8], columns: int) -> None:
+        self._latents, self._labels, self._originals, self._columns = latents, labels, originals, columns
+
+    def draw(self, model: Vae, validated: VaeEvaluation) -> dict[str, NDArray[np.uint8]]:
+        """``samples``, and ``reconstructions``: rows of originals, each above the row of their reconstructions, the
+        first of ``validated``."""
+        samples = UNIT.to_uint8(in_blocks(model.sample, self._latents, self._labels))[:, 0].numpy()
+        columns = min(self._columns, len(self._originals))
+        below = UNIT.to_uint8(validated.reconstructions[: len(self._originals)])
+        pairs = pictures.alternate_rows(self._originals, below, columns)
+        return {"samples": pictures.grid(samples, self._columns), "reconstructions": pictures.grid(pairs, columns)}

@@ -1,0 +1,78 @@
+"""The evaluation of a GAN, on untrained networks."""
+
+import numpy as np
+import pytest
+import torch
+
+from genbalance.evaluation import gan as evaluation
+from genbalance.evaluation.gan import evaluate
+from genbalance.models.gan import Gan
+from genbalance.runtime.device import initialised
+from genbalance.runtime.io import numbers
+
+FIGURES = {
+    *("classes.csv", "nearest.png", "reconstructions.png"),
+    *("interpolations.png", "interpolations.csv", "traversals.png", "traversals.csv"),
+}
+OWN = ["d_accuracy_train", "d_accuracy_test", "d_accuracy_generated"]
+QUALITY = ["mse", "psnr", "ssim", "classifier_agreement"]
+
+
+def gan(**config):
+    build = {"arch": "mlp", "size": 8, "latents": 6, "width": 4} | config
+    return initialised(lambda: Gan(**build), 0, "gan", torch.device("cpu")).eval()
+
+
+KINDS = {
+    "plain": {},
+    "of clusters": {"conditions": 5},
+    "of classes": {"conditions": 6, "classes": 3},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_beside_them(
+    kind, striped, striped_extractor, cheap, tmp_path
+):
+    metrics = evaluate(gan(**KINDS[kind]), striped, striped_extractor, cheap, 0, tmp_path / "out")
+    condition = ["condition_accuracy"] if kind == "of classes" else []
+    after = [*metrics][[*metrics].index("ci95") + 1 :]
+    assert after == [*OWN, *QUALITY, *condition, "d_auc_train", "d_auc_test", "reconstructed"]
+    assert [*metrics["ci95"]][-len([*QUALITY, *condition, *OWN]) :] == [*QUALITY, *condition, *OWN]
+    for name in [*OWN, *QUALITY, *condition]:
+        assert metrics["ci95"][name]["low"] <= metrics[name] <= metrics["ci95"][name]["high"], name
+    assert np.isfinite([*numbers(metrics).values()]).all()
+    assert (metrics["n"], metrics["reconstructed"]) == (40, 5)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FIGURES
+
+
+def test_the_seed_decides_all_of_it(striped, striped_extractor, cheap, tmp_path):
+    model = gan(conditions=5)
+    one, same, other = (
+        evaluate(model, striped, striped_extractor, cheap, seed, tmp_path / "out") for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+def test_a_discriminator_that_takes_everything_for_real_is_right_on_real_images_alone(
+    striped, striped_extractor, cheap, tmp_path
+):
+    model = gan()
+    with torch.no_grad():
+        model.discriminator.head.weight.zero_()
+        model.discriminator.head.bias.fill_(1.0)
+    metrics = evaluate(model, striped, striped_extractor, cheap, 0, tmp_path / "out")
+    assert [metrics[name] for name in OWN] == [1, 1, 0]
+    assert metrics["d_auc_train"] == metrics["d_auc_test"] == 0.5
+
+
+def test_nothing_is_left_in_the_folder_where_the_evaluation_fails(
+    striped, striped_extractor, cheap, tmp_path, monkeypatch
+):
+    def broken(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(evaluation, "save_figures", broken)
+    with pytest.raises(OSError, match="no space left"):
+        evaluate(gan(), striped, striped_extractor, cheap, 0, tmp_path / "out")
+    assert not [*tmp_path.iterdir()]

@@ -1,0 +1,112 @@
+"""The families side by side."""
+
+import itertools
+
+import pytest
+from reported import FAMILIES
+
+from genbalance.reporting.measures import GROUPS, NONE, side_by_side
+from genbalance.reporting.results import read_results
+from genbalance.runtime.errors import UserError
+
+MEASURES = list(itertools.chain(*GROUPS.values()))
+SETTINGS = {"n", "kid_std", "nll_draws", "reconstructed", "class_histogram", "ci95"}
+"""Of the evaluation's metrics those that stand elsewhere on the page."""
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return read_results(finished, FAMILIES)
+
+
+def line(results, label):
+    return next(line for lines in side_by_side(results).values() for line in lines if line.label == label)
+
+
+def cells(found):
+    return dict(zip(FAMILIES, found.cells, strict=True))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_metric_of_the_evaluation_has_its_place(results, name):
+    ours = [measure for measure in MEASURES if measure.of(FAMILIES[name])]
+    sources = [source for m in ours for source in (m.key, m.real, m.mean_image) if isinstance(source, str)]
+    assert len(sources) == len(set(sources))
+    assert set(sources) == set(results.metrics[f"evaluate_{name}"]) - SETTINGS
+
+
+def test_no_two_rows_have_one_name():
+    assert len({measure.label for measure in MEASURES}) == len(MEASURES)
+
+
+def test_a_number_stands_beside_its_interval_and_what_real_images_get(results):
+    found = line(results, "precision")
+    assert (cells(found)["gan"].text, cells(found)["gan"].span) == ("0.749", "0.67 … 0.82")
+    assert (cells(found)["vae"].text, cells(found)["vae"].span) == ("0.693", "0.62 … 0.76")
+    assert (found.real, found.mean_image, found.better) == ("0.951", NONE, "higher is better")
+
+
+def test_a_distance_stands_between_its_floor_and_its_ceiling(results):
+    found = line(results, "Fréchet distance")
+    assert (found.real, cells(found)["gan"].text, found.mean_image) == ("3.114", "22.81", "1,210")
+
+
+def test_a_share_and_its_interval_are_fractions(results):
+    found = line(results, "D’s accuracy on test images")
+    assert (cells(found)["gan"].text, cells(found)["gan"].span) == ("0.284", "0.256 … 0.312")
+
+
+def test_a_family_without_the_part_has_no_number(results):
+    assert cells(line(results, "D’s accuracy on test images"))["vae"].text == NONE
+    assert cells(line(results, "rate [nats]"))["gan"].text == NONE
+    assert cells(line(results, "rate [nats]"))["vae"].text == "25.20"
+
+
+def test_a_metric_that_no_family_has_has_no_row(finished):
+    labels = [line.label for lines in side_by_side(read_results(finished, ["gan"])).values() for line in lines]
+    assert "rate [nats]" not in labels
+    assert "precision" in labels
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "better"),
+    [("nn_accuracy", "1-NN accuracy, real against generated", "½"), ("copying_z", "copying z-score", "0")],
+)
+def test_the_best_value_is_named_where_it_is_neither_high_nor_low(results, key, label, better):
+    assert line(results, label).better == f"best at {better}"
+
+
+def test_real_images_have_two_values_only_where_they_were_measured_unlike(workspace, change):
+    root = workspace()
+    change(root / "metrics/evaluate_vae.json", coverage_real=0.5)
+    assert line(read_results(root, FAMILIES), "coverage").real == "0.972 / 0.500"
+
+
+def test_the_floor_within_classes_leaves_out_those_that_were_not_measured(workspace):
+    root = workspace(classes=3)
+    head = "class,generated,real,n,fd,fd_floor,confidence"
+    for name in FAMILIES:
+        path = root / f"artifacts/evaluate_{name}/classes.csv"
+        path.write_text(f"{head}\n0,0.5,0.6,9,30,3,1\n1,0.5,0.4,8,40,5,1\n2,0,0,0,0,0,0\n", encoding="utf-8")
+    results = read_results(root, FAMILIES)
+    assert line(results, "Fréchet distance within a class, mean").real == "4"
+    assert line(results, "Fréchet distance within a class, worst").real == "5"
+    assert line(results, "share of the rarest class").real == "0.000"
+    assert line(results, "share of the commonest class").real == "0.600"
+
+
+def test_where_no_class_was_measured_the_floor_is_that_of_all_images(workspace):
+    root = workspace(classes=2)
+    for name in FAMILIES:
+        path = root / f"artifacts/evaluate_{name}/classes.csv"
+        path.write_text("class,generated,real,n,fd,fd_floor\n0,1,1,0,0,0\n1,0,0,0,0,0\n", encoding="utf-8")
+    assert line(read_results(root, FAMILIES), "Fréchet distance within a class, mean").real == "3.114"
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.key)
+def test_a_missing_metric_is_named(workspace, change, measure):
+    root = workspace()
+    name = next(name for name, family in FAMILIES.items() if measure.of(family))
+    change(root / f"metrics/evaluate_{name}.json", **{measure.key: None})
+    with pytest.raises(UserError, match=rf"metrics/evaluate_{name}\.json: {measure.key}: .*dvc repro"):
+        side_by_side(read_results(root, FAMILIES))

@@ -1,0 +1,188 @@
+"""The device: set up, random generators, precision and compilation."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from genbalance.data.pixels import SIGNED, UNIT
+from genbalance.params import ComputeConfig
+from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, set_up, upload, uses_bf16
+from genbalance.runtime.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def process(monkeypatch):
+    """What set_up changes for the whole process, put back afterwards."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    process_fills = torch.utils.deterministic.fill_uninitialized_memory
+    state = torch.get_rng_state()
+    yield monkeypatch
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_flush_denormal(False)
+    torch.utils.deterministic.fill_uninitialized_memory = process_fills
+    torch.set_rng_state(state)
+
+
+def has_cuda(process, answer):
+    process.setattr(torch.cuda, "is_available", lambda: answer)
+
+
+def test_cuda_on_a_machine_without_it_is_refused(process):
+    has_cuda(process, False)
+    with pytest.raises(UserError, match=r"^compute\.device: found 'cuda'.*allowed: auto or cpu$"):
+        set_up(ComputeConfig(device="cuda", threads=1, precision="fp32", bits="portable", compile=False), 0, "stage")
+
+
+@pytest.mark.parametrize(
+    ("asked", "available", "expected"),
+    [("auto", False, "cpu"), ("cpu", False, "cpu"), ("cpu", True, "cpu")],
+)
+def test_the_device_is_what_was_asked_for(process, asked, available, expected):
+    has_cuda(process, available)
+    assert set_up(
+        ComputeConfig(device=asked, threads=1, precision="fp32", bits="portable", compile=False), 0, "stage"
+    ) == torch.device(expected)
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+def test_a_gpu_is_taken_when_there_is_one(process, asked):
+    has_cuda(process, True)
+    process.setattr(torch, "manual_seed", lambda seed: None)  # would look for the GPU
+    assert (
+        set_up(
+            ComputeConfig(device=asked, threads=1, precision="fp32", bits="portable", compile=False), 0, "stage"
+        ).type
+        == "cuda"
+    )
+
+
+def test_the_process_is_made_deterministic(process):
+    has_cuda(process, False)
+    set_up(ComputeConfig(device="cpu", threads=1, precision="fp32", bits="portable", compile=False), 0, "stage")
+    assert torch.get_num_threads() == 1
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_what_draws_without_a_generator_is_seeded_by_seed_and_stage(process):
+    has_cuda(process, False)
+
+    def draws(seed, stage):
+        set_up(ComputeConfig(device="cpu", threads=1, precision="fp32", bits="portable", compile=False), seed, stage)
+        return tuple(torch.rand(4).tolist())
+
+    assert draws(0, "a") == draws(0, "a")
+    assert len({draws(0, "a"), draws(1, "a"), draws(0, "b")}) == 3
+
+
+def test_a_generator_is_its_seed_and_name():
+    def draws(seed, name):
+        return tuple(torch.rand(4, generator=generator(seed, name)).tolist())
+
+    assert draws(0, "a") == draws(0, "a")
+    assert len({draws(0, "a"), draws(1, "a"), draws(0, "b")}) == 3
+
+
+def weights_of(seed=0, name="net", before=0):
+    torch.rand(before)
+    net = initialised(lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.Linear(5, 6)), seed, name, CPU)
+    return nn.utils.parameters_to_vector([p.contiguous() for p in net.parameters()]).detach()
+
+
+def test_initial_weights_are_the_seeds_and_the_names_whatever_was_drawn_before():
+    assert torch.equal(weights_of(), weights_of(before=17))
+    assert not torch.equal(weights_of(), weights_of(seed=1))
+    assert not torch.equal(weights_of(), weights_of(name="other"))
+
+
+def test_initialising_leaves_the_global_stream_where_it_was():
+    state = torch.get_rng_state()
+    weights_of()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_convolutions_are_laid_out_channels_last():
+    net = initialised(lambda: nn.Conv2d(3, 4, 3), 0, "net", CPU)
+    assert net.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("pixels", "ends"), [(UNIT, [0.0, 1.0]), (SIGNED, [-1.0, 1.0])])
+def test_uploaded_images_are_one_float_tensor_in_the_networks_range(pixels, ends):
+    images = np.array([[[0, 255], [128, 7]], [[1, 2], [3, 4]]], dtype=np.uint8)
+    x = upload(images, pixels, CPU)
+    assert x.shape == (2, 1, 2, 2)
+    assert x.dtype == torch.float32
+    assert x[0, 0, 0].tolist() == ends
+    assert np.array_equal(pixels.to_uint8(x)[:, 0].numpy(), images)
+
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+NARROW, WIDE, CONVOLUTION = nn.Linear(512, 784), nn.Linear(1024, 1024), nn.Conv2d(1, 4, 3)
+
+
+def compute(precision="auto", compile=False):
+    return ComputeConfig(device="auto", threads=1, precision=precision, bits="portable", compile=compile)
+
+
+@pytest.mark.parametrize("network", [NARROW, WIDE, CONVOLUTION])
+@pytest.mark.parametrize("device", [CPU, GPU])
+def test_a_precision_that_is_asked_for_is_taken_whatever_the_hardware(device, network):
+    assert uses_bf16(compute("bf16"), device, network)
+    assert not uses_bf16(compute("fp32"), device, network)
+
+
+@pytest.mark.parametrize(
+    ("amx", "network", "bf16"),
+    [(False, CONVOLUTION, False), (True, NARROW, False), (True, WIDE, True), (True, CONVOLUTION, True)],
+)
+def test_auto_on_a_cpu_asks_its_instructions_and_the_network(amx, network, bf16, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    assert uses_bf16(compute(), CPU, nn.Sequential(nn.Identity(), network)) is bf16
+    assert uses_bf16(compute(), CPU, NARROW, network) is bf16
+
+
+def test_auto_on_a_cpu_of_which_nothing_is_known_is_fp32(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert not uses_bf16(compute(), CPU, CONVOLUTION)
+
+
+@pytest.mark.parametrize(("capability", "bf16"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_auto_on_a_gpu_asks_its_capability(capability, bf16, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert uses_bf16(compute(), GPU, NARROW) is bf16
+
+
+def test_in_bf16_the_products_are_rounded_and_weights_and_gradients_are_float32():
+    x = torch.randn(64, 512, generator=torch.Generator().manual_seed(0))
+
+    def loss():
+        return NARROW(x)
+
+    exact, rounded = loss(), lowered(loss, True, CPU)()
+    assert rounded.dtype == torch.bfloat16
+    assert 0 < (rounded - exact).abs().max() < 0.05 * exact.abs().max()
+    rounded.float().square().mean().backward()
+    assert NARROW.weight.grad.dtype == NARROW.weight.dtype == torch.float32
+    assert lowered(loss, False, CPU) is loss
+
+
+def test_compilation_is_refused_without_a_gpu_and_never_unasked():
+    with pytest.raises(UserError, match=r"^compute\.compile: found true.*allowed there: false$"):
+        compile_on_gpu(compute(compile=True), CPU, NARROW)
+    compile_on_gpu(compute(), CPU, NARROW)
+    assert NARROW._compiled_call_impl is None
+
+
+def test_each_network_is_compiled_in_its_place(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
+    compile_on_gpu(compute(compile=True), GPU, NARROW, WIDE)
+    assert compiled == [NARROW, WIDE]

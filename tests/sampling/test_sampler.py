@@ -1,0 +1,123 @@
+"""The samplers of the families: latents, conditions, images."""
+
+import numpy as np
+import pytest
+import torch
+
+from genbalance.models.gan import Gan
+from genbalance.models.vae import Vae
+from genbalance.runtime.device import generator, initialised
+from genbalance.sampling.gan import GanSampler
+from genbalance.sampling.vae import VaeSampler
+
+CPU = torch.device("cpu")
+SIDE, LATENTS = 8, 6
+COMMON = {"arch": "mlp", "size": SIDE, "latents": LATENTS}
+VAE = COMMON | {"likelihood": "bernoulli", "width": 32, "log_sigma_floor": -6.0}
+
+
+def gan(**config):
+    model = initialised(lambda: Gan(**COMMON, width=4, **config), 0, "gan", CPU).eval()
+    with torch.no_grad():
+        model.generator.net[-3].weight *= 30  # as if it had learned to use all levels
+    return GanSampler(model)
+
+
+def vae(**config):
+    return VaeSampler(initialised(lambda: Vae(**VAE, **config), 0, "vae", CPU).eval())
+
+
+SAMPLERS = {
+    "gan": gan(),
+    "gan of clusters": gan(conditions=5),
+    "gan of classes": gan(conditions=6, classes=3),
+    "vae": vae(),
+    "vae of classes": vae(classes=3),
+    "vae with a flow": vae(prior="flow"),
+}
+
+
+@pytest.fixture(params=SAMPLERS)
+def sampler(request):
+    return SAMPLERS[request.param]
+
+
+def draw(sampler, count=7, digit=1):
+    return sampler.draw(count, generator(0, "draws"), digit)
+
+
+@pytest.mark.parametrize(("digit", "asked"), [(0, {0}), (2, {2}), (None, {0, 1, 2})])
+def test_a_model_of_classes_is_asked_for_the_digit_or_for_each_and_others_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, digit: int | None, asked: set[int]
+) -> None:
+    asked_for = []
+    draw_conditions = Gan.draw_conditions
+
+    def recorded(model: Gan, count: int, noise: torch.Generator, labels: torch.Tensor | None) -> torch.Tensor | None:
+        asked_for.append(labels)
+        return draw_conditions(model, count, noise, labels)
+
+    monkeypatch.setattr(Gan, "draw_conditions", recorded)
+    for name in SAMPLERS:
+        conditions = draw(SAMPLERS[name], 60, digit)[1]
+        labels = conditions if name.startswith("vae") else asked_for.pop()
+        assert (None if labels is None else set(labels.tolist())) == (asked if name.endswith("of classes") else None)
+
+
+def test_images_are_grey_and_of_the_models_size(sampler):
+    z, condition = draw(sampler)
+    assert z.shape == (7, sampler.latent_dim)
+    images = sampler.images(z, condition)
+    assert images.shape == (7, SIDE, SIDE)
+    assert images.dtype == np.uint8
+
+
+def test_a_stream_gives_the_same_images_each_time(sampler):
+    np.testing.assert_array_equal(sampler.images(*draw(sampler)), sampler.images(*draw(sampler)))
+
+
+def test_a_path_between_two_images_starts_and_ends_with_them(sampler):
+    z, condition = draw(sampler, count=40)
+    both = [0, 1] if condition is None or sampler.classes else [0, int((condition != condition[0]).nonzero()[0])]
+    if sampler.classes:
+        condition[1] = (condition[0] + 1) % 3
+    ends = None if condition is None else condition[both]
+    assert ends is None or ends[0] != ends[1]
+    shares = torch.linspace(0, 1, 5)
+    path = sampler.between(torch.lerp(z[both[0]], z[both[1]], shares[:, None]), ends, shares)
+    images = sampler.images(z[both], ends)
+    assert len(path) == 5
+    for shown, expected in ((path[0], images[0]), (path[-1], images[1])):
+        np.testing.assert_allclose(shown.astype(int), expected.astype(int), atol=1)
+
+
+@pytest.mark.parametrize("name", ["gan of clusters", "gan of classes", "vae of classes"])
+def test_between_two_conditions_nothing_jumps(name):
+    sampler = SAMPLERS[name]
+    z, _ = draw(sampler, count=1)
+    shares = torch.linspace(0, 1, 200)
+    path = sampler.between(z.expand(200, -1), torch.tensor([0, 2]), shares).astype(int)
+    apart = np.abs(path[-1] - path[0]).max()
+    assert apart > 2
+    assert np.abs(np.diff(path, axis=0)).max() <= 1 + 0.05 * apart
+
+
+@pytest.mark.parametrize("name", ["gan of classes", "vae of classes"])
+def test_a_model_of_classes_is_asked_for_the_digit(name):
+    sampler = SAMPLERS[name]
+    z, labels = draw(sampler, digit=2)
+    assert sampler.classes == 3
+    assert (sampler.images(z, labels) != sampler.images(z, draw(sampler, digit=0)[1])).any() or name.startswith("gan")
+    if name.startswith("vae"):
+        assert labels.tolist() == [2] * 7
+
+
+def test_a_gan_of_classes_draws_conditions_of_the_digit_alone():
+    sampler = gan(conditions=6, classes=3)
+    sampler.gan.conditions.shares.copy_(torch.eye(3).repeat_interleave(2, dim=1) / 2)
+    assert set(draw(sampler, count=50, digit=2)[1].tolist()) == {4, 5}
+
+
+def test_the_gans_noise_is_truncated():
+    z = [draw(gan(truncation=truncation))[0] for truncation in (1.0, 0.5)]
+    torch.testing.assert_close(z[1], z[0] / 2)

@@ -1,0 +1,59 @@
+"""What a model's card says."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from committed import committed
+
+from genbalance.data.prepared import Prepared, Split
+from genbalance.experiments.dvc_lock import parse_lock
+from genbalance.families.registry import LIKELIHOOD, Family, known
+from genbalance.params import flatten, parse_yaml
+from genbalance.tracking.model_card import card
+
+LOCK = parse_lock(committed("dvc.lock"), "dvc.lock")
+SWITCHES = parse_yaml(committed("params.yaml"), "params.yaml")["families"]
+FAMILIES = [family for family in known().values() if SWITCHES[family.name]]
+ROOM = 5000  # characters, in MLflow's table of versions
+
+
+def split(n: int) -> Split:
+    return Split(np.zeros((n, 28, 28), np.uint8), np.zeros(n, np.int64))
+
+
+@pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
+def made(request: pytest.FixtureRequest) -> tuple[Family, str, dict, dict]:
+    """A family, its card, its params and its metrics, of this repository's run."""
+    family = request.param
+    metrics = json.loads(committed(f"metrics/evaluate_{family.name}.json"))
+    params = flatten(LOCK[f"train_{family.name}"]["params"]["params.yaml"])
+    digits = Prepared(split(3600), split(400), split(1000), "bundled", "MNIST, a few", 10, 0.1, 0.3)
+    text = card(family, f"genbalance-{family.name}", digits, params, metrics, "0123abcd-dirty", "f" * 32)
+    return family, text, params, metrics
+
+
+def test_a_card_has_room_in_the_registry(made: tuple) -> None:
+    assert len(made[1]) < 0.7 * ROOM
+
+
+def test_a_card_has_description_data_params_metrics_limits_and_origin(made: tuple) -> None:
+    family, text, params, _ = made
+    titles = re.findall("^## (.+)$", text, re.MULTILINE)
+    assert titles == ["What it is", "Data", "Params", "Metrics", "Limits", "Requests", "Source"]
+    assert "3,600 train, 400 val, 1,000 test; 10 classes of 28 × 28 grey pixels" in text
+    assert f"## What it is\n\n{family.description}\n" in text
+    for coefficient in family.coefficients:
+        assert f"`{coefficient}={params[coefficient]}`" in text
+    assert ("| −ELBO, nats per image ↓ |" in text) == (LIKELIHOOD in family.parts)
+    assert "Commit 0123abcd-dirty, weights of md5 " + "f" * 32 in text
+    assert "Privacy: samples may copy training digits" in text
+    assert "Fairness: classes are not sampled equally" in text
+
+
+@pytest.mark.parametrize("key", ["fd_test", "recall", "authenticity"])
+def test_a_metric_stands_beside_its_spread_and_what_real_digits_get(made: tuple, key: str) -> None:
+    _, text, _, metrics = made
+    spread, real = metrics["ci95"][key], metrics["fd_floor" if key == "fd_test" else f"{key}_real"]
+    assert f"| {metrics[key]:.4g} ({spread['low']:.4g} … {spread['high']:.4g}) | {real:.4g} |" in text
