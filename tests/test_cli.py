@@ -127,3 +127,15 @@ def test_no_command_s_summary_is_cut_off() -> None:
     assert len(listed) > 10
     assert not [line for line in listed if not line.endswith((".", "?"))]
     assert not [line for line in listed if line.endswith("...")]
+
+
+def test_a_family_from_another_folder_is_among_the_choices(tmp_path: Path) -> None:
+    """Its record alone: no line of the package names it."""
+    record = "from dataclasses import replace\n\nfrom genbalance.families.vae import FAMILY as VAE\n\n"
+    (tmp_path / "toy.py").write_text(f'{record}FAMILY = replace(VAE, name="toy", title="Toy")\n')
+    program = "import sys\nfrom genbalance import families\nfamilies.__path__.append(sys.argv[1])\n"
+    program += "from genbalance.cli import app\napp(sys.argv[2:])"
+    for command in ("generate", "interpolate", "traverse", "export", "register"):
+        arguments = [sys.executable, "-c", program, str(tmp_path), command, "--help"]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert "<gan|vae|vae_gan|toy>" in "".join(done.stdout.split()), command
