@@ -196,5 +196,5 @@ def test_queued_experiments_rerun_their_own_model_alone_on_their_own_code_into_t
         assert parent["datasets"] == {"bundled"}
         assert {"gan_fd_test", "vae_fd_test", "vae_nelbo"} <= parent["metrics"].keys()
     compared = json.loads(call(repository, "dvc", "plots", "diff", "main", "only-gan", "only-vae", "--json"))["data"]
-    told = {name: sorted(rev for entry in compared[name] for rev in entry["revisions"]) for name in PLOTS}
-    assert told == {name: ["main", "only-gan", "only-vae"] for name in PLOTS}
+    shown = {name: sorted(rev for entry in compared[name] for rev in entry["revisions"]) for name in PLOTS}
+    assert shown == {name: ["main", "only-gan", "only-vae"] for name in PLOTS}

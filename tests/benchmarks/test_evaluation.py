@@ -32,10 +32,10 @@ def test_the_numbers_compared_are_not_about_zero(load, config):
 
 def test_a_match_is_measured_in_pairs(load, config):
     match = load("matches").matches(200, config, SEED)[0]
-    told = load("evaluation").measured(match, pairs=3, threads=1)
-    assert told["largest_relative_difference"] == match.difference() < 1e-5
+    record = load("evaluation").measured(match, pairs=3, threads=1)
+    assert record["largest_relative_difference"] == match.difference() < 1e-5
     for name in ("ours_s", "library_s", "ratio"):
-        assert 0 < told[name]["least"] <= told[name]["median"] <= told[name]["largest"], name
+        assert 0 < record[name]["least"] <= record[name]["median"] <= record[name]["largest"], name
 
 
 def test_each_call_of_the_suite_starts_anew(load, config, monkeypatch):
@@ -47,8 +47,8 @@ def test_each_call_of_the_suite_starts_anew(load, config, monkeypatch):
             measured.append(super().measure(generated).metrics)
 
     monkeypatch.setattr(evaluation, "EvaluationSuite", Counted)
-    told = evaluation.suite(200, config, SEED, repeats=2)
+    record = evaluation.suite(200, config, SEED, repeats=2)
     assert measured[0] == measured[1]
-    assert measured[0]["n"] == told["n"] == 200
-    assert 0 < told["seconds"]["least"] <= told["seconds"]["largest"]
-    assert 0 < told["peak_before_mib"] <= told["peak_mib"]
+    assert measured[0]["n"] == record["n"] == 200
+    assert 0 < record["seconds"]["least"] <= record["seconds"]["largest"]
+    assert 0 < record["peak_before_mib"] <= record["peak_mib"]

@@ -16,6 +16,10 @@ from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.lda import discriminant_map
 from genbalance.evaluation.mmd import prior_discrepancy
 
+PROBED = 10_000  # training images whose codes the linear probe learns from, at most
+CODES = 5_000  # test images whose codes are compared with the prior, at most
+MAPPED = 2_000  # test images whose codes are shown, at most
+
 Encode = Callable[..., Normal]
 Codes = NDArray[np.floating]
 Labels = NDArray[np.int64]

@@ -10,7 +10,7 @@ from torch import Tensor
 from genbalance.data.pixels import UNIT
 from genbalance.data.prepared import Prepared
 from genbalance.evaluation.classes import class_preserved, draw_labels
-from genbalance.evaluation.codes import against_prior, code_map, posterior_draws, posterior_means
+from genbalance.evaluation.codes import CODES, MAPPED, PROBED, against_prior, code_map, posterior_draws, posterior_means
 from genbalance.evaluation.elbo import evaluate_elbo
 from genbalance.evaluation.features import FeatureExtractor
 from genbalance.evaluation.figures import save_figures
@@ -26,10 +26,6 @@ from genbalance.runtime.device import generator, upload
 from genbalance.runtime.io import save_csv, whole_folder
 from genbalance.runtime.rng import stream_seed
 from genbalance.sampling.vae import VaeSampler
-
-PROBED = 10_000  # training images whose codes the linear probe learns from, at most
-CODES = 5_000  # test images whose codes are compared with the prior, at most
-MAPPED = 2_000  # test images whose codes are shown, at most
 
 
 def evaluate(

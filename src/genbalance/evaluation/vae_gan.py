@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
 from genbalance.data.pixels import SIGNED, UNIT
 from genbalance.data.prepared import Prepared
-from genbalance.evaluation.codes import against_prior, code_map, posterior_draws, posterior_means
+from genbalance.evaluation.codes import CODES, MAPPED, PROBED, against_prior, code_map, posterior_draws, posterior_means
 from genbalance.evaluation.discriminator import accuracies, auc
 from genbalance.evaluation.features import FeatureExtractor, in_blocks
 from genbalance.evaluation.figures import save_figures
@@ -23,10 +19,6 @@ from genbalance.runtime.device import generator, upload
 from genbalance.runtime.io import save_csv, whole_folder
 from genbalance.sampling.sampler import to_images
 from genbalance.sampling.vae_gan import VaeGanSampler
-
-PROBED = 10_000  # training images whose codes the linear probe learns from, at most
-CODES = 5_000  # test images whose codes are compared with the prior, at most
-MAPPED = 2_000  # test images whose codes are shown, at most
 
 
 def evaluate(
@@ -60,7 +52,9 @@ def evaluate(
 
     # the discriminator
     train, test = (upload(split.images, SIGNED, device) for split in (digits.train, digits.test))
-    on_train, on_test, on_generated = (_logits(vae_gan, some) for some in (train, test, drawn.to(device)))
+    on_train, on_test, on_generated = (
+        in_blocks(vae_gan.discriminator, some).numpy() for some in (train, test, drawn.to(device))
+    )
     own: dict[str, PerImage] = dict(accuracies(on_train, on_test, on_generated))
 
     # the codes
@@ -89,9 +83,3 @@ def evaluate(
         save_figures(folder, sampler, samples, digits, reconstructions.images)
         save_csv(folder / "codes.csv", code_map(train_codes, labels, means[:MAPPED], digits.test.labels[:MAPPED]))
     return suite.summary(samples, own, reconstructions.each, scalars)
-
-
-def _logits(vae_gan: VaeGan, images: Tensor) -> NDArray[np.float32]:
-    """The discriminator's logits [n] of images."""
-    logits: NDArray[np.float32] = in_blocks(vae_gan.discriminator, images).numpy()
-    return logits

@@ -1,6 +1,6 @@
 """The GAN, balanced by λ."""
 
-from genbalance.families.registry import DISCRIMINATOR, By, Chart, Family, Line, Panel
+from genbalance.families.registry import DISCRIMINATOR, MEMORISED, By, Chart, Family, Line, Panel, accuracy_chart
 
 FAMILY = Family(
     name="gan",
@@ -35,9 +35,9 @@ FAMILY = Family(
             alt="Line chart over {epochs} epochs. At the end L_D is {loss_d} and L_G {loss_g}; below, the norms of "
             "both gradients on a logarithmic axis.",
         ),
-        Chart(
-            "gan_accuracy",
-            "GAN: D’s accuracy",
+        accuracy_chart(
+            "gan",
+            "GAN",
             By(
                 "gan.loss",
                 (
@@ -47,23 +47,8 @@ FAMILY = Family(
                         "above.",
                     ),
                 ),
-                "A gap between the two real curves: D has memorised training images.",
+                MEMORISED,
             ),
-            (
-                Panel(
-                    "D’s accuracy",
-                    (
-                        Line("d_accuracy_real", "real", "real"),
-                        Line("d_accuracy_held_out", "real, held out", "extra", "--"),
-                        Line("d_accuracy_generated", "generated", "", "-.", compared="D’s accuracy,\ngenerated"),
-                    ),
-                    bounds=(0, 1),
-                    level=(0.5, "½: cannot tell"),
-                ),
-            ),
-            alt="Line chart over {epochs} epochs of the discriminator's accuracy. At the end {d_accuracy_real} on the "
-            "real images it was trained on, {d_accuracy_held_out} on held-out real ones, {d_accuracy_generated} on "
-            "generated ones.",
         ),
     ),
     inks=("#0072b2", "#56b4e9"),

@@ -88,6 +88,27 @@ class Chart:
         return tuple(line for panel in self.panels for line in panel.lines)
 
 
+MEMORISED = "A gap between the two real curves: D has memorised training images."
+
+
+def accuracy_chart(name: str, title: str, caption: str | By) -> Chart:
+    """The accuracies of the family's discriminator over the epochs."""
+    lines = (
+        Line("d_accuracy_real", "real", "real"),
+        Line("d_accuracy_held_out", "real, held out", "extra", "--"),
+        Line("d_accuracy_generated", "generated", "", "-.", compared="D’s accuracy,\ngenerated"),
+    )
+    return Chart(
+        f"{name}_accuracy",
+        f"{title}: D’s accuracy",
+        caption,
+        (Panel("D’s accuracy", lines, bounds=(0, 1), level=(0.5, "½: cannot tell")),),
+        alt="Line chart over {epochs} epochs of the discriminator's accuracy. At the end {d_accuracy_real} on the "
+        "real images it was trained on, {d_accuracy_held_out} on held-out real ones, {d_accuracy_generated} on "
+        "generated ones.",
+    )
+
+
 @dataclass(frozen=True)
 class Family:
     """One model family.

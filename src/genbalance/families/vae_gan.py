@@ -1,6 +1,6 @@
 """The VAE-GAN, in which both coefficients act."""
 
-from genbalance.families.registry import DISCRIMINATOR, ENCODER, Chart, Family, Line, Panel
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, MEMORISED, Chart, Family, Line, Panel, accuracy_chart
 
 FAMILY = Family(
     name="vae_gan",
@@ -40,26 +40,7 @@ FAMILY = Family(
             alt="Two line charts over {epochs} epochs. At the end L_D is {loss_d}, L_G {loss_g}, the reconstruction "
             "term {train_distortion} and the rate {val_rate} nats per image.",
         ),
-        Chart(
-            "vae_gan_accuracy",
-            "VAE-GAN: D’s accuracy",
-            "A gap between the two real curves: D has memorised training images.",
-            (
-                Panel(
-                    "D’s accuracy",
-                    (
-                        Line("d_accuracy_real", "real", "real"),
-                        Line("d_accuracy_held_out", "real, held out", "extra", "--"),
-                        Line("d_accuracy_generated", "generated", "", "-.", compared="D’s accuracy,\ngenerated"),
-                    ),
-                    bounds=(0, 1),
-                    level=(0.5, "½: cannot tell"),
-                ),
-            ),
-            alt="Line chart over {epochs} epochs of the discriminator's accuracy. At the end {d_accuracy_real} on the "
-            "real images it was trained on, {d_accuracy_held_out} on held-out real ones, {d_accuracy_generated} on "
-            "generated ones.",
-        ),
+        accuracy_chart("vae_gan", "VAE-GAN", MEMORISED),
     ),
     inks=("#6a3fb0", "#b79cf0"),
     best="fd_test",
