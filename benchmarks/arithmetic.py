@@ -53,7 +53,7 @@ class Arithmetic:
     alone: float
 
 
-def arithmetic(case: Case, params: Params, digits: Prepared, repeats: int = STEPS) -> Arithmetic:
+def arithmetic(case: Case, params: Params, dataset: Prepared, repeats: int = STEPS) -> Arithmetic:
     """Counts over an epoch; the first step of each phase is taken down and then repeated by itself."""
     flops: list[float] = []
     alone: dict[str, float] = {}  # seconds of a phase's products
@@ -71,8 +71,8 @@ def arithmetic(case: Case, params: Params, digits: Prepared, repeats: int = STEP
 
     once = case.params(params, 1)
     with mock.patch.object(loop.Phase, "step", counted):
-        train(case.stage, once, digits, lambda _: None)
-    images = loop.seen(len(digits.train), getattr(once, case.section).batch_size)
+        train(case.stage, once, dataset, lambda _: None)
+    images = loop.seen(len(dataset.train), getattr(once, case.section).batch_size)
     return Arithmetic(sum(flops) / images, sum(turns) / images)
 
 

@@ -20,7 +20,7 @@ PROGRAM = Path(__file__).with_name("pythae_nll.py")
 
 @dataclass
 class Ours:
-    """The bound of each of ``images`` [n, 1, S, S] with ``draws``; ``nll`` [n] is that of the latest call."""
+    """The bound of each of ``images`` [n, C, H, W] with ``draws``; ``nll`` [n] is that of the latest call."""
 
     model: Vae
     images: Tensor

@@ -1,4 +1,4 @@
-"""How the metrics answer to samples of known quality: real digits, spoiled ones, copies, and models.
+"""How the metrics answer to samples of known quality: real images, spoiled ones, copies, and models.
 
     python benchmarks/calibration.py "DCGAN=gan:models/gan.safetensors" "VAE, β = 1=vae:models/vae.safetensors"
 
@@ -30,7 +30,7 @@ from genbalance.runtime.rng import stream_seed
 
 Images = NDArray[np.uint8]
 
-KEPT = 0.85  # of the validation digits, so that a class can be dropped from as many
+KEPT = 0.85  # of the validation images, so that a class can be dropped from as many
 DROPPED = 4
 COLUMNS = {  # what is best: the least, the largest, or nearest to a value
     "fd_test": min,
@@ -53,8 +53,8 @@ COLUMNS = {  # what is best: the least, the largest, or nearest to a value
 }
 
 
-def spoiled(digits: prepared.Prepared, n: int, seed: int) -> dict[str, Images]:
-    """n real digits that no model saw, as they are and spoiled in known ways."""
+def spoiled(dataset: prepared.Prepared, n: int, seed: int) -> dict[str, Images]:
+    """n real images that no model saw, as they are and spoiled in known ways."""
     rng = np.random.default_rng(stream_seed(seed, "calibration"))
 
     def some(split: prepared.Split, where: NDArray[np.bool_] | None = None) -> Images:
@@ -62,19 +62,19 @@ def spoiled(digits: prepared.Prepared, n: int, seed: int) -> dict[str, Images]:
         images: Images = split.images[rng.choice(rows, n, replace=False)]
         return images
 
-    real = some(digits.val)
+    real = some(dataset.val)
     noise = rng.standard_normal(real.shape)
-    one_each = np.stack([digits.val.images[digits.val.labels == label][0] for label in range(digits.classes)])
+    one_each = np.stack([dataset.val.images[dataset.val.labels == label][0] for label in range(dataset.classes)])
     return {
-        "real digits": real,
+        "real images": real,
         **{
             f"noise, σ = {level}": (real + 255 * level * noise).clip(0, 255).round().astype(np.uint8)
             for level in (0.1, 0.3)
         },
         **{f"blur, σ = {width} pixel": gaussian_filter(real, (0, width, width)) for width in (0.5, 1.0)},
-        f"no {DROPPED}": some(digits.val, digits.val.labels != DROPPED),
-        "one digit a class": one_each[np.arange(n) % digits.classes],
-        "training digits": some(digits.train),
+        f"no {DROPPED}": some(dataset.val, dataset.val.labels != DROPPED),
+        "one digit a class": one_each[np.arange(n) % dataset.classes],
+        "training images": some(dataset.train),
     }
 
 
@@ -116,11 +116,11 @@ def main(arguments: list[str]) -> None:
     """Measures all sets of samples and prints both tables."""
     params = read_params()
     device = set_up(params.compute, params.seed, "calibration")
-    digits = prepared.load(Path("data/prepared"))
+    dataset = prepared.load(Path("data/prepared"))
     classifier = weights.load(Path("models/classifier.safetensors"), Classifier, device)
-    extractor = FeatureExtractor(classifier, standardized(digits.mean, digits.std), device)
-    suite = EvaluationSuite.of(digits, extractor, params.evaluate, params.seed, most=int(KEPT * len(digits.val)))
-    sets = spoiled(digits, suite.n, params.seed)
+    extractor = FeatureExtractor(classifier, standardized(dataset.mean, dataset.std), device)
+    suite = EvaluationSuite.of(dataset, extractor, params.evaluate, params.seed, most=int(KEPT * len(dataset.val)))
+    sets = spoiled(dataset, suite.n, params.seed)
     for argument in arguments:
         name, _, source = argument.rpartition("=")
         model, _, file = source.partition(":")
@@ -128,7 +128,7 @@ def main(arguments: list[str]) -> None:
     found = {name: suite.measure(extractor.read(images)).metrics for name, images in sets.items()}
     reference = next(iter(found.values()))
     floors = {"fd_test": "fd_floor", "fd_infinity": "fd_infinity_floor", "kid_test": "kid_floor"}
-    print(f"{digits.title}, n = {suite.n}\n")
+    print(f"{dataset.title}, n = {suite.n}\n")
     print(
         markdown(
             ["metric", "floor", *found],

@@ -58,11 +58,11 @@ CASES = (
 )
 
 
-def sized(digits: Prepared, train: int, val: int, test: int) -> Prepared:
+def sized(dataset: Prepared, train: int, val: int, test: int) -> Prepared:
     """So many images in each split: its first ones, over and over where it has fewer."""
 
     def some(split: Split, count: int) -> Split:
         rows = np.arange(count) % len(split)
         return Split(split.images[rows], split.labels[rows])
 
-    return replace(digits, train=some(digits.train, train), val=some(digits.val, val), test=some(digits.test, test))
+    return replace(dataset, train=some(dataset.train, train), val=some(dataset.val, val), test=some(dataset.test, test))

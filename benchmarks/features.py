@@ -30,7 +30,8 @@ def real(n: int, seed: int) -> Real:
     means = np.stack([train.features[label::CLASSES].mean(axis=0) for label in range(CLASSES)])
     rows = np.arange(n)
     ceiling = Features(train.features.mean(axis=0, keepdims=True), train.probabilities.mean(axis=0, keepdims=True))
-    return Real(train, train, val, test, rows, ceiling.rows(np.zeros_like(rows)), means)
+    names = tuple(map(str, range(len(means))))
+    return Real(train, train, val, test, rows, ceiling.rows(np.zeros_like(rows)), means, names)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

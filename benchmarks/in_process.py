@@ -44,8 +44,8 @@ class Watch:
         """Nothing."""
 
 
-def train(stage: str, params: Params, digits: prepared.Prepared, ended: Callable[[float], None]) -> None:
-    """Runs a stage's ``main`` on ``digits`` in a folder of its own; ``ended`` is called between its epochs."""
+def train(stage: str, params: Params, dataset: prepared.Prepared, ended: Callable[[float], None]) -> None:
+    """Runs a stage's ``main`` on ``dataset`` in a folder of its own; ``ended`` is called between its epochs."""
     main = runpy.run_path(str(STAGES / f"{stage}.py"))["main"]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -53,12 +53,12 @@ def train(stage: str, params: Params, digits: prepared.Prepared, ended: Callable
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        prepared.save(digits, Path("data/prepared"))
+        prepared.save(dataset, Path("data/prepared"))
         main(params, Watch(ended))
 
 
 def epochs_in_turn(
-    case: Case, params: Params, digits: prepared.Prepared, reference: Callable[[], float], pairs: int
+    case: Case, params: Params, dataset: prepared.Prepared, reference: Callable[[], float], pairs: int
 ) -> Pairs:
     """An epoch of the stage, then one of the reference, and so on; ``reference`` returns its seconds an image.
 
@@ -72,5 +72,5 @@ def epochs_in_turn(
         ours.append(1 / images_per_second)
         theirs.append(reference())
 
-    train(case.stage, case.params(params, pairs + 1), digits, ended)
+    train(case.stage, case.params(params, pairs + 1), dataset, ended)
     return Pairs(ours[1:], theirs[1:])

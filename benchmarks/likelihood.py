@@ -1,6 +1,6 @@
 """The importance-weighted bound on −log p(x), against pythae's get_nll: the same network, digits and number of draws.
 
-On the CPU, on the prepared digits. Run as `python -m benchmarks.likelihood`.
+On the CPU, on the prepared images. Run as `python -m benchmarks.likelihood`.
 """
 
 import itertools
@@ -39,19 +39,20 @@ ARCHITECTURE: dict[str, Any] = {
 }
 
 
-def trained(digits: Tensor, seed: int, steps: int) -> tuple[Vae, dict[str, Any]]:
-    """A perceptron S²-512-512-40 that has learned something of digits [n, 1, S, S], and its constructor's arguments."""
-    config = {**ARCHITECTURE, "size": digits.shape[-1]}
-    model = initialised(lambda: Vae(**config), seed, "bench/likelihood/init", digits.device)
+def trained(dataset: Tensor, seed: int, steps: int) -> tuple[Vae, dict[str, Any]]:
+    """A perceptron that has learned something of digits [n, C, H, W], C·H·W-512-512-40, and its constructor's
+    arguments."""
+    config = {**ARCHITECTURE, "shape": [*dataset.shape[1:]]}
+    model = initialised(lambda: Vae(**config), seed, "bench/likelihood/init", dataset.device)
     noise, order = (generator(seed, f"bench/likelihood/{name}") for name in ("noise", "order"))
     phase = loop.Phase(
         "vae",
         model,
         torch.optim.Adam(model.parameters()),
         "loss",
-        lambda batch: {"loss": vae_output(model, digits[batch], noise).terms.loss(1.0)},
+        lambda batch: {"loss": vae_output(model, dataset[batch], noise).terms.loss(1.0)},
     )
-    epochs = (loop.batches(len(digits), min(128, len(digits)), order) for _ in itertools.count())
+    epochs = (loop.batches(len(dataset), min(128, len(dataset)), order) for _ in itertools.count())
     for _ in itertools.islice(loop.steps([phase], itertools.chain.from_iterable(epochs)), steps):
         pass
     return model.eval(), config
@@ -88,9 +89,9 @@ def main() -> None:
         print(f"likelihood: left out: {error}")
         record("likelihood", {"left_out": str(error)})
         return
-    digits = prepared.load(Path("data/prepared"))
-    model, config = trained(upload(digits.train.images, UNIT, device), params.seed, STEPS)
-    pixels, noise = upload(digits.test.images, UNIT, device), generator(params.seed, "bench/likelihood/test")
+    dataset = prepared.load(Path("data/prepared"))
+    model, config = trained(upload(dataset.train.images, UNIT, device), params.seed, STEPS)
+    pixels, noise = upload(dataset.test.images, UNIT, device), generator(params.seed, "bench/likelihood/test")
     images = binarize(pixels, torch.rand(pixels.shape, generator=noise))
     found = []
     with tempfile.TemporaryDirectory() as name:
@@ -101,7 +102,7 @@ def main() -> None:
             np.save(folder / "images.npy", some.to(torch.uint8).numpy())
             pythae = Pythae(python, folder / "vae.safetensors", folder / "images.npy", draws, compute.threads)
             found.append(compared(Ours(model, some, draws, noise), pythae, PAIRS))
-    print(f"−log p(x) of a VAE {images.shape[-1] ** 2}-512-512-40, {compute.threads} threads, {PAIRS} pairs")
+    print(f"−log p(x) of a VAE {images[0].numel()}-512-512-40, {compute.threads} threads, {PAIRS} pairs")
     rows = [["draws", "ours, images/s", "pythae, images/s", "ratio", "ours, nats", "difference"]]
     for case in found:
         rates = (Spread(**case[name]) for name in ("ours_images_s", "pythae_images_s", "ratio"))

@@ -44,13 +44,13 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        digits = sized(prepared.load(Path("data/prepared")), IMAGES, MNIST["val"], MNIST["test"])
-        prepared.save(digits, folder / "data/prepared")
+        dataset = sized(prepared.load(Path("data/prepared")), IMAGES, MNIST["val"], MNIST["test"])
+        prepared.save(dataset, folder / "data/prepared")
         for section in STAGES:
             seen = loop.seen(IMAGES, getattr(params, section).batch_size)
             course = ran(folder, section, EPOCHS, seen)
             found[section] = asdict(course) | {
-                "on_mnist": on_mnist(section, params, course, digits.height * digits.width)
+                "on_mnist": on_mnist(section, params, course, dataset.height * dataset.width)
             }
     print(f"training stages as programs, {EPOCHS} epochs of {IMAGES} images; and all of MNIST, reckoned")
     print(as_text(found))

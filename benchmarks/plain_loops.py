@@ -39,7 +39,7 @@ def updated(optimizer: Optimizer, loss: Tensor) -> float:
 def vae_step(params: Params, digits: Prepared, device: torch.device) -> Step:
     """Of encoder and decoder together."""
     config = params.vae
-    model = Vae(config.arch, config.likelihood, digits.height, config.latents, config.width, config.log_sigma_floor)
+    model = Vae(config.arch, "bernoulli", digits.shape, config.latents, config.width, config.log_sigma_floor)
     model.to(device)
     optimizer = Adam(model.parameters(), config.learning_rate)
     return lambda images, _: updated(optimizer, negative_elbo(model, images, params.beta))
@@ -48,7 +48,7 @@ def vae_step(params: Params, digits: Prepared, device: torch.device) -> Step:
 def gan_step(params: Params, digits: Prepared, device: torch.device) -> Step:
     """Of the discriminator, then of the generator on the same generated images; conditions stand where labels do."""
     config = params.gan
-    gan = Gan(config.arch, digits.height, config.latents, config.width, config.clusters).to(device)
+    gan = Gan(config.arch, digits.shape, config.latents, config.width, config.clusters).to(device)
     betas = config.adam_beta1, config.adam_beta2
     d_optimizer = Adam(gan.discriminator.parameters(), config.learning_rate, betas)
     g_optimizer = Adam(gan.generator.parameters(), config.learning_rate * params.lambda_, betas)
@@ -65,7 +65,7 @@ def gan_step(params: Params, digits: Prepared, device: torch.device) -> Step:
 def classifier_step(params: Params, digits: Prepared, device: torch.device) -> Step:
     """Of the classifier."""
     config = params.classifier
-    model = Classifier(digits.height, digits.classes, config.width).to(device)
+    model = Classifier(digits.shape, digits.classes, config.width).to(device)
     optimizer = AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     return lambda images, labels: updated(optimizer, cross_entropy(model(images), labels))
 

@@ -9,11 +9,12 @@ from genbalance.models.vae import Vae
 
 
 def negative_elbo(model: Vae, pixels: Tensor, beta: float, noise: torch.Generator | None = None) -> Tensor:
-    """Of pixels [B, 1, S, S] in [0, 1], binarized anew: the mean over the batch of cross-entropy + β·KL."""
+    """Of pixels [B, C, H, W] in [0, 1], binarized anew: the mean over the batch of cross-entropy + β·KL."""
     images = (torch.rand(pixels.shape, generator=noise, device=pixels.device) < pixels).float()
     mean, log_variance = model.encoder(images).chunk(2, dim=1)
     epsilon = torch.randn(mean.shape, generator=noise, device=pixels.device)
-    logits = model.decoder(mean + (log_variance / 2).exp() * epsilon)[..., : model.size, : model.size]
+    _, height, width = model.shape
+    logits = model.decoder(mean + (log_variance / 2).exp() * epsilon)[..., :height, :width]
     lost = binary_cross_entropy_with_logits(logits, images, reduction="sum")
     kl = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum()
     loss: Tensor = (lost + beta * kl) / len(images)

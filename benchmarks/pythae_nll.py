@@ -3,7 +3,7 @@
     python benchmarks/pythae_nll.py vae.safetensors images.npy DRAWS THREADS
 
 The weights are those of `genbalance.models.vae.Vae`, a perceptron with a Bernoulli likelihood; the images are binary,
-[n, 1, S, S]. Prints {"seconds": …, "nll": [n numbers in nats]} as JSON. Without gradients, the networks in evaluation
+[n, C, H, W]. Prints {"seconds": …, "nll": [n numbers in nats]} as JSON. Without gradients, the networks in evaluation
 mode, everything else as get_nll has it.
 """
 

@@ -17,11 +17,11 @@ PROGRAM = Path(__file__).with_name("pythae_training.py")
 EPOCHS = 2  # that a call takes the time of
 
 
-def epoch(python: Path, params: Params, digits: Prepared, folder: Path) -> Callable[[], float]:
+def epoch(python: Path, params: Params, dataset: Prepared, folder: Path) -> Callable[[], float]:
     """What trains a few epochs of the perceptron VAE and returns the seconds an image of their median; the images go
     into ``folder``."""
     config, file = MLP.params(params, 1).vae, folder / "images.npy"
-    np.save(file, digits.train.images)
+    np.save(file, dataset.train.images)
     sizes = (config.latents, config.width, config.batch_size, config.learning_rate, params.compute.threads, EPOCHS)
     command = [str(python), "-I", *map(str, (PROGRAM, file, *sizes))]
 
@@ -29,6 +29,6 @@ def epoch(python: Path, params: Params, digits: Prepared, folder: Path) -> Calla
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise UserError(f"pythae fails: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
-        return float(statistics.median(json.loads(done.stdout))) / len(digits.train)
+        return float(statistics.median(json.loads(done.stdout))) / len(dataset.train)
 
     return measured

@@ -14,9 +14,9 @@ from genbalance.data.prepared import Prepared, Split
 RAW = Path("MNIST/raw")  # below torchvision's root
 
 
-def mnist(folder: Path, digits: Prepared, transform: Callable[[Any], Any]) -> MNIST:
+def mnist(folder: Path, dataset: Prepared, transform: Callable[[Any], Any]) -> MNIST:
     """The training split as torchvision's dataset, by way of files in ``folder``."""
-    for name, split in (("train", digits.train), ("t10k", digits.test)):
+    for name, split in (("train", dataset.train), ("t10k", dataset.test)):
         _write(folder / RAW, name, split)
     return MNIST(folder, train=True, transform=transform, download=False)
 

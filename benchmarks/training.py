@@ -1,7 +1,7 @@
 """Training images/s of each model against a plain PyTorch loop, of the VAE also against pythae's trainer; and how much
 of the machine's arithmetic that is.
 
-On the prepared digits, with the params of params.yaml but for what the plain loops do not have (``benchmarks.cases``:
+On the prepared images, with the params of params.yaml but for what the plain loops do not have (``benchmarks.cases``:
 R1 and the options of the objectives are off). Run as `python -m benchmarks.training`.
 """
 
@@ -37,14 +37,14 @@ def speed(pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def measured(case: Case, params: Params, digits: prepared.Prepared, pairs: int) -> dict[str, Any]:
+def measured(case: Case, params: Params, dataset: prepared.Prepared, pairs: int) -> dict[str, Any]:
     """One model against its plain loop, and its arithmetic against the peak, which is measured right before."""
     device = set_up(params.compute, params.seed, "bench")
     peak = matrix_peak(device)
     with tempfile.TemporaryDirectory() as folder:
-        loop = plain_loops.epoch(case, params, digits, device, Path(folder))
-        found = speed(epochs_in_turn(case, params, digits, loop, pairs))
-    work = arithmetic(case, params, digits)
+        loop = plain_loops.epoch(case, params, dataset, device, Path(folder))
+        found = speed(epochs_in_turn(case, params, dataset, loop, pairs))
+    work = arithmetic(case, params, dataset)
     achieved = work.flops * found["ours_images_s"]["median"]
     shares = {
         "flops_an_image": work.flops,
@@ -65,13 +65,13 @@ def batch(case: Case, params: Params) -> int:
     return int(getattr(case.params(params, 1), case.section).batch_size)
 
 
-def against_pythae(params: Params, digits: prepared.Prepared, pairs: int) -> dict[str, Any]:
+def against_pythae(params: Params, dataset: prepared.Prepared, pairs: int) -> dict[str, Any]:
     """The perceptron VAE against pythae's trainer; what was left out, and why, where pythae cannot be installed."""
     on_cpu = params.model_copy(update={"compute": params.compute.model_copy(update={"device": "cpu"})})
     try:
         python = interpreter()
         with tempfile.TemporaryDirectory() as folder:
-            return speed(epochs_in_turn(MLP, on_cpu, digits, epoch(python, on_cpu, digits, Path(folder)), pairs))
+            return speed(epochs_in_turn(MLP, on_cpu, dataset, epoch(python, on_cpu, dataset, Path(folder)), pairs))
     except UserError as error:
         return {"left_out": str(error)}
 
@@ -112,9 +112,9 @@ def shares(found: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measures in pairs, prints, records."""
     params = read_params()
-    digits = sized(prepared.load(Path("data/prepared")), IMAGES, HELD_OUT, HELD_OUT)
-    found = [measured(case, params, digits, PAIRS) for case in CASES]
-    pythae = against_pythae(params, digits, PYTHAE_PAIRS)
+    dataset = sized(prepared.load(Path("data/prepared")), IMAGES, HELD_OUT, HELD_OUT)
+    found = [measured(case, params, dataset, PAIRS) for case in CASES]
+    pythae = against_pythae(params, dataset, PYTHAE_PAIRS)
     print(f"training, {IMAGES} images an epoch, {PAIRS} pairs of epochs, {params.compute.threads} threads")
     print(speeds(found, pythae))
     if "left_out" in pythae:

@@ -10,7 +10,7 @@ DIGITS = Path("data/prepared")
 OUT = Path("artifacts/evaluate_vae")
 METRICS = Path("metrics/evaluate_vae.json")
 PRINTED = {
-    **{"Fréchet distance": "fd_test", "of real digits": "fd_floor"},
+    **{"Fréchet distance": "fd_test", "of real images": "fd_floor"},
     **{"−ELBO": "nelbo", "IWAE bound": "nll", "active units": "active_units"},
 }
 
@@ -25,11 +25,11 @@ def main(params: Params, run: Run) -> None:
     from genbalance.runtime.device import set_up
 
     device = set_up(params.compute, params.seed, "evaluate_vae")
-    digits = prepared.load(DIGITS)
-    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
-    extractor = load_extractor(Path("models/classifier.safetensors"), DIGITS, digits, device)
+    dataset = prepared.load(DIGITS)
+    run.dataset(dataset.source, prepared.digest(DIGITS), dataset.title, dataset.profile)
+    extractor = load_extractor(Path("models/classifier.safetensors"), DIGITS, dataset, device)
     vae = weights.load(Path("models/vae.safetensors"), Vae, device)
-    metrics = evaluate(vae, digits, extractor, params.evaluate, params.seed, OUT)
+    metrics = evaluate(vae, dataset, extractor, params.evaluate, params.seed, OUT)
     run.artifact(OUT)
     publish(run, "evaluate_vae", metrics, METRICS, PRINTED)
 

@@ -9,28 +9,33 @@ from genbalance.tracking import Run
 
 OUT = Path("data/prepared")
 GRID_COLUMNS = 10
+NO_CLASSES = "no classes: the reference classifier learns rotations, and metrics that need classes are left out"
 PRINTED = {"training images": "train", "validation images": "val", "test images": "test", "classes": "classes"}
 
 
 def main(params: Params, run: Run) -> None:
     """Reads, splits, measures and stores the digits, and shows some of each class."""
-    from genbalance.data import pixels, prepared, sources
+    from genbalance.data import pixels, prepared, sources, split
     from genbalance.data.pictures import per_class
-    from genbalance.data.split import split
     from genbalance.runtime.repository import root
 
     source = sources.read_source(params.data, root() / "data" / "raw")
-    for note in source.notes:
+    parts = split.split_source(source, params.data, params.seed)
+    for note in (*source.notes, *split.absences(source, *parts[1:])):
         print(f"prepare: warning: {note}", file=sys.stderr, flush=True)
-    train, val, test = split(source.train, source.test, source.classes, params.data, params.seed)
-    mean, std = pixels.measure(train.images)
-    digits = prepared.Prepared(train, val, test, params.data.source, source.title, source.classes, mean, std)
-    prepared.save(digits, OUT)
+    mean, std = pixels.measure(parts[0].images)
+    names = (source.class_names, source.factor_names, source.stacked)
+    dataset = prepared.Prepared(*parts, params.data.source, source.title, source.classes, mean, std, *names)
+    prepared.save(dataset, OUT)
 
-    names = {"source": digits.source, "title": digits.title}
-    publish(run, "prepare", names | digits.profile | {"files": source.files}, OUT, PRINTED)
-    run.dataset(digits.source, prepared.digest(OUT), digits.title, digits.profile)
-    run.image("digits", per_class(train, digits.classes, GRID_COLUMNS), step=0)
+    metrics = {"source": dataset.source, "title": dataset.title, **dataset.profile}
+    if dataset.class_names:
+        metrics["class_names"] = dict(enumerate(dataset.class_names))
+    publish(run, "prepare", metrics | {"files": source.files}, OUT, PRINTED)
+    run.dataset(dataset.source, prepared.digest(OUT), dataset.title, dataset.profile)
+    if not dataset.has_classes:
+        print(f"prepare: {NO_CLASSES}", flush=True)
+    run.image("digits", per_class(dataset.train, dataset.classes, GRID_COLUMNS), step=0)
 
 
 if __name__ == "__main__":

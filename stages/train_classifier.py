@@ -22,12 +22,12 @@ def main(params: Params, run: Run) -> None:
     from genbalance.training.classifier import train
 
     device = set_up(params.compute, params.seed, "train_classifier")
-    digits = prepared.load(DIGITS)
-    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
-    trained = train(params, digits, device, run)
+    dataset = prepared.load(DIGITS)
+    run.dataset(dataset.source, prepared.digest(DIGITS), dataset.title, dataset.profile)
+    trained = train(params, dataset, device, run)
     trained.save(WEIGHTS, OUT)
     run.artifact(OUT)
-    run.model("classifier", WEIGHTS, digits.profile)
+    run.model("classifier", WEIGHTS, dataset.profile)
     publish(run, "train_classifier", trained.metrics, WEIGHTS, PRINTED)
 
 

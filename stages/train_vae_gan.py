@@ -27,12 +27,12 @@ def main(params: Params, run: Run) -> None:
     from genbalance.training.vae_gan import train
 
     device = set_up(params.compute, params.seed, "train_vae_gan")
-    digits = prepared.load(DIGITS)
-    run.dataset(digits.source, prepared.digest(DIGITS), digits.title, digits.profile)
-    trained = train(params, digits, device, run)
+    dataset = prepared.load(DIGITS)
+    run.dataset(dataset.source, prepared.digest(DIGITS), dataset.title, dataset.profile)
+    trained = train(params, dataset, device, run)
     for file in trained.save(WEIGHTS, OUT, GRIDS):
         run.artifact(file)
-    run.model("vae_gan", WEIGHTS, digits.profile)
+    run.model("vae_gan", WEIGHTS, dataset.profile)
     publish(run, "train_vae_gan", trained.metrics, WEIGHTS, PRINTED)
 
 

@@ -111,6 +111,13 @@ def clipped(seen: Seen) -> list[str]:
     }).map(it => `${name(it)} in ${name(it.parentElement)}`)""")
 
 
+def spilled(seen: Seen) -> list[str]:
+    """What stands out of its card."""
+    return seen.ask("""return all(".card").filter(visible).flatMap(card => [...card.querySelectorAll("*")]
+      .filter(it => it.getBoundingClientRect().right > card.getBoundingClientRect().right + 1)
+      .map(it => `${name(it)} in ${name(card)}: ${it.textContent.trim().slice(0, 40)}`))""")
+
+
 def tiny_text(seen: Seen) -> list[str]:
     return seen.ask(f"""return all("body *").filter(own).filter(visible).map(it => {{
       const scale = it.getScreenCTM ? it.getScreenCTM().a : 1;

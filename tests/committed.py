@@ -4,6 +4,7 @@ An experiment that was applied changes params.yaml, dvc.lock and metrics/; anoth
 """
 
 import atexit
+import json
 import os
 import re
 import shutil
@@ -49,7 +50,7 @@ def _with_defaults(text: str) -> str:
             key = f"{section}.{found['key']}" if found["indent"] else found["key"]
             if found["value"] and key in DEFAULTS:
                 value = DEFAULTS[key]
-                told = str(value).lower() if isinstance(value, bool) else str(value)
+                told = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
                 line = f"{found['indent']}{found['key']}:{found['gap']}{told}{found['rest']}"
         lines.append(line)
     return "\n".join(lines) + "\n"

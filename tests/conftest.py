@@ -38,7 +38,7 @@ def _own_repositories_alone(event: str, arguments: tuple[Any, ...]) -> None:
 
 sys.addaudithook(_own_repositories_alone)
 
-FIRST = ("test_pipeline.py", "test_other_choices.py")
+FIRST = ("test_pipeline.py", "test_other_data.py", "test_other_choices.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from committed import PARAMS
 from PIL import Image
 
+from genbalance.data.pictures import arranged
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, known
 from genbalance.params import read_params
 from genbalance.reporting.sweep import Sweep, as_json, columns
@@ -76,17 +77,31 @@ OF_PARTS = {
 }
 
 
+OF_CLASSES = {
+    *("classifier_score", "classifier_score_real", "class_distance", "class_distance_real", "classifier_agreement"),
+    *("class_share_min", "class_share_max", "share_worst_to_mean", "fd_class_mean", "fd_class_worst"),
+    *("fd_worst_to_mean", "probe_accuracy"),
+}
+"""What is left out where there are no two classes."""
+
+
 def evaluation(family, histogram):
     """metrics/evaluate_<family>.json; every metric of SURE has an interval of a tenth to either side."""
     own = OF_SAMPLES.get(family.name, OF_SAMPLES["gan"])
     for part in family.parts:
         own = own | OF_PARTS[part]
     ci95 = {key: {"low": 0.9 * own[key], "high": 1.1 * own[key]} for key in SURE if key in own}
-    return BOTH | own | {"class_histogram": histogram, "ci95": ci95}
+    if len(histogram) > 1:
+        return BOTH | own | {"class_histogram": histogram, "ci95": ci95}
+    kept = {key: value for key, value in (BOTH | own).items() if key not in OF_CLASSES}
+    return kept | {"ci95": {key: ends for key, ends in ci95.items() if key in kept}}
 
 
-def write(root, classes=10, side=8, epochs=3):
-    """Everything that the report reads of all known families, below ``root``."""
+def write(root, classes=10, side=8, epochs=3, names=(), channels=1):
+    """Everything that the report reads of all known families, below ``root``; without two classes what such images
+    leave."""
+    several = classes > 1
+    called = dict(enumerate(names)) if names else {label: str(label) for label in range(classes)}
     families = known().values()
     rng = np.random.default_rng(0)
 
@@ -99,8 +114,8 @@ def write(root, classes=10, side=8, epochs=3):
     def picture(name, rows=10):
         path = root / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        height, width = rows * (side + 1) + 1, 10 * (side + 1) + 1
-        Image.fromarray(rng.integers(0, 256, (height, width), dtype=np.uint8)).save(path)
+        tiles = rng.integers(0, 256, (rows * 10, side, side), dtype=np.uint8)
+        Image.fromarray(arranged(tiles, 10)).save(path)
 
     def metrics(name, values):
         path = root / "metrics" / f"{name}.json"
@@ -115,7 +130,8 @@ def write(root, classes=10, side=8, epochs=3):
         )
 
     curves("train_classifier", "train_loss", "val_loss", "val_accuracy")
-    table("train_classifier/confusion", ("actual", "predicted"), rng.integers(0, classes, (5 * classes, 2)).tolist())
+    actual = rng.integers(0, classes, (5 * classes, 2)) if several else 90 * rng.integers(0, 4, (40, 2))
+    table("train_classifier/confusion", ("actual", "predicted"), actual.tolist())
     for family in families:
         name = family.name
         curves(f"train_{name}", *(line.column for chart in family.charts for line in chart.lines))
@@ -126,7 +142,7 @@ def write(root, classes=10, side=8, epochs=3):
         table(
             f"evaluate_{name}/classes",
             ("class", "generated", "real", "n", "fd", "fd_floor", "confidence"),
-            [(c, 1 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8) for c in range(classes)],
+            [(c, 1 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8) for c in range(classes) if several],
         )
         for rows in ("nearest", "reconstructions", "interpolations", "traversals"):
             picture(f"artifacts/evaluate_{name}/{rows}")
@@ -134,7 +150,7 @@ def write(root, classes=10, side=8, epochs=3):
         table(f"evaluate_{name}/traversals", ("latent", "class", "low", "high"), [(5, 3, -2, 2), (0, 3, -2, 2)])
         if ENCODER in family.parts:
             table(f"train_{name}/kl_per_latent", ("latent", "kl"), [(latent, rng.uniform()) for latent in range(6)])
-            codes = [(*rng.normal(size=2), place % classes) for place in range(100)]
+            codes = [(*rng.normal(size=2), place % max(1, classes)) for place in range(100)]
             table(f"evaluate_{name}/codes", ("x", "y", "class"), codes)
 
     params = read_params(PARAMS).flat() | {"gan.epochs": 8, "data.path": "elsewhere"}
@@ -149,8 +165,9 @@ def write(root, classes=10, side=8, epochs=3):
             for value in ("0.5", "1", "2"):
                 picture(f"metrics/sweeps/{key}/{grid}_{value}", rows=4)
 
-    per_class = {str(c): round(1 - 0.01 * c, 6) for c in range(classes)}
-    shape = {"classes": classes, "height": side, "width": side}
+    per_class = {called[c]: round(1 - 0.01 * (c % 50), 6) for c in range(classes)}
+    shape = {"classes": classes, "channels": channels, "height": side, "width": side}
+    shape |= {"class_names": called} if names else {}
     metrics(
         "prepare",
         {"source": "bundled", "title": "some digits", "train": 360, "val": 40, "test": 100}
@@ -160,7 +177,7 @@ def write(root, classes=10, side=8, epochs=3):
     metrics(
         "train_classifier",
         {"epochs": 2, "val_accuracy": 0.985, "test_accuracy": 0.978, "test_nll": 0.0712, "ece": 0.00931}
-        | {"per_class_accuracy": per_class},
+        | ({"per_class_accuracy": per_class} if several else {}),
     )
     for family in families:
         training = {"epochs": epochs, "parameters": 1128273, "machine": "cpu of some kind, threads 2"}

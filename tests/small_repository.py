@@ -8,6 +8,8 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from unittest import mock
 
@@ -58,9 +60,19 @@ def genbalance(repository: Path, *arguments: str, succeeds: bool = True, **varia
 def run_programs(repository: Path, *stages: str) -> None:
     """Runs the programs of stages one after another without DVC, in one process: each of its own takes seconds to
     import torch and MLflow."""
-    program = "import runpy, sys\nfor name in sys.argv[1:]: runpy.run_path(f'stages/{name}.py', run_name='__main__')"
-    names = [stage.replace("@", "_") for stage in stages]
-    call(repository, sys.executable, "-c", program, *names, PYTHONPATH="src")
+    run_programs_of({repository: stages})
+
+
+def run_programs_of(repositories: Mapping[Path, Sequence[str]]) -> str:
+    """The same for the stages of several repositories; what they say."""
+    program = (
+        "import os, runpy, sys\n"
+        "for folder, name in zip(sys.argv[1::2], sys.argv[2::2]):\n"
+        "    os.chdir(folder)\n"
+        "    runpy.run_path(f'stages/{name}.py', run_name='__main__')"
+    )
+    pairs = [(str(folder), stage.replace("@", "_")) for folder, stages in repositories.items() for stage in stages]
+    return call(next(iter(repositories)), sys.executable, "-c", program, *chain(*pairs), PYTHONPATH="src")
 
 
 def stages_run(output: str) -> list[str]:

@@ -16,7 +16,7 @@ from committed import PARAMS
 from genbalance.params import Params, read_params
 from genbalance.tracking.ui import SERVER_SETTINGS
 
-PROFILE = {"height": 28, "width": 28, "classes": 10, "mean": 0.13, "std": 0.31}
+PROFILE = {"channels": 1, "height": 28, "width": 28, "classes": 10, "mean": 0.13, "std": 0.31}
 
 
 @pytest.fixture

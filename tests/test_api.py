@@ -34,15 +34,22 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "tour.ipynb"
 PAGE = ROOT / "docs" / "api.md"
 SIDE, CLASSES, TESTS, LATENTS, SEED, DRAWS = 8, 3, 36, 4, 42, 7
-VAE = {"arch": "mlp", "likelihood": "bernoulli", "size": SIDE, "latents": LATENTS, "width": 16, "log_sigma_floor": -3.0}
-GAN = {"arch": "mlp", "size": SIDE, "latents": LATENTS, "width": 4}
+VAE = {
+    "arch": "mlp",
+    "likelihood": "bernoulli",
+    "shape": [1, SIDE, SIDE],
+    "latents": LATENTS,
+    "width": 16,
+    "log_sigma_floor": -3.0,
+}
+GAN = {"arch": "mlp", "shape": [1, SIDE, SIDE], "latents": LATENTS, "width": 4}
 MODELS = {
     "vae": (Vae, VAE),
     "gan": (Gan, GAN | {"conditions": 5}),
     "gaussian": (Vae, VAE | {"likelihood": "gaussian", "prior": "flow"}),
     "vae_of_classes": (Vae, VAE | {"classes": CLASSES}),
     "gan_of_classes": (Gan, GAN | {"conditions": 6, "classes": CLASSES}),
-    "classifier": (Classifier, {"size": SIDE, "classes": CLASSES, "width": 4}),
+    "classifier": (Classifier, {"shape": [1, SIDE, SIDE], "classes": CLASSES, "width": 4}),
 }
 CHEAP = {"device": "cpu", "threads": 1, "kid_subsets": 3, "resamples": 10, "importance_draws": DRAWS}
 PIPELINE = """
@@ -176,7 +183,7 @@ def test_a_family_is_what_the_pipeline_trained_from_any_folder_of_the_repository
     monkeypatch.chdir(here / "notebooks")
     assert np.array_equal(gb.load("vae").sample(3), expected)
     assert np.array_equal(gb.load("../models/vae.safetensors").sample(3), expected)
-    assert repr(gb.load("gan")) == "<gan: 8 × 8 pixels, 4 latents, not conditional>"
+    assert repr(gb.load("gan")) == "<gan: 8 × 8 grey pixels, 4 latents, not conditional>"
     assert "nowhere.safetensors: is not there" in refusal(gb.load, "nowhere.safetensors")
 
 
@@ -184,7 +191,7 @@ def test_outside_of_a_repository_paths_are_given(here, tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     model = gb.load(here / "models/gan_of_classes.safetensors")
-    assert (model.family, model.classes, model.size, model.latents) == ("gan", CLASSES, SIDE, LATENTS)
+    assert (model.family, model.classes, model.shape, model.latents) == ("gan", CLASSES, [1, SIDE, SIDE], LATENTS)
     files = {"classifier": here / "models/classifier.safetensors", "data": here / "data/prepared"}
     assert gb.features(model.sample(5), **files).shape == (5, 128)
     assert refusal(gb.load, "vae") == "models/vae.safetensors: is not there; run `dvc repro`"
@@ -289,6 +296,42 @@ def test_images_may_come_in_any_of_the_usual_forms(here, form, tmp_path):
     assert np.array_equal(vae.encode(forms[form]).mean, vae.encode(x).mean)
 
 
+@pytest.fixture
+def in_colour(here, tmp_path):
+    """A VAE of colour, and the test images in colour as prepared, with a classifier of theirs."""
+    MODELS["colour"] = (Vae, VAE | {"shape": [3, SIDE, SIDE], "likelihood": "gaussian_shared"})
+    MODELS["of colour"] = (Classifier, MODELS["classifier"][1] | {"shape": [3, SIDE, SIDE]})
+    try:
+        for name in ("colour", "of colour"):
+            save(tmp_path / f"{name}.safetensors", name)
+    finally:
+        del MODELS["colour"], MODELS["of colour"]
+    rng = np.random.default_rng(0)
+    parts = [prepared.Split(rng.integers(0, 256, (n, SIDE, SIDE, 3), np.uint8), np.arange(n) % 3) for n in (90, 12, 36)]
+    prepared.save(prepared.Prepared(*parts, "made", "Noise", CLASSES, 0.5, 0.3), tmp_path / "data")
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["three channels", "one channel", "file"])
+def test_images_of_a_colour_model_may_all_be_grey(in_colour, form):
+    grey = np.arange(4 * SIDE * SIDE, dtype=np.uint8).reshape(4, SIDE, SIDE)
+    grey[0] = 0
+    three = np.stack([grey] * 3, axis=-1)
+    np.save(in_colour / "x.npy", three)
+    given = {"three channels": three, "one channel": grey, "file": in_colour / "x.npy"}[form]
+    vae = gb.load(in_colour / "colour.safetensors")
+    reddish = three.copy()
+    reddish[-1, 0, 0, 0] ^= 1  # one pixel makes all of them images in colour
+    others = vae.encode(reddish).mean
+    assert np.array_equal(vae.encode(given).mean[:-1], others[:-1])
+    assert vae.reconstruct(given).shape == (4, SIDE, SIDE, 3)
+    assert np.array_equal(vae.log_likelihood(given, draws=2)[:-1], vae.log_likelihood(reddish, draws=2)[:-1])
+    files = {"classifier": in_colour / "of colour.safetensors", "data": in_colour / "data"}
+    assert np.array_equal(gb.features(given, **files)[:-1], gb.features(reddish, **files)[:-1])
+    assert gb.frechet_distance(given, three, **files) == pytest.approx(0, abs=1e-6)
+    assert "images: found 8 × 8 colour pixels, but the vae has 8 × 8 grey" in refusal(gb.load("vae").encode, reddish)
+
+
 def test_the_bound_rises_with_the_draws_and_is_above_the_elbo_on_average(here):
     vae, x = gb.load("vae"), images()
     bounds = [np.mean([vae.log_likelihood(x, draws=draws, seed=seed) for seed in range(8)]) for draws in (1, 5, 100)]
@@ -325,7 +368,7 @@ def test_what_a_model_cannot_do_is_refused_before_it_computes(here, monkeypatch)
     assert "seed: found -1; allowed: a whole number of 0 … 4294967295" in refusal(vae.sample, 3, seed=-1)
     assert "digit: found 3; allowed: a whole number of 0 … 2" in refusal(of_classes.sample, 3, digit=3)
     assert "draws: found 0" in refusal(vae.log_likelihood, x, draws=0)
-    assert "images: found 6 × 6 pixels, but the vae has 8 × 8" in refusal(vae.encode, x[:, :6, :6])
+    assert "images: found 6 × 6 grey pixels, but the vae has 8 × 8" in refusal(vae.encode, x[:, :6, :6])
     assert "images: found floats of -1 … " in refusal(vae.encode, x * 2 - 1)
     assert "images: found NaN or infinite values" in refusal(vae.encode, np.where(x > 0.5, np.nan, x))
     assert "images: found the shape [8, 8]" in refusal(vae.encode, x[0])
@@ -353,7 +396,7 @@ def test_the_distance_is_symmetric_and_zero_to_oneself_and_takes_features(here):
     assert gb.frechet_distance(x, x) == pytest.approx(0, abs=1e-6 * distance)
     assert "a: found 1; allowed: at least 2" in refusal(gb.frechet_distance, x[:1], x)
     assert "b: found 5 features, but a has 128" in refusal(gb.frechet_distance, x, features[:, :5])
-    assert "b: found 6 × 6 pixels" in refusal(gb.frechet_distance, features, x[:, :6, :6])
+    assert "b: found 6 × 6 grey pixels" in refusal(gb.frechet_distance, features, x[:, :6, :6])
     assert "b: found NaN" in refusal(gb.frechet_distance, x, features * np.nan)
 
 

@@ -28,6 +28,7 @@ from genbalance.training.gan import ConditionedImages, GanObjective
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "tests" / "assets" / "losses.json"
+SHAPE = [1, 28, 28]
 CPU = torch.device("cpu")
 STEPS, BATCH = 6, 32
 VAES = {
@@ -73,8 +74,14 @@ def curve(phases, count, name):
 
 def vae(beta=1.0, draws=1, free_bits=0.0, warmup=0, alternating=False, **config):
     images, labels = digits()
-    plain = {"arch": "mlp", "likelihood": "bernoulli", "size": 28, "latents": 8, "width": 64, "log_sigma_floor": -6.0}
-    model = initialised(lambda: Vae(**(plain | config)), 0, "vae", CPU)
+    plain = {
+        "arch": "mlp",
+        "likelihood": "bernoulli",
+        "latents": 8,
+        "width": 64,
+        "log_sigma_floor": -6.0,
+    }
+    model = initialised(lambda: Vae(shape=SHAPE, **(plain | config)), 0, "vae", CPU)
     noise, done = generator(0, "noise"), itertools.count(1)
 
     def loss(batch):
@@ -89,7 +96,14 @@ def vae(beta=1.0, draws=1, free_bits=0.0, warmup=0, alternating=False, **config)
 def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
     images, labels = digits()
     images, known = images * 2 - 1, labels if conditions else None
-    config = {"arch": arch, "size": 28, "latents": 8, "width": 8, "conditions": conditions, "spectral": spectral}
+    config = {
+        "arch": arch,
+        "shape": [1, 28, 28],
+        "latents": 8,
+        "width": 8,
+        "conditions": conditions,
+        "spectral": spectral,
+    }
     networks = initialised(lambda: Gan(**config), 0, "gan", CPU)
     plain = {"loss": "non_saturating", "r1": 0.0, "gradient_penalty": 10.0}
     settings = read_params(PARAMS).gan.model_copy(update=plain | changes)
@@ -105,7 +119,7 @@ def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
 
 def classifier():
     images, labels = digits()
-    model = initialised(lambda: Classifier(28, 10, 8), 0, "classifier", CPU)
+    model = initialised(lambda: Classifier(SHAPE, 10, 8), 0, "classifier", CPU)
     noise = generator(0, "noise")
 
     def loss(batch):

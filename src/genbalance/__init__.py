@@ -3,7 +3,7 @@
     import genbalance as gb
 
     vae = gb.load("vae")                    # a family, a .safetensors file, models:/NAME@ALIAS; rev="beta-4"
-    images, labels = gb.load_data("test")   # float32 [n, H, W] in [0, 1]
+    images, labels = gb.load_data("test")   # float32 [n, H, W] or [n, H, W, 3] in [0, 1]
     vae.sample(64, seed=0)                  # images
     vae.reconstruct(images)                 # images
     vae.encode(images).mean                 # [n, latents]

@@ -1,9 +1,10 @@
 """The Python API, reached as ``import genbalance as gb``; docs/api.md shows each function.
 
-Images as arguments: one array or tensor of grey squares [n, H, W], or another form that `data.checks.as_images` takes,
-whole numbers of 0 … 255 or floats in [0, 1], read to 8 bits as everywhere in this project; or a path that `genbalance
-evaluate` takes. Images that are returned: NumPy float32 [n, H, W] in [0, 1], 0 black, which matplotlib draws and NumPy
-saves as they are.
+Images as arguments: one array or tensor [n, H, W] (grey) or [n, H, W, 3] (colour), or another form that
+`data.images.as_images` takes, whole numbers of 0 … 255 or floats in [0, 1], read to 8 bits as everywhere in this
+project; or a path that `genbalance evaluate` takes. Where colour is needed, grey images are taken with three equal
+channels. Images that are returned: NumPy float32 [n, H, W] or [n, H, W, 3] in [0, 1], 0 black, which matplotlib draws
+and NumPy saves as they are.
 
 Paths are those of the repository that the working directory lies in, unless they are given. Nothing here changes
 torch's settings or random state for the caller, and the same seed gives the same numbers on one machine.
@@ -12,7 +13,7 @@ torch's settings or random state for the caller, and the same seed gives the sam
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -22,8 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genbalance.data import image_files, prepared
-from genbalance.data.images import as_images
+from genbalance.data.images import as_images, in_colour
 from genbalance.data.pixels import UNIT
+from genbalance.data.prepared import in_words, shape_of
 from genbalance.families.registry import ENCODER, LIKELIHOOD, Family, known
 from genbalance.runtime.errors import UserError as UserError  # a name of the API, too
 from genbalance.runtime.repository import root
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from genbalance.sampling.sampler import Sampler
 
 Images = NDArray[np.float32]
-"""[n, H, W] in [0, 1]."""
+"""[n, H, W] or [n, H, W, 3] in [0, 1]."""
 Given: TypeAlias = "ArrayLike | torch.Tensor | Path"
 Place = str | Path
 
@@ -60,22 +62,24 @@ class Model:
     Attributes:
         family: its name in ``--model``, such as vae.
         network: the torch module, in evaluation mode.
-        size: H = W, pixels a side.
+        shape: [channels, height, width] of an image.
         latents: L.
-        classes: how many digits :meth:`sample` can draw; 0 where the model is not conditional.
+        classes: how many :meth:`sample` can be asked for; 0 where the model is not conditional.
     """
 
-    def __init__(self, family: Family, network: "torch.nn.Module", sampler: "Sampler", size: int, device: str) -> None:
-        self.family, self.network, self.size = family.name, network, size
+    def __init__(
+        self, family: Family, network: "torch.nn.Module", sampler: "Sampler", shape: list[int], device: str
+    ) -> None:
+        self.family, self.network, self.shape = family.name, network, shape
         self.latents, self.classes = sampler.latent_dim, sampler.classes
         self._parts, self._sampler, self._device = family.parts, sampler, device
 
     def __repr__(self) -> str:
         kind = f"conditional on {self.classes} classes" if self.classes else "not conditional"
-        return f"<{self.family}: {self.size} × {self.size} pixels, {self.latents} latents, {kind}>"
+        return f"<{self.family}: {in_words(self.shape)}, {self.latents} latents, {kind}>"
 
     def sample(self, count: int, *, seed: int = 0, digit: int | None = None) -> Images:
-        """New images [count, H, W] in [0, 1], at the 8-bit levels of an image file.
+        """New images [count, H, W] or [count, H, W, 3] in [0, 1], at the 8-bit levels of an image file.
 
         They are those that a served model answers with. More of them begin with the fewer: ``sample(64)[:8]`` is
         ``sample(8)``.
@@ -105,7 +109,7 @@ class Model:
         """q(z|x) of n images.
 
         Args:
-            images: [n, H, W] in [0, 1] (see :mod:`genbalance.api`).
+            images: [n, H, W] or [n, H, W, 3] in [0, 1] (see :mod:`genbalance.api`).
             labels: whole numbers [n], for a conditional model.
             seed: a Bernoulli likelihood is one of black and white pixels: the encoder sees a draw of them, white with
                 the probability that the grey pixel is. The draw of the i-th image depends on its place.
@@ -118,7 +122,7 @@ class Model:
             return self._posterior(vae, self._seen(vae, pixels, seed, device), self._tensor(classes, device))
 
     def decode(self, latents: ArrayLike, *, labels: ArrayLike | None = None) -> Images:
-        """Mean images of p(x|z), [n, H, W] in [0, 1].
+        """Mean images of p(x|z), [n, H, W] or [n, H, W, 3] in [0, 1].
 
         Args:
             latents: z [n, L], finite, such as :meth:`encode`'s means.
@@ -138,7 +142,8 @@ class Model:
             return self._decoded(vae, torch.from_numpy(z).to(device), self._tensor(classes, device))
 
     def reconstruct(self, images: Given, *, labels: ArrayLike | None = None, seed: int = 0) -> Images:
-        """The mean of p(x|z) at the mean of q(z|x): ``decode(encode(images).mean)``, [n, H, W] in [0, 1].
+        """The mean of p(x|z) at the mean of q(z|x): ``decode(encode(images).mean)``, [n, H, W] or [n, H, W, 3] in
+        [0, 1].
 
         Args:
             images: as for :meth:`encode`.
@@ -198,11 +203,10 @@ class Model:
         """The network, the pixels and the labels that a method takes, all checked."""
         vae = self._vae(method)
         _whole("seed", seed, 0, LARGEST_SEED)
-        pixels = _pixels("images", images)
-        if pixels.shape[1] != self.size:
+        pixels = _as_coloured(_pixels("images", images), self.shape)
+        if (found := shape_of(pixels)) != self.shape:
             raise UserError(
-                f"images: found {pixels.shape[1]} × {pixels.shape[2]} pixels, but the {self.family} has "
-                f"{self.size} × {self.size}; make them equal"
+                f"images: found {in_words(found)}, but the {self.family} has {in_words(self.shape)}; make them equal"
             )
         return vae, pixels, self._labels(labels, len(pixels))
 
@@ -226,7 +230,7 @@ class Model:
         return None if labels is None else torch.from_numpy(labels).to(device)
 
     def _seen(self, vae: "Vae", pixels: NDArray[np.uint8], seed: int, device: "torch.device") -> "torch.Tensor":
-        """What the encoder sees [n, 1, H, W]."""
+        """What the encoder sees [n, C, H, W]."""
         import torch
 
         from genbalance.losses.vae import binarize
@@ -251,8 +255,10 @@ class Model:
 
     def _decoded(self, vae: "Vae", z: "torch.Tensor", labels: "torch.Tensor | None") -> Images:
         from genbalance.evaluation.features import in_blocks
+        from genbalance.runtime.device import channels_last
 
-        images: Images = in_blocks(lambda *given: vae.decode(*given).mean, z, labels)[:, 0].numpy()
+        decoded = in_blocks(lambda *given: vae.decode(*given).mean, z, labels, values=vae.outputs)
+        images: Images = channels_last(decoded).numpy()
         return images
 
 
@@ -278,7 +284,7 @@ def load(name: Place, *, rev: str | None = None, device: str = "cpu") -> Model:
 
 
 def load_data(split: str = "test", *, data: Place | None = None) -> tuple[Images, NDArray[np.int64]]:
-    """The images [n, H, W] in [0, 1] of a split, and their labels [n].
+    """The images [n, H, W] or [n, H, W, 3] in [0, 1] of a split, and their labels [n].
 
     Args:
         split: train, val or test.
@@ -294,12 +300,12 @@ def load_data(split: str = "test", *, data: Place | None = None) -> tuple[Images
 
 
 def features(images: Given, *, classifier: Place | None = None, data: Place | None = None) -> NDArray[np.float32]:
-    """Feature vectors [n, 128], ≥ 0: the penultimate layer of the reference classifier.
+    """Feature vectors [n, 128], ≥ 0: the penultimate layer of the reference classifier; of stacked digits [n, 384].
 
     Args:
         images: see :mod:`genbalance.api`.
         classifier: the reference classifier, in place of this repository's models/classifier.safetensors.
-        data: the prepared digits that it was trained on, in place of this repository's data/prepared.
+        data: the prepared images that it was trained on, in place of this repository's data/prepared.
 
     Raises:
         UserError: the images are not as they should be, or the classifier or its digits are not there.
@@ -307,8 +313,17 @@ def features(images: Given, *, classifier: Place | None = None, data: Place | No
     return _features("images", _pixels("images", images), classifier, data)
 
 
-def frechet_distance(a: Given, b: Given, *, classifier: Place | None = None, data: Place | None = None) -> float:
-    """The Fréchet distance of two sets, FID's formula on our classifier's features (no Inception-FID), ≥ 0.
+def frechet_distance(
+    a: Given,
+    b: Given,
+    *,
+    classifier: Place | None = None,
+    data: Place | None = None,
+    features: Place | None = None,
+    features_size: int | None = None,
+) -> float:
+    """The Fréchet distance of two sets, FID's formula on our classifier's features (no Inception-FID) or on those of
+    another network, ≥ 0.
 
     It has a bias that falls as 1/n: compare it at one n only, beside the distance of as many real images.
 
@@ -317,15 +332,19 @@ def frechet_distance(a: Given, b: Given, *, classifier: Place | None = None, dat
         b: the other set, of any size ≥ 2.
         classifier: as for :func:`features`.
         data: as for :func:`features`.
+        features: another network in place of the classifier, as for :func:`evaluate`; a and b may differ in size then,
+            if the network's file or ``features_size`` fixes the one that they are resized to.
+        features_size: as for :func:`evaluate`.
 
     Raises:
-        UserError: as for :func:`features`, or there are too few.
+        UserError: as for :func:`features`, there are too few, or the network would read a and b in different sizes.
     """
     read = {name: _vectors_or_pixels(name, given) for name, given in (("a", a), ("b", b))}
-    points = {
-        name: found if found.ndim == 2 else _features(name, found, classifier, data)  # images are [n, H, W]
-        for name, found in read.items()
-    }
+    images = {name: found for name, found in read.items() if found.ndim > 2}  # [n, H, W] or [n, H, W, 3]
+    if features is None:
+        points = read | {name: _features(name, found, classifier, data) for name, found in images.items()}
+    else:
+        points = read | _features_of_a_file(images, Path(features), features_size)
     if points["a"].shape[1] != points["b"].shape[1]:
         raise UserError(f"b: found {points['b'].shape[1]} features, but a has {points['a'].shape[1]}; make them equal")
 
@@ -335,28 +354,58 @@ def frechet_distance(a: Given, b: Given, *, classifier: Place | None = None, dat
 
 
 def evaluate(
-    images: Given, *, data: Place | None = None, classifier: Place | None = None, params: Place | None = None
+    images: Given,
+    *,
+    data: Place | None = None,
+    classifier: Place | None = None,
+    params: Place | None = None,
+    reference: "Given | None" = None,
+    features: Place | None = None,
+    features_size: int | None = None,
+    resize: bool = False,
 ) -> dict[str, Any]:
-    """The metrics of images against as many test digits, by name: what `genbalance evaluate FILE --json` writes.
+    """The metrics of images against as many test images, by name: what `genbalance evaluate FILE --json` writes.
 
     ``n`` images a side were measured; ``*_floor`` and ``*_real`` are the values of real images, ``ci95`` holds 95%
     intervals by metric (``low``, ``high``), ``class_histogram`` the share of each class. docs/metrics.md defines each.
 
     Args:
-        images: see :mod:`genbalance.api`. Of more than there are test digits, or than ``evaluate.samples``, as many are
+        images: see :mod:`genbalance.api`. Of more than there are test images, or than ``evaluate.samples``, as many are
             drawn by the seed.
-        data: the prepared digits, in place of this repository's data/prepared.
+        data: the prepared images, in place of this repository's data/prepared.
         classifier: the reference classifier, in place of this repository's models/classifier.safetensors.
-        params: whose ``seed``, ``compute`` and ``evaluate`` are used, in place of this repository's params.yaml.
+        params: whose ``seed``, ``compute`` and ``evaluate`` are used, in place of this repository's params.yaml; with a
+            ``reference``, where there is none, the released values.
+        reference: real images in place of the prepared ones, as ``images``: by the seed a half of them becomes training
+            images, a tenth validation images, and with the rest is compared.
+        features: a file .onnx or .pt (TorchScript) in place of the classifier, which takes float32 [B, C, H, W] in [0,
+            1] to [B, d]; what needs class probabilities is left out. Load files that you trust.
+        features_size: pixels a side that images are resized to for it, where the file does not say so itself.
+        resize: images of another size are resized by area to those compared with, and cut to the middle; colours become
+            grey where those are.
 
     Raises:
         UserError: anything wrong with these, before any time is spent.
     """
     from genbalance.evaluation.own_images import evaluate as measure
 
-    given = Path(images) if isinstance(images, str | Path) else _pixels("images", images)
+    given, real = (
+        Path(each) if isinstance(each, str | Path) else None if each is None else _pixels(name, each)
+        for name, each in (("images", images), ("reference", reference))
+    )
+    assert given is not None
+    settings = _place(params, PARAMS)
     with _restored():
-        return measure(given, _place(data, DATA), _place(classifier, CLASSIFIER), _place(params, PARAMS)).metrics
+        return measure(
+            given,
+            _place(data, DATA),
+            _place(classifier, CLASSIFIER),
+            None if real is not None and params is None and not settings.exists() else settings,
+            reference=real,
+            features=None if features is None else Path(features),
+            features_size=features_size,
+            resize=resize,
+        ).metrics
 
 
 def list_experiments(*names: str, every: bool = False) -> "pd.DataFrame":
@@ -475,7 +524,7 @@ def _read(path: Path, device: str) -> Model:
             raise UserError(f"{path}: is a network of none of the families; allowed: {', '.join(known())}")
 
         network = weights.load(path, build, place)
-    return Model(found[0], network, found[0].make_sampler(network), header["size"], device)
+    return Model(found[0], network, found[0].make_sampler(network), header["shape"], device)
 
 
 @contextmanager
@@ -526,18 +575,38 @@ def _features(
     from genbalance.evaluation.reference_classifier import load_extractor
 
     folder = _place(data, DATA)
-    digits = prepared.load(folder)
-    if pixels.shape[1] != digits.height:
+    dataset = prepared.load(folder)
+    pixels = _as_coloured(pixels, dataset.shape)
+    if (found := shape_of(pixels)) != dataset.shape:
         raise UserError(
-            f"{name}: found {pixels.shape[1]} × {pixels.shape[2]} pixels, but the digits of {folder} have "
-            f"{digits.height} × {digits.width}; make them equal"
+            f"{name}: found {in_words(found)}, but those of {folder} have {in_words(dataset.shape)}; make them equal"
         )
     with _set_up("cpu") as device:
-        return load_extractor(_place(classifier, CLASSIFIER), folder, digits, device).read(pixels).features
+        return load_extractor(_place(classifier, CLASSIFIER), folder, dataset, device).read(pixels).features
+
+
+def _features_of_a_file(
+    images: dict[str, NDArray[np.uint8]], file: Path, size: int | None
+) -> dict[str, NDArray[np.float32]]:
+    """The features of sets of images, all grey or all in colour, by the network of a file, which reads them in one
+    size."""
+    from genbalance.evaluation.feature_files import load as load_network
+
+    if any(pixels.ndim == 4 for pixels in images.values()):
+        images = {name: in_colour(pixels) for name, pixels in images.items()}
+    with _set_up("cpu") as device:
+        networks = {name: load_network(file, size, shape_of(pixels), device) for name, pixels in images.items()}
+        if len({network.size for network in networks.values()}) > 1:
+            (a, b) = (in_words(shape_of(pixels)) for pixels in images.values())
+            raise UserError(
+                f"features_size: found None, but a has {a}, b has {b}, and {file} takes either; allowed: the pixels a "
+                "side that both are resized to"
+            )
+        return {name: network.read(images[name]).features for name, network in networks.items()}
 
 
 def _vectors_or_pixels(name: str, given: Given) -> NDArray[Any]:
-    """Features [n, d], or images uint8 [n, H, W]; at least two."""
+    """Features [n, d], or images uint8 [n, H, W] or [n, H, W, 3]; at least two."""
     found = given if isinstance(given, str | Path) else _array(name, given)
     points = _floats(name, found) if isinstance(found, np.ndarray) and found.ndim == 2 else _pixels(name, found)
     if len(points) < 2:
@@ -546,13 +615,19 @@ def _vectors_or_pixels(name: str, given: Given) -> NDArray[Any]:
 
 
 def _pixels(name: str, given: Given) -> NDArray[np.uint8]:
-    """Images uint8 [n, H, W]."""
+    """Images uint8 [n, H, W] or [n, H, W, 3]."""
     if isinstance(given, str | Path):
         read = image_files.read_images(Path(given))
         for warning in read.warnings:
             warnings.warn(warning, stacklevel=3)
         return read.images
     return as_images(_array(name, given), Path(name))
+
+
+def _as_coloured(pixels: NDArray[np.uint8], shape: Sequence[int]) -> NDArray[np.uint8]:
+    """The images with three channels if those of the ``shape`` [channels, height, width] have three: also the images of
+    a colour model may all be grey, and are then read as grey ones."""
+    return in_colour(pixels) if shape[0] == 3 else pixels
 
 
 def _floats(name: str, given: ArrayLike) -> NDArray[np.float32]:

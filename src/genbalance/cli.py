@@ -68,7 +68,7 @@ def genbalance(
 
 ModelOption = Annotated[Model, typer.Option(help="Model to sample from.")]
 WeightsOption = Annotated[Path | None, typer.Option(help="The model's weights.  [default: models/MODEL.safetensors]")]
-DataOption = Annotated[Path, typer.Option(help="The prepared digits, from stage `prepare`.")]
+DataOption = Annotated[Path, typer.Option(help="The prepared images, from stage `prepare`.")]
 ClassifierOption = Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")]
 ParamsOption = Annotated[Path, typer.Option(help="The file with the parameters seed and compute.")]
 SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed; overrides params.yaml.")]
@@ -102,28 +102,65 @@ def check() -> None:
 @app.command()
 def evaluate(
     file: Annotated[Path, typer.Argument(help="A folder of images, or a .npy, .npz or .safetensors file.")],
-    data: Annotated[Path, typer.Option(help="The prepared digits to compare with, from stage `prepare`.")] = DATA,
-    classifier: Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")] = CLASSIFIER,
+    data: Annotated[Path, typer.Option(help="The prepared images to compare with, from stage `prepare`.")] = DATA,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Real images to compare with, a folder or file as FILE, in place of the prepared ones."),
+    ] = None,
+    classifier: Annotated[Path, typer.Option(help="The reference classifier, trained on --data.")] = CLASSIFIER,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another network (Inception, DINOv2, ...) in place of the classifier: .onnx, or .pt (TorchScript). "
+            "Load files that you trust."
+        ),
+    ] = None,
+    features_size: Annotated[
+        int | None, typer.Option(help="Pixels a side that this network takes, where its file does not say it.")
+    ] = None,
+    resize: Annotated[
+        bool,
+        typer.Option(
+            "--resize", help="Resize the images by area to those compared with, cut to the middle; convert colours."
+        ),
+    ] = False,
     params: Annotated[Path, typer.Option(help="The file with seed, compute and evaluate.")] = PARAMS,
     json: Annotated[Path | None, typer.Option(help="Write the metrics to this JSON file.")] = None,
     copies: Annotated[
         Path | None,
-        typer.Option(help="Write a PNG of the most copied-looking samples above their nearest digits."),
+        typer.Option(help="Write a PNG of the most copied-looking samples above their nearest real images."),
     ] = None,
 ) -> None:
     """Evaluate your own images with the pipeline's metrics.
 
-    The images are grey, square, white on black, and as large as the digits: uint8 in 0 ... 255, or floats in [0, 1]. A
-    folder may hold PNG, JPEG, WebP, BMP, TIFF and GIF files; hidden files, texts and labels are skipped, and any other
-    file is an error that names it. If there are more images than test digits, or than `evaluate.samples` in
-    params.yaml, a random subset of that size is measured (by the seed of params.yaml).
+    The images are grey or in colour and have the size of those that they are compared with, or are resized with
+    --resize: uint8 in 0 ... 255, or floats in [0, 1]. A folder, or the folders in it, may hold PNG, JPEG, WebP, BMP,
+    TIFF and GIF files; hidden files, texts and labels are skipped, and any other file is an error that names it. If
+    there are more images than test images, or than `evaluate.samples` in params.yaml, a random subset of that size is
+    measured (by the seed of params.yaml).
+
+    --reference compares two sets of images: half of the real ones take the place of training images, a tenth of
+    validation images, the rest are compared with. --features takes float32 images [batch, channels, height, width] in
+    [0, 1] to features [batch, d]; images are resized to the size that an .onnx file states, or to --features-size. With
+    both, neither prepared images nor a classifier nor params.yaml are needed. What needs class probabilities is left
+    out then.
 
     Few, lossy or inverted images make the numbers unreliable: the command then prints a warning on stderr and writes it
     into the heading and the JSON file. Invalid input is one line on stderr and exit code 1.
     """
     from genbalance.evaluation.own_images import evaluate
 
-    evaluation = evaluate(file, data, classifier, params)
+    released = reference is not None and params == PARAMS and not params.exists()
+    evaluation = evaluate(
+        file,
+        data,
+        classifier,
+        None if released else params,
+        reference=reference,
+        features=features,
+        features_size=features_size,
+        resize=resize,
+    )
     typer.echo(evaluation)
     evaluation.save(json, copies)
 
@@ -142,7 +179,7 @@ def _context(
 @app.command()
 def generate(
     model: ModelOption,
-    digit: Annotated[int | None, typer.Option(help="The digit to generate.")] = None,
+    digit: Annotated[str | None, typer.Option(help="The class to generate, by its number or name.")] = None,
     count: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Number of images.  [default: 64]", show_default=False)
     ] = None,
@@ -167,9 +204,11 @@ def generate(
     """Generate images of a digit, the best of many candidates.
 
     The command draws several times as many candidates as needed and keeps those that the reference classifier assigns
-    to the digit with a probability of at least 0.9, without near-copies of training digits and of one another. It ranks
-    the rest by that probability and by how typical they are of the training digits, and takes the most diverse of the
+    to the digit with a probability of at least 0.9, without near-copies of training images and of one another. It ranks
+    the rest by that probability and by how typical they are of the training images, and takes the most diverse of the
     best. A conditional model draws the digit directly; any other draws until enough candidates are found.
+
+    Of images without classes, give --count alone.
 
     The output folder has images/ (a PNG each, best first, or in the order of the line), grid.png or line.png, and
     generated.json: seed, MD5 of the files used, selection rules, and each image's scores.
@@ -184,9 +223,9 @@ def generate(
 @app.command()
 def interpolate(
     model: ModelOption,
-    first: Annotated[int, typer.Option("--from", help="First digit.")],
-    second: Annotated[int, typer.Option("--to", help="Last digit.")],
     out: OutOption,
+    first: Annotated[str | None, typer.Option("--from", help="First class, by its number or name.")] = None,
+    second: Annotated[str | None, typer.Option("--to", help="Last class.")] = None,
     steps: StepsOption = 12,
     rows: Annotated[int, typer.Option(min=1, max=64, help="Number of interpolations, one above another.")] = 1,
     weights: WeightsOption = None,
@@ -210,8 +249,10 @@ def interpolate(
 @app.command()
 def traverse(
     model: ModelOption,
-    digit: Annotated[int, typer.Option(help="The digit to change: the best candidate of `generate`.")],
     out: OutOption,
+    digit: Annotated[
+        str | None, typer.Option(help="The class to change an image of: the best candidate of `generate`.")
+    ] = None,
     latent: Annotated[
         list[int] | None,
         typer.Option(help="Index of a latent, from 0; repeat it for more rows.  [default: the 8 with most effect]"),

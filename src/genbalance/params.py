@@ -27,13 +27,15 @@ GanArch = Literal["dcgan", "mlp"]
 GanWidth = Annotated[int, Field(ge=4, le=512)]
 Truncation = Annotated[float, Field(gt=0, le=1)]
 VaeArch = Literal["mlp", "conv"]
-Likelihood = Literal["bernoulli", "gaussian"]
+Likelihood = Literal["bernoulli", "gaussian", "gaussian_shared", "logistic_mixture"]
 VaeWidth = Annotated[int, Field(ge=16, le=8192)]
 LogSigmaFloor = Annotated[float, Field(ge=-12, le=0)]
 PriorName = Literal["normal", "flow"]
 
 # what a network is made with beside these: given by the data, and by the weights' file
 Side = Annotated[int, Field(ge=4, le=65_536)]
+ImageShape = Annotated[list[Annotated[int, Field(ge=1, le=65_536)]], Field(min_length=3, max_length=3)]
+"""[channels, height, width]."""
 Count = Annotated[int, Field(ge=0, le=65_536)]
 
 checked = validate_call(config=ConfigDict(strict=True, allow_inf_nan=False))
@@ -76,14 +78,40 @@ class ComputeConfig(Section):
         return self
 
 
-class DataConfig(Section):
-    """Where the digits come from and how they are split."""
+MIN_SIDE, MAX_SIDE = 8, 128  # pixels of an image to train on
+Pixels = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE)]
 
-    source: Literal["bundled", "mnist", "fashion_mnist", "kmnist", "qmnist", "idx"]
+
+class DataConfig(Section):
+    """Where the images come from and how they are split."""
+
+    source: Literal[
+        "bundled",
+        "mnist",
+        "fashion_mnist",
+        "kmnist",
+        "qmnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "stacked",
+        "stacked_mnist",
+        "sprites",
+        "idx",
+        "folder",
+        "array",
+    ]
     path: Annotated[str, Field(min_length=1)]
+    size: Literal["original"] | Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)]
+    channels: Literal["auto", 1, 3]
     limit: Annotated[int, Field(ge=100)] | Literal["all"]
     val_fraction: Fraction
     test_fraction: Fraction
+
+    @property
+    def sides(self) -> int | list[int] | None:
+        """``size``; None: as the images are."""
+        return None if isinstance(self.size, str) else self.size
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> "DataConfig":
@@ -124,6 +152,7 @@ class ClassifierConfig(Section):
     width: ClassifierWidth
     shift: Annotated[float, Field(ge=0, le=8)]
     rotation: Annotated[float, Field(ge=0, le=45)]
+    flip: bool
 
 
 class GanConfig(Section):
@@ -155,7 +184,7 @@ class VaeConfig(Section):
     """Encoder and decoder."""
 
     arch: VaeArch
-    likelihood: Likelihood
+    likelihood: Literal["auto"] | Likelihood
     epochs: Epochs
     batch_size: BatchSize
     latents: Latents
@@ -331,9 +360,13 @@ def allowed(where: tuple[str, ...]) -> str:
 def _words(node: dict[str, Any]) -> str:
     match node:
         case {"enum": choices}:
-            return " | ".join(choices)
+            return " | ".join(map(str, choices))
         case {"const": word}:
             return str(word)
+        case {"type": "null"}:
+            return "null"
+        case {"type": "array", "items": item, "minItems": count}:
+            return f"[{', '.join([_words(item)] * count)}]"
         case {"type": "object", "properties": keys}:
             return f"a mapping of {', '.join(keys)}"
         case {"type": "integer" | "number" as kind, **limits}:

@@ -27,7 +27,7 @@ def test_training_lowers_the_bound_that_is_timed(load):
         assert ours() > 0
         assert ours.nll.shape == (64,)
         found.append(ours.nll.mean())
-    assert config["size"] == 8
+    assert config["shape"] == [1, 8, 8]
     assert found[1] < 0.7 * found[0]
 
 

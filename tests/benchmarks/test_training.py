@@ -43,7 +43,7 @@ def test_torchvision_reads_the_same_digits(load, digits, tmp_path):
 
 @pytest.mark.parametrize("arch", ["mlp", "conv"])
 def test_the_plain_vae_has_the_same_loss_on_the_same_batch(load, arch):
-    model = Vae(arch, "bernoulli", 12, 5, 16, 0.0)
+    model = Vae(arch, "bernoulli", [1, 12, 12], 5, 16, 0.0)
     pixels = torch.rand(6, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     ours = vae_output(model, pixels, torch.Generator().manual_seed(1)).terms.loss(2.0)
     plain = load("plain_losses").negative_elbo(model, pixels, 2.0, torch.Generator().manual_seed(1))
@@ -54,7 +54,7 @@ def test_the_plain_vae_has_the_same_loss_on_the_same_batch(load, arch):
 
 def test_the_plain_gan_has_the_same_losses_on_the_same_batch(load, params):
     losses = load("plain_losses")
-    gan = Gan("dcgan", 12, 5, 4, conditions=3)
+    gan = Gan("dcgan", [1, 12, 12], 5, 4, conditions=3)
     images = torch.rand(8, 1, 12, 12, generator=torch.Generator().manual_seed(0)) * 2 - 1
     real = ConditionedImages(images, torch.arange(8) % 3)
     config = params.gan.model_copy(update=load("cases").GAME)

@@ -1,8 +1,11 @@
-"""Small digits, as arrays and as IDX files."""
+"""Small digits, as arrays and as IDX files, and a server on loopback to download from."""
 
 import gzip
+import socket
 import struct
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +76,50 @@ def make_data() -> Callable[..., DataConfig]:
     """The data section of params.yaml."""
 
     def make(**changes: Any) -> DataConfig:
-        values = {"source": "idx", "path": "idx", "limit": "all", "val_fraction": 0.1, "test_fraction": 0.2}
+        where = {"source": "idx", "path": "idx", "size": "original", "channels": "auto"}
+        values = where | {"limit": "all", "val_fraction": 0.1, "test_fraction": 0.2}
         return DataConfig.model_validate(values | changes)
 
     return make
+
+
+class Mirror:
+    """Serves ``files`` by name; ``declared`` overrides the length it promises; ``asked`` are the files it was asked;
+    ``closed`` is an address at which nothing answers."""
+
+    def __init__(self):
+        self.files, self.declared, self.asked = {}, {}, set()
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = self.path.rsplit("/", 1)[-1]
+                mirror.asked.add(name)
+                if name not in mirror.files:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(mirror.declared.get(name, len(mirror.files[name]))))
+                self.end_headers()
+                self.wfile.write(mirror.files[name])
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        with socket.socket() as free:  # nothing listens there once it is closed
+            free.bind(("127.0.0.1", 0))
+            self.closed = f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    mirror = Mirror()
+    thread = threading.Thread(target=mirror.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield mirror
+    mirror.server.shutdown()
+    mirror.server.server_close()
+    thread.join()

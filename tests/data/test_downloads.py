@@ -3,8 +3,6 @@
 import gzip
 import hashlib
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -13,44 +11,6 @@ from torchvision import datasets
 from genbalance.data import downloads
 from genbalance.data.sources import read_source
 from genbalance.runtime.errors import UserError
-
-
-class Mirror:
-    """Serves ``files`` by name; ``declared`` overrides the length it promises; ``asked`` are the files it was asked."""
-
-    def __init__(self):
-        self.files, self.declared, self.asked = {}, {}, set()
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                name = self.path.rsplit("/", 1)[-1]
-                mirror.asked.add(name)
-                if name not in mirror.files:
-                    self.send_error(404)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", str(mirror.declared.get(name, len(mirror.files[name]))))
-                self.end_headers()
-                self.wfile.write(mirror.files[name])
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-
-@pytest.fixture
-def mirror(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    mirror = Mirror()
-    thread = threading.Thread(target=mirror.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield mirror
-    mirror.server.shutdown()
-    mirror.server.server_close()
-    thread.join()
 
 
 @pytest.fixture
@@ -109,12 +69,12 @@ def test_qmnist_labels_are_the_first_of_their_columns(mirror, monkeypatch, make_
 
 
 def test_the_second_mirror_is_tried_where_the_first_fails(mnist, monkeypatch, make_data, tmp_path):
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{closed_port()}/", mnist.url])
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [mnist.closed, mnist.url])
     assert len(read_source(make_data(source="mnist"), tmp_path).train) == 120
 
 
 def unreachable(mirror, monkeypatch):
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{closed_port()}/"])
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [mirror.closed])
 
 
 def not_found(mirror, monkeypatch):
@@ -129,12 +89,6 @@ def truncated(mirror, monkeypatch):
 
 def wrong_checksum(mirror, monkeypatch):
     mirror.files["t10k-images-idx3-ubyte.gz"] = gzip.compress(b"something else")
-
-
-def closed_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from PIL import Image
 from safetensors.numpy import save, save_file
 from safetensors.torch import save_file as save_torch
 
-from genbalance.data import image_files, reading
-from genbalance.data.images import BLOCK
+from genbalance.data import array_files, arrays, image_files, reading
 from genbalance.runtime.errors import UserError
 
 SIDE = 9
@@ -104,8 +103,9 @@ def test_floats_are_rounded_to_the_nearest_level(npy):
     same(npy(np.array([[[0, 0.49 / 255], [0.51 / 255, 1]]])), [[[0, 0], [1, 255]]])
 
 
-def test_more_floats_than_a_block_are_all_converted(npy):
-    images = np.random.default_rng(1).integers(0, 256, (2 * BLOCK + 3, 2, 2), dtype=np.uint8)
+def test_more_floats_than_a_block_are_all_converted(npy, monkeypatch):
+    monkeypatch.setattr(arrays, "BLOCK", 1000)
+    images = np.random.default_rng(1).integers(0, 256, (203, 2, 2), dtype=np.uint8)
     same(npy(images / 255), images)
 
 
@@ -117,7 +117,7 @@ def test_all_black_is_taken(npy):
     same(npy(np.zeros((3, 2, 2), np.uint8)), np.zeros((3, 2, 2)))
 
 
-@pytest.mark.parametrize("name", image_files.NAMES)
+@pytest.mark.parametrize("name", array_files.NAMES)
 @pytest.mark.parametrize("form", ["npz", "safetensors"])
 def test_of_several_arrays_the_one_with_a_known_name_is_taken(images, tmp_path, name, form):
     path = tmp_path / f"samples.{form}"
@@ -160,10 +160,12 @@ def test_an_empty_archive_holds_nothing(tmp_path):
         (np.array([[[0, 256], [0, 0]]]), "0 … 256"),
         (np.array([[[0, 1], [0, 0]]], np.uint8), "multiply by 255"),
         (np.ones((2, 3, 3), np.int64), "multiply by 255"),
-        (np.zeros((2, 3, 4), np.uint8), "[2, 3, 4]"),
-        (np.arange(54, dtype=np.uint8).reshape(2, 3, 3, 3), "found colours, the shape [2, 3, 3, 3]"),
-        (np.arange(150, dtype=np.uint8).reshape(2, 5, 5, 3), "found colours, the shape [2, 5, 5, 3]"),
-        (np.arange(150, dtype=np.uint8).reshape(2, 3, 5, 5), "found colours, the shape [2, 3, 5, 5]"),
+        (np.zeros((32, 32, 3), np.uint8), "[32, 32, 3], which is one image [H, W, C] or many narrow ones"),
+        (np.zeros((28, 28, 1), np.uint8), "[28, 28, 1], which is one image [H, W, C] or many narrow ones"),
+        (np.zeros((2, 3, 5, 3), np.uint8), "[2, 3, 5, 3], whose channels may stand first or last"),
+        (np.zeros((2, 1, 5, 3), np.uint8), "[2, 1, 5, 3], whose channels may stand first or last"),
+        (np.zeros((2, 5, 5, 4), np.uint8), "[2, 5, 5, 4]"),
+        (np.zeros((2, 3072), np.uint8), "[2, 3072]"),
         (np.zeros((2, 4, 5, 5), np.uint8), "[2, 4, 5, 5]"),
         (np.zeros((2, 783), np.uint8), "[2, 783]"),
         (np.zeros((16, 16), np.uint8), "[16, 16]"),
@@ -175,7 +177,7 @@ def test_an_empty_archive_holds_nothing(tmp_path):
         (np.zeros((2, 3, 3), [("x", "u1")]), "found values of type"),
     ],
 )
-def test_what_is_no_grey_image_is_refused_in_a_line(npy, array, found):
+def test_what_is_no_image_is_refused_in_a_line(npy, array, found):
     refused(npy(array), found.replace("−1 …", "-1 …"), "allowed")
 
 
@@ -253,9 +255,31 @@ def test_black_pictures_with_ones_are_refused(tmp_path):
     refused(tmp_path, "multiply by 255")
 
 
-def test_pictures_that_are_not_square_are_refused(tmp_path):
-    Image.fromarray(np.zeros((3, 4), np.uint8)).save(tmp_path / "x.png")
-    refused(tmp_path, "[1, 3, 4]")
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("form", ["last", "first", "folder"])
+def test_rectangles_are_read_in_grey_and_in_colour(npy, tmp_path, form, colour):
+    images = np.random.default_rng(2).integers(0, 256, (4, 5, 7, 3) if colour else (4, 5, 7), dtype=np.uint8)
+    if form == "folder":
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / f"{number}.png")
+        return same(tmp_path, images)
+    return same(npy(np.moveaxis(images, -1, 1) if colour and form == "first" else images), images)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "float32", "float64"])
+def test_colours_of_any_type_come_back_to_the_pixels_that_they_were(npy, kind):
+    images = np.random.default_rng(2).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
+    same(npy((images / 255 if kind.startswith("f") else images).astype(kind)), images)
+
+
+def test_channels_and_size_are_what_is_asked_for(npy):
+    images = np.random.default_rng(2).integers(0, 256, (4, 6, 6, 3), dtype=np.uint8)
+    path = npy(images)
+    luma = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
+    np.testing.assert_array_equal(image_files.read_images(path, channels=1).images, luma)
+    np.testing.assert_array_equal(image_files.read_images(npy(luma), channels=3).images, np.stack([luma] * 3, 3))
+    means = images.reshape(4, 3, 2, 3, 2, 3).mean((2, 4))
+    assert np.abs(image_files.read_images(npy(images), size=3).images - means).max() <= 1  # rounded twice
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float32", "int64"])
@@ -290,7 +314,7 @@ MEDMNIST = {f"{part}_{kind}": kind for part in ("val", "test") for kind in ("ima
 def test_of_a_data_set_the_training_images_are_measured_and_that_is_said(images, tmp_path, names, colours):
     arrays = {"images": images[::-1], "labels": np.arange(7)[:, None], "others": images[:2]}
     stored = {name: arrays[kind] for name, kind in names.items()}
-    (training,) = [name for name in names if name in image_files.TRAINING]
+    (training,) = [name for name in names if name in array_files.TRAINING]
     stored[training] = np.stack([images] * 3, 3) if colours else images
     np.savez_compressed(tmp_path / "set.npz", **stored)
     samples = image_files.read_images(tmp_path / "set.npz")
@@ -381,10 +405,11 @@ def test_a_file_of_just_the_budget_is_read(name, tmp_path, monkeypatch):
     np.testing.assert_array_equal(image_files.read_images(tmp_path / name).images, images)
 
 
-def test_the_pictures_of_a_folder_share_the_budget(tmp_path, monkeypatch):
+def test_each_picture_of_a_folder_has_the_budget(tmp_path, monkeypatch):
     for number in range(20):
         Image.fromarray(np.full((100, 100), number, np.uint8)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(reading, "MAX_BYTES", 5 * 100 * 100)
     assert len(image_files.read_images(tmp_path).images) == 20
-    monkeypatch.setattr(reading, "MAX_BYTES", 17 * 100 * 100)
-    with pytest.raises(UserError, match=r"14\.png: found more than 170,000 bytes.*the budget"):
+    Image.fromarray(np.zeros((200, 200), np.uint8)).save(tmp_path / "14.png")
+    with pytest.raises(UserError, match=r"14\.png: found more than 50,000 bytes.*the budget"):
         image_files.read_images(tmp_path)

@@ -26,8 +26,8 @@ CHANGES = 600
 MOST = 2**24  # bytes of memory that a file takes; the budget is a quarter of it
 CPU = torch.device("cpu")
 GOOD = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
-JUDGE = {"size": 8, "classes": 3, "width": 4}
-VAE = {"arch": "mlp", "likelihood": "gaussian", "size": 8, "latents": 3, "width": 16, "log_sigma_floor": -6.0}
+JUDGE = {"shape": [1, 8, 8], "classes": 3, "width": 4}
+VAE = {"arch": "mlp", "likelihood": "gaussian", "shape": [1, 8, 8], "latents": 3, "width": 16, "log_sigma_floor": -6.0}
 PICTURES = {"png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "webp": "WebP", "jpg": "JPEG"}
 WORDS = (b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0" * 4, b"-1", b"1000000000", b"9223372036854775808", b"null", b"[", b'"')
 

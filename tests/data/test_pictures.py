@@ -74,3 +74,16 @@ def test_each_row_shows_the_first_images_of_its_class_and_black_after_them():
     assert grid.shape == (16, 18)
     np.testing.assert_array_equal(grid[::8, ::9], [[2, 0], [1, 3]])
     np.testing.assert_array_equal(grid, np.kron([[2, 0], [1, 3]], np.ones((8, 9))))
+
+
+def test_of_many_classes_the_first_twenty_have_a_row():
+    split = Split(np.arange(50, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2), np.arange(50))
+    np.testing.assert_array_equal(per_class(split, classes=50, columns=1)[::8, 0], np.arange(20))
+
+
+def test_without_classes_the_first_images_stand_in_rows():
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 8, 9, 3), dtype=np.uint8)
+    picture = per_class(Split(pixels, np.zeros(7, np.int64)), classes=0, columns=3)
+    assert picture.shape == (24, 27, 3)
+    np.testing.assert_array_equal(picture[8:16, 9:18], pixels[4])
+    assert not picture[16:, 9:].any()

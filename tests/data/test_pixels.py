@@ -1,9 +1,12 @@
 """Pixels: the maps to the networks' ranges, mean and standard deviation."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
+from genbalance.data import arrays
 from genbalance.data.pixels import SIGNED, UNIT, measure, standardized
 from genbalance.runtime.errors import UserError
 
@@ -71,6 +74,18 @@ def test_it_is_the_mean_and_deviation_of_all_pixels():
 def test_the_order_of_the_images_changes_no_digit_of_it():
     images = np.random.default_rng(0).integers(0, 256, (40, 9, 9), dtype=np.uint8)
     assert measure(images) == measure(images[::-1])
+
+
+def test_memory_is_bounded_by_bytes(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (900, 64, 64), dtype=np.uint8)
+    whole = measure(images)
+    monkeypatch.setattr(arrays, "BLOCK", 2**16)
+    tracemalloc.start()
+    try:
+        assert measure(images) == whole
+        assert tracemalloc.get_traced_memory()[1] < images.nbytes / 2
+    finally:
+        tracemalloc.stop()
 
 
 def test_blank_images_are_refused():

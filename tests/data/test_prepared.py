@@ -44,6 +44,38 @@ def test_the_same_digits_are_the_same_bytes(digits, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
 
 
+@pytest.mark.parametrize("block", [1, 7, 2**24])
+def test_the_file_is_the_one_that_safetensors_writes(digits, tmp_path, monkeypatch, block):
+    monkeypatch.setattr(prepared, "BLOCK", block)
+    prepared.save(digits, tmp_path / "out")
+    written = tmp_path / "out" / prepared.TENSORS
+    save_file(load_file(written), tmp_path / "other")
+    assert written.read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_colours_factors_and_names_are_kept(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def split(n):
+        images = rng.integers(0, 256, (n, 9, 8, 3), np.uint8)
+        return prepared.Split(images, rng.integers(0, 2, n), rng.integers(0, 4, (n, 2)))
+
+    colours = prepared.Prepared(split(5), split(2), split(3), "s", "S", 2, 0.5, 0.2, ("cat", "dog"), ("x", "y"), True)
+    assert colours.shape == [3, 9, 8]
+    assert colours.class_name(1) == "dog"
+    prepared.save(colours, tmp_path / "out")
+    loaded = prepared.load(tmp_path / "out")
+    assert (loaded.class_names, loaded.factor_names, loaded.stacked) == (("cat", "dog"), ("x", "y"), True)
+    for part in prepared.PARTS:
+        np.testing.assert_array_equal(getattr(loaded, part).images, getattr(colours, part).images)
+        np.testing.assert_array_equal(getattr(loaded, part).factors, getattr(colours, part).factors)
+
+
+def test_what_is_loaded_is_mapped_not_read(digits, tmp_path):
+    prepared.save(digits, tmp_path / "out")
+    assert isinstance(prepared.load(tmp_path / "out").train.images.base, np.memmap)
+
+
 def cut(folder):
     tensors = folder / prepared.TENSORS
     tensors.write_bytes(tensors.read_bytes()[:-5])
@@ -100,7 +132,7 @@ FORGED = [
 @pytest.mark.parametrize(
     "spoil",
     [cut, break_json, forget_key, other_size, *FORGED]
-    + [lambda f, name=name: (f / name).unlink() for name in ("stats.json", "digits.safetensors")],
+    + [lambda f, name=name: (f / name).unlink() for name in ("stats.json", "images.safetensors")],
 )
 def test_what_is_corrupt_or_missing_is_told_in_one_line(digits, tmp_path, spoil):
     prepared.save(digits, tmp_path / "out")

@@ -33,7 +33,7 @@ def striped():
 @pytest.fixture(scope="session")
 def striped_extractor():
     """An untrained classifier."""
-    network = initialised(lambda: Classifier(SIDE, CLASSES, 4), 0, "classifier", torch.device("cpu")).eval()
+    network = initialised(lambda: Classifier([1, SIDE, SIDE], CLASSES, 4), 0, "classifier", torch.device("cpu")).eval()
     return FeatureExtractor(network, standardized(0.3, 0.25), torch.device("cpu"))
 
 
@@ -50,3 +50,22 @@ def cheap():
         inversion_images=5,
         inversion_steps=3,
     )
+
+
+@pytest.fixture(scope="session", params=[0, 1], ids=["no labels", "one class"])
+def unlabelled(request):
+    """Images in colour without two classes."""
+    rng = np.random.default_rng(4)
+
+    def split(n):
+        return Split(rng.integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8), np.zeros(n, np.int64))
+
+    return Prepared(split(90), split(12), split(40), "made", "Noise", request.param, 0.5, 0.3)
+
+
+@pytest.fixture(scope="session")
+def rotations_extractor():
+    """An untrained classifier of the rotations of these."""
+    arguments = {"shape": [3, SIDE, SIDE], "classes": 4, "width": 4, "rotations": True}
+    network = initialised(lambda: Classifier(**arguments), 0, "classifier", torch.device("cpu")).eval()
+    return FeatureExtractor(network, standardized(0.5, 0.3), torch.device("cpu"))

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from factors import grid, random_codes, standardized
 from torch.distributions import Normal
 
 from genbalance.evaluation import features
-from genbalance.evaluation.codes import against_prior, code_map, posterior_draws, posterior_means
+from genbalance.evaluation.codes import against_prior, code_map, disentanglement, posterior_draws, posterior_means
 
 CPU = torch.device("cpu")
 
@@ -65,3 +66,72 @@ def test_the_map_has_a_row_for_each_code_with_its_class():
     table = code_map(codes, labels, codes[:10], labels[:10])
     assert list(table.columns) == ["x", "y", "class"]
     assert table["class"].tolist() == labels[:10].tolist()
+
+
+KEYS = ["mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness", "factor_vae_score"]
+
+
+def told_apart(codes, factors):
+    rows = np.random.default_rng(0).permutation(len(factors))
+    train, test = np.array_split(rows, 2)
+    rng = np.random.default_rng(1)
+    return disentanglement(codes[train], factors[train], codes[test], factors[test], rng)
+
+
+def test_codes_that_are_the_factors_are_told_apart_and_noise_is_not():
+    factors = grid()
+    best, worst = told_apart(standardized(factors), factors), told_apart(random_codes(len(factors), 4), factors)
+    assert list(best) == list(worst) == KEYS
+    assert [best[key] for key in KEYS] == pytest.approx([1, np.mean([1 / 2, 2 / 3, 3 / 4, 4 / 5]), 1, 1, 1, 1], abs=0.1)
+    assert all(worst[key] < best[key] / 2 for key in KEYS)
+
+
+def test_what_an_inactive_latent_says_does_not_count():
+    """Its mean may hold a factor whole: z is drawn around it with the spread of the prior."""
+    factors = grid()
+    codes = standardized(factors)
+    whispers = np.concatenate([codes, 0.09 * codes], axis=1)
+    assert told_apart(whispers, factors) == told_apart(np.concatenate([codes, 0 * codes], axis=1), factors)
+    assert told_apart(np.concatenate([codes, 0.11 * codes], axis=1), factors)["mig"] == pytest.approx(0, abs=1e-6)
+    assert [told_apart(0.09 * codes, factors)[key] for key in KEYS if key != "dci_informativeness"] == [0] * 5
+
+
+def test_a_factor_that_does_not_vary_is_left_out():
+    factors = grid()
+    codes = standardized(factors)
+    more = np.insert(factors, 1, 7, axis=1)
+    assert told_apart(codes, more) == told_apart(codes, factors)
+    with pytest.raises(ValueError, match="none of 2 factors varies over 480 training and 480 test rows"):
+        told_apart(codes, np.ones((len(codes), 2), np.int64))
+
+
+@pytest.mark.parametrize("constant", ["train", "test"])
+def test_a_factor_that_does_not_vary_in_one_of_the_two_splits_is_left_out(constant):
+    factors = grid()
+    codes = standardized(factors)
+    train, test = np.array_split(np.random.default_rng(0).permutation(len(factors)), 2)
+    more = np.insert(factors, 1, np.arange(len(factors)) % 2, axis=1)
+    more[train if constant == "train" else test, 1] = 1
+    found, expected = (
+        disentanglement(codes[train], some[train], codes[test], some[test], np.random.default_rng(1))
+        for some in (more, factors)
+    )
+    assert found == expected
+
+
+def test_codes_of_one_class_lie_on_their_principal_components():
+    rng = np.random.default_rng(0)
+    spread = np.array([0.1, 5.0, 0.1, 2.0])
+    train, codes = rng.normal(size=(300, 4)) * spread + 3, rng.normal(size=(20, 4)) * spread + 3
+    table = code_map(train, np.zeros(300, np.int64), codes, np.zeros(20, np.int64))
+    assert [*table.columns] == ["x", "y", "class"]
+    for axis, latent in (("x", 1), ("y", 3)):
+        assert abs(np.corrcoef(table[axis], codes[:, latent])[0, 1]) > 0.99
+        assert table[axis].std() == pytest.approx(codes[:, latent].std(ddof=1), rel=0.05)
+
+
+def test_one_latent_has_one_component_and_the_other_axis_is_zero():
+    codes = np.random.default_rng(0).normal(size=(30, 1))
+    table = code_map(codes, np.zeros(30, np.int64), codes, np.zeros(30, np.int64))
+    assert table["y"].tolist() == [0] * 30
+    assert table["x"].abs().to_numpy() == pytest.approx(np.abs(codes[:, 0] - codes.mean()))

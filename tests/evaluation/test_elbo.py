@@ -7,9 +7,10 @@ import torch
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 from genbalance.evaluation import elbo
-from genbalance.evaluation.elbo import evaluate_elbo
-from genbalance.losses.vae import kl_to_normal, vae_output
+from genbalance.evaluation.elbo import decoded, evaluate_elbo
+from genbalance.losses.vae import distortion, kl_to_normal, vae_output
 from genbalance.models.vae import Vae
+from genbalance.models.vae.likelihoods import LARGER_STEPS
 from genbalance.runtime.device import generator, initialised
 
 CPU = torch.device("cpu")
@@ -19,12 +20,17 @@ def noise(seed=0):
     return generator(seed, "noise")
 
 
-def vae(likelihood="bernoulli", size=8):
-    return initialised(lambda: Vae("mlp", likelihood, size, 3, 32, -6.0), 0, "vae", CPU).eval()
+LIKELIHOODS = ["bernoulli", "gaussian", "gaussian_shared", "logistic_mixture"]
 
 
-def pixels(n=7, size=8):
-    return torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(1))
+def vae(likelihood="bernoulli", channels=1, **more):
+    return initialised(lambda: Vae("mlp", likelihood, [channels, 8, 8], 3, 32, -6.0, **more), 0, "vae", CPU).eval()
+
+
+def pixels(n=7, size=8, channels=1):
+    """Levels k/255."""
+    rand = torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(1))
+    return (rand * 255).round() / 255
 
 
 class LinearGaussian:
@@ -32,6 +38,7 @@ class LinearGaussian:
 
     likelihood = "gaussian"
     standard_prior = True
+    outputs = 8
 
     def __init__(self, error=0.0):
         draws = torch.randn(4, 2, generator=torch.Generator().manual_seed(2)).double()
@@ -83,6 +90,7 @@ class Ignorant:
 
     likelihood = "bernoulli"
     standard_prior = True
+    outputs = 4
 
     def encode(self, images, labels=None):
         return Normal(torch.zeros(len(images), 3), torch.ones(len(images), 3))
@@ -100,7 +108,7 @@ def test_without_latents_the_negative_elbo_is_minus_log_p_of_binary_pixels():
     assert evaluation.loss(1.0) == evaluation.loss(100.0) == pytest.approx(evaluation.distortion.mean())
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_loss_is_distortion_plus_beta_times_rate(likelihood):
     evaluation = evaluate_elbo(vae(likelihood), pixels(), noise())
     assert evaluation.rate == pytest.approx(evaluation.rates.mean()) == pytest.approx(evaluation.kl.sum(), rel=1e-4)
@@ -109,28 +117,44 @@ def test_the_loss_is_distortion_plus_beta_times_rate(likelihood):
     assert evaluation.loss(3.0) - evaluation.loss(1.0) == pytest.approx(2 * evaluation.rate)
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_an_evaluation_has_a_row_an_image_and_reconstructions_in_the_unit_range(likelihood):
-    evaluation = evaluate_elbo(vae(likelihood), pixels(7), noise())
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_an_evaluation_has_a_row_an_image_and_reconstructions_in_the_unit_range(likelihood, channels):
+    model = vae(likelihood, channels)
+    evaluation = evaluate_elbo(model, pixels(7, channels=channels), noise())
     assert evaluation.distortion.shape == evaluation.rates.shape == (7,)
     assert evaluation.means.shape == (7, 3)
     assert evaluation.kl.shape == (3,)
-    assert evaluation.reconstructions.shape == (7, 8, 8)
-    assert evaluation.reconstructions.dtype == "float32"
-    assert evaluation.reconstructions.min() >= 0
-    assert evaluation.reconstructions.max() <= 1
+    reconstructions = decoded(model, evaluation.means)
+    assert reconstructions.shape == ((7, 8, 8) if channels == 1 else (7, 8, 8, 3))
+    assert reconstructions.dtype == "float32"
+    assert reconstructions.min() >= 0
+    assert reconstructions.max() <= 1
 
 
-def test_an_evaluation_in_blocks_is_that_in_one_pass(monkeypatch):
+@pytest.mark.parametrize("bound", ["images", "values"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS[1:])
+def test_an_evaluation_in_blocks_is_that_in_one_pass(likelihood, bound, monkeypatch):
     """A posterior without spread and a likelihood without binarization: nothing is left to chance."""
-    model = vae("gaussian")
+    model, images = vae(likelihood, 3), pixels(7, channels=3)
     with torch.no_grad():
         model.encoder[-1].bias[3:].fill_(-60)
-    whole = evaluate_elbo(model, pixels(7), noise())
-    monkeypatch.setattr(elbo, "BLOCK", 3)
-    blocks = evaluate_elbo(model, pixels(7), noise(9))
-    for name in ("distortion", "kl", "means", "reconstructions"):
+    whole = evaluate_elbo(model, images, noise())
+    reconstructions = decoded(model, whole.means)
+    if bound == "images":
+        monkeypatch.setattr(elbo, "BLOCK", 3)
+        monkeypatch.setattr("genbalance.evaluation.features.BLOCK", 3)
+    else:
+        monkeypatch.setattr("genbalance.evaluation.features.VALUES", 3 * model.outputs + 1)
+    decode, most = model.decode, []
+    monkeypatch.setattr(model, "decode", lambda z, *labels: most.append(len(z)) or decode(z, *labels))
+    blocks = evaluate_elbo(model, images, noise(9))
+    assert max(most) == 3
+    for name in ("distortion", "kl", "means"):
         assert getattr(blocks, name) == pytest.approx(getattr(whole, name), rel=1e-4, abs=1e-5), name
+    most.clear()
+    assert decoded(model, blocks.means) == pytest.approx(reconstructions, rel=1e-4, abs=1e-5)
+    assert max(most) == 3
 
 
 def test_a_reconstruction_is_the_mean_image_at_the_mean_latents():
@@ -138,7 +162,7 @@ def test_a_reconstruction_is_the_mean_image_at_the_mean_latents():
     evaluation = evaluate_elbo(model, images, noise())
     with torch.no_grad():
         expected = model.decode(model.encode(images).mean).mean[:, 0]
-    assert evaluation.reconstructions == pytest.approx(expected.numpy(), abs=1e-6)
+    assert decoded(model, evaluation.means) == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 def test_the_same_noise_gives_the_same_evaluation_and_other_noise_another():
@@ -149,7 +173,8 @@ def test_the_same_noise_gives_the_same_evaluation_and_other_noise_another():
 
 
 def test_only_a_bernoulli_sees_binary_images(monkeypatch):
-    for likelihood, values in (("bernoulli", {0.0, 1.0}), ("gaussian", set(pixels().unique().tolist()))):
+    for likelihood in LIKELIHOODS:
+        values = {0.0, 1.0} if likelihood == "bernoulli" else set(pixels().unique().tolist())
         model, seen = vae(likelihood), []
         encode = model.encode
         monkeypatch.setattr(
@@ -168,10 +193,40 @@ def test_the_binary_draw_is_what_is_scored():
     assert len(output.terms.distortion.unique()) > 1
 
 
-def test_gradients_reach_every_weight_from_the_loss():
-    model = vae()
-    vae_output(model, pixels(), noise()).terms.loss(1.0).backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+@pytest.mark.parametrize("draws", [1, 4])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_gradients_reach_every_weight_from_the_loss(likelihood, draws):
+    model = vae(likelihood, 3)
+    terms = vae_output(model, pixels(channels=3), noise(), draws=draws).terms
+    assert terms.distortion.shape == ((7,) if draws == 1 else (draws, 7))
+    terms.loss(1.0).backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None, name
+        assert p.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_each_of_several_draws_is_scored_on_its_own_image(likelihood):
+    """A decoder that knows nothing of z gives every draw of an image the same distortion, and every image its own."""
+    model = vae(likelihood, 3)
+    with torch.no_grad():
+        model.decoder[0][0].weight.zero_()
+    images = pixels(channels=3).round()
+    found = vae_output(model, images, noise(), draws=4).terms.distortion
+    torch.testing.assert_close(found, vae_output(model, images, noise()).terms.distortion.expand(4, 7))
+    assert len(found[0].unique()) == 7
+
+
+def test_the_best_shared_sigma_is_the_root_mean_square_error():
+    """The closed form of σ-VAE: there the gradient is zero."""
+    model, images, z = vae("gaussian_shared", 3), pixels(channels=3), torch.zeros(7, 3)
+    with torch.no_grad():
+        error = (model.decode(z).mean - images).square().mean().sqrt().log()
+        floor = model.observation.log_sigma_floor
+        model.observation.log_sigma.fill_((floor + torch.expm1(error - floor).log()) / LARGER_STEPS)
+    loss = distortion(images, model.decode(z)).sum()
+    (gradient,) = torch.autograd.grad(loss, model.observation.log_sigma)
+    assert abs(gradient.item()) < 1e-4 * images.numel()
 
 
 def test_an_evaluation_takes_no_gradients():
@@ -182,7 +237,7 @@ def test_an_evaluation_takes_no_gradients():
 
 def flow_vae():
     """With a learned prior that has moved away from the standard normal."""
-    model = initialised(lambda: Vae("mlp", "bernoulli", 8, 3, 32, -6.0, prior="flow"), 0, "vae", CPU).eval()
+    model = vae(prior="flow")
     with torch.no_grad():
         for p in model.prior.parameters():
             p.add_(0.3 * torch.randn(p.shape, generator=noise(5)))
@@ -211,9 +266,10 @@ def test_a_learned_priors_rate_is_the_mean_log_ratio_to_it():
     assert ((rate.mean(dim=1) - standard).abs() > 0.05).any()
 
 
-def test_labels_reach_encoder_and_decoder():
-    model = initialised(lambda: Vae("mlp", "gaussian", 8, 3, 32, -6.0, classes=4), 0, "vae", CPU).eval()
-    images, label = pixels(), torch.zeros(7, dtype=torch.int64)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_labels_reach_encoder_and_decoder(channels):
+    model = vae("gaussian", channels, classes=4)
+    images, label = pixels(channels=channels), torch.zeros(7, dtype=torch.int64)
     zeros, ones = (evaluate_elbo(model, images, noise(), label + y) for y in (0, 1))
     assert (zeros.means != ones.means).any()
     with torch.no_grad():
@@ -225,7 +281,7 @@ def test_labels_reach_encoder_and_decoder():
 
 @pytest.mark.parametrize("draws", [1, 5])
 def test_gradients_reach_a_learned_prior_and_the_labels_whatever_the_draws(draws):
-    model = initialised(lambda: Vae("mlp", "bernoulli", 8, 4, 32, -6.0, "flow", classes=3), 0, "vae", CPU)
+    model = initialised(lambda: Vae("mlp", "bernoulli", [1, 8, 8], 4, 32, -6.0, "flow", classes=3), 0, "vae", CPU)
     with torch.no_grad():
         for p in model.prior.parameters():
             p.add_(0.1)

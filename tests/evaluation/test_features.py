@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from genbalance.data.pixels import standardized
+from genbalance.data.pixels import UNIT, standardized
 from genbalance.evaluation import features
 from genbalance.evaluation.features import FeatureExtractor, in_blocks
 from genbalance.models.classifier import Classifier
-from genbalance.runtime.device import initialised
+from genbalance.runtime.device import _OnTheFly, initialised
 
 CPU = torch.device("cpu")
 
@@ -38,12 +38,33 @@ def test_the_memory_is_bounded():
     assert sum(sizes) == 1234
 
 
+def block_sizes(*inputs, **values):
+    sizes = []
+    in_blocks(lambda *block: sizes.append(len(block[0])) or block[0], *inputs, **values)
+    return sizes
+
+
+@pytest.mark.parametrize("shape", [[1, 28, 28], [3, 32, 32], [1, 64, 64]])
+def test_small_images_have_full_blocks(shape):
+    assert block_sizes(torch.zeros(1001, *shape)) == [500, 500, 1]
+    assert block_sizes(torch.zeros(1001, 2), None, torch.zeros(1001), values=np.prod(shape)) == [500, 500, 1]
+
+
+def test_large_images_are_fewer_at_a_time_whether_they_are_taken_or_made():
+    values = 3 * 128 * 128
+    most = features.VALUES // values
+    assert block_sizes(torch.zeros(2 * most + 1, 3, 128, 128), torch.zeros(2 * most + 1)) == [most, most, 1]
+    assert block_sizes(torch.zeros(2 * most + 1, 2), values=values) == [most, most, 1]
+    images = _OnTheFly(np.zeros((most + 1, 128, 128, 3), np.uint8), UNIT, CPU)
+    assert block_sizes(images) == [most, 1]
+
+
 PIXELS = standardized(0.4, 0.3)
 
 
 @pytest.fixture
 def classifier():
-    return initialised(lambda: Classifier(8, 4, 4), 0, "net", CPU).eval()
+    return initialised(lambda: Classifier([1, 8, 8], 4, 4), 0, "net", CPU).eval()
 
 
 def images(n=11):

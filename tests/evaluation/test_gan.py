@@ -19,7 +19,7 @@ QUALITY = ["mse", "psnr", "ssim", "classifier_agreement"]
 
 
 def gan(**config):
-    build = {"arch": "mlp", "size": 8, "latents": 6, "width": 4} | config
+    build = {"arch": "mlp", "shape": [1, 8, 8], "latents": 6, "width": 4} | config
     return initialised(lambda: Gan(**build), 0, "gan", torch.device("cpu")).eval()
 
 
@@ -76,3 +76,18 @@ def test_nothing_is_left_in_the_folder_where_the_evaluation_fails(
     with pytest.raises(OSError, match="no space left"):
         evaluate(gan(), striped, striped_extractor, cheap, 0, tmp_path / "out")
     assert not [*tmp_path.iterdir()]
+
+
+def test_without_classes_nothing_is_measured_by_class(unlabelled, rotations_extractor, cheap, tmp_path):
+    metrics = evaluate(gan(shape=[3, 8, 8]), unlabelled, rotations_extractor, cheap, 0, tmp_path / "out")
+    of_classes = {"class_histogram", "classifier_agreement"} | {
+        name for name in metrics if name.startswith(("class", "fd_class", "fd_worst", "share_worst"))
+    }
+    assert not of_classes & metrics.keys()
+    assert not of_classes & metrics["ci95"].keys()
+    assert {"fd_test", "kid_test", "precision", "authenticity", "copying_z", "d_auc_test", "ssim"} <= metrics.keys()
+    assert np.isfinite([*numbers(metrics).values()]).all()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FIGURES
+    assert (tmp_path / "out/classes.csv").read_text() == "class,generated,real,n,fd,fd_floor,confidence\n"
+    ends = (tmp_path / "out/interpolations.csv").read_text().split()
+    assert ends == ["from,to", "0,1", "2,3", "4,5", "6,7", "8,9"]

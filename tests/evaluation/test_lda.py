@@ -91,3 +91,8 @@ def test_one_latent_and_latents_that_repeat_one_another_are_no_error():
         plane = discriminant_map(some, labels, some)
         assert plane.shape == (600, 2)
         assert np.isfinite(plane).all()
+
+
+def test_as_many_classes_as_codes_have_no_plane():
+    codes = np.random.default_rng(0).normal(size=(5, 3))
+    assert discriminant_map(codes, np.arange(5), codes).tolist() == [[0, 0]] * 5

@@ -13,6 +13,7 @@ from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 from genbalance.evaluation import likelihood
 from genbalance.evaluation.likelihood import importance_weighted_bound
+from genbalance.losses.vae import Terms, distortion, log_ratio
 from genbalance.models.vae import Vae
 from genbalance.runtime.device import generator, initialised
 
@@ -23,12 +24,21 @@ def noise(seed=0):
     return generator(seed, "noise")
 
 
-def pixels(n=6, size=2):
-    return torch.rand(n, 1, size, size, generator=torch.Generator().manual_seed(1)).double()
+LIKELIHOODS = ["bernoulli", "gaussian", "gaussian_shared", "logistic_mixture"]
+
+
+def pixels(n=6, size=2, channels=1):
+    return torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(1)).double()
+
+
+def vae(likelihood, channels=1):
+    return initialised(lambda: Vae("mlp", likelihood, [channels, 8, 8], 3, 32, -6.0), 0, "vae", CPU).eval()
 
 
 class Standard:
     """p(z) = N(0, I)."""
+
+    outputs = 4
 
     def log_prior(self, latents):
         return Normal(0, 1).log_prob(latents).sum(dim=-1)
@@ -155,11 +165,15 @@ def test_a_bernoulli_decoders_bound_is_the_sum_over_a_grid_of_latents():
     assert (np.abs(bounds.mean(axis=0) - exact) < 6 * error).all()
 
 
-@pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("kind", LIKELIHOODS)
 def test_the_size_of_a_block_changes_nothing_but_the_draws(kind, monkeypatch):
-    model = initialised(lambda: Vae("mlp", kind, 8, 3, 32, -6.0), 0, "vae", CPU).eval()
+    model = vae(kind)
     with torch.no_grad():
-        model.decoder[1].bias.copy_(torch.linspace(-3, 3, len(model.decoder[1].bias)))
+        bias = model.decoder[1].bias
+        if kind == "logistic_mixture":  # of a pixel five components' weights, then their means, then their scales
+            bias[5 * 64 : 10 * 64], bias[10 * 64 :] = torch.linspace(-1, 1, 64).repeat(5), 2
+        else:
+            bias.copy_(torch.linspace(-3, 3, len(bias)))
     half = (torch.arange(64).view(1, 1, 8, 8) < 32).float()
     images = torch.cat([half, 1 - half, torch.zeros_like(half), pixels(1, 8).float().round()])
     bounds = {}
@@ -169,6 +183,44 @@ def test_the_size_of_a_block_changes_nothing_but_the_draws(kind, monkeypatch):
     assert bounds[30] == pytest.approx(bounds[5000], abs=0.08)
     assert bounds[500] == pytest.approx(bounds[5000], abs=0.08)
     assert np.diff(np.sort(bounds[500])).min() > 0.1  # every image's bound is its own
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_it_is_the_sum_of_the_models_own_terms_in_colour(kind):
+    """Of each image its own draws, with the distortion and the log ratio that training takes."""
+    model, noise_of_both = vae(kind, 3), noise()
+    images = (pixels(4, 8, 3).float() * 255).round() / 255 if kind == "logistic_mixture" else pixels(4, 8, 3).float()
+    images = images.round() if kind == "bernoulli" else images
+    found = importance_weighted_bound(model, images, 6, noise())
+    with torch.inference_mode():
+        posterior = model.encode(images)
+        z = posterior.mean + posterior.stddev * torch.randn(6, 4, 3, generator=noise_of_both)
+        terms = [
+            distortion(images, model.decode(each)) + log_ratio(posterior, each, model.log_prior(each)) for each in z
+        ]
+    expected = Terms(torch.stack(terms), torch.zeros(6, 4))
+    each = [Terms(expected.distortion[:, [i]], expected.rate[:, [i]]).loss(1.0).item() for i in range(4)]
+    assert found == pytest.approx(each, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "rows"),
+    [
+        ([1, 28, 28], "bernoulli", 500),
+        ([1, 64, 64], "bernoulli", 500),
+        ([1, 28, 28], "gaussian", 500),
+        ([3, 32, 32], "gaussian_shared", 500),
+        ([3, 32, 32], "logistic_mixture", 40),
+    ],
+)
+def test_as_many_images_and_draws_are_decoded_at_a_time_as_memory_has_room_for(shape, kind, rows, monkeypatch):
+    """The block sizes decide which noise an image gets: those of grey images are part of their results."""
+    model, seen = Vae("mlp", kind, shape, 3, 16, -6.0).eval(), []
+    decode = model.decode
+    monkeypatch.setattr(model, "decode", lambda z, labels: seen.append(len(z)) or decode(z, labels))
+    importance_weighted_bound(model, torch.zeros(1, *shape), 501, noise())
+    assert max(seen) == rows
+    assert sum(seen) == 501
 
 
 def test_the_generator_decides_the_draws():
@@ -203,10 +255,10 @@ def test_extreme_logits_give_finite_bounds(size, draws):
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-@pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
-def test_blank_images_have_finite_bounds(kind, value):
-    model = initialised(lambda: Vae("mlp", kind, 8, 3, 32, -6.0), 0, "vae", CPU).eval()
-    bounds = importance_weighted_bound(model, torch.full((5, 1, 8, 8), value), 20, noise())
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_blank_images_have_finite_bounds(kind, channels, value):
+    bounds = importance_weighted_bound(vae(kind, channels), torch.full((5, channels, 8, 8), value), 20, noise())
     assert bounds.shape == (5,)
     assert np.isfinite(bounds).all()
 

@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +16,14 @@ import pytest
 import torch
 import typed
 from committed import params_with
+from networks import save_onnx, save_script
+from networks import weights as linear
 from PIL import Image
+from scipy.linalg import sqrtm
 
+import genbalance as gb
 from genbalance.data import prepared
+from genbalance.evaluation import suite
 from genbalance.models import weights
 from genbalance.models.classifier import Classifier
 from genbalance.reporting.measures import GROUPS
@@ -39,7 +47,7 @@ def digits(n, seed, side=SIDE):
 
 
 def save_classifier(path, size=SIDE, classes=CLASSES):
-    config = {"size": size, "classes": classes, "width": 4}
+    config = {"shape": [1, size, size], "classes": classes, "width": 4}
     extractor = initialised(lambda: Classifier(**config), 0, "classifier", torch.device("cpu"))
     weights.save(path, config, extractor.state_dict())
 
@@ -107,7 +115,7 @@ def test_the_table_tells_the_numbers_of_the_json(measured):
         assert found[1 : len(values) + 1] == values, measure.key
 
 
-def test_every_metric_is_shown_beside_what_real_digits_get(measured):
+def test_every_metric_is_shown_beside_what_real_images_get(measured):
     metrics = read(measured[1])
     keys = {key for measure in shown(metrics) for key in (measure.key, measure.real, measure.mean_image)}
     assert set(metrics) - keys == {"samples", "warnings", "n", "class_histogram", "ci95", "kid_std"}
@@ -144,7 +152,7 @@ def test_the_json_says_what_was_measured_in_six_digits(measured):
 
 def test_the_heading_says_that_some_were_drawn(measured):
     assert measured[0].startswith(
-        "samples.npy: 40 images of 55, drawn by the seed 42, against 40 test digits of Stripes"
+        "samples.npy: 40 images of 55, drawn by the seed 42, against 40 test images of Stripes"
     )
 
 
@@ -253,7 +261,7 @@ def test_few_samples_are_all_measured(here, tmp_path):
     np.save(tmp_path / "few.npy", digits(11, 5).images)
     result = genbalance(tmp_path / "few.npy")
     assert result.exit_code == 0
-    assert "few.npy: 11 images against 11 test digits of Stripes" in result.stdout
+    assert "few.npy: 11 images against 11 test images of Stripes" in result.stdout
 
 
 @pytest.mark.parametrize("images", [np.zeros((20, SIDE, SIDE), np.uint8), np.full((20, SIDE, SIDE), 255, np.uint8)])
@@ -271,7 +279,7 @@ def test_fewer_samples_than_mean_anything_are_refused(here, tmp_path):
 
 def test_samples_of_another_size_are_refused(here, tmp_path):
     np.save(tmp_path / "large.npy", digits(20, 5, side=9).images)
-    assert "found images of 9 × 9 pixels, but the digits of data/prepared have 8 × 8" in refused(tmp_path / "large.npy")
+    assert "found images of 9 × 9 grey pixels, but those of data/prepared have 8 × 8" in refused(tmp_path / "large.npy")
 
 
 @pytest.mark.parametrize("other", [{"size": 9}, {"classes": 4}])
@@ -279,7 +287,8 @@ def test_the_classifier_of_other_digits_is_refused(here, tmp_path, other):
     save_classifier(tmp_path / "other.safetensors", **other)
     result = refused("samples.npy", "--classifier", tmp_path / "other.safetensors")
     size, classes = other.get("size", SIDE), other.get("classes", CLASSES)
-    assert f"was trained on {classes} classes of {size} × {size} pixels, but data/prepared has 3 of 8 × 8" in result
+    trained = f"{classes} classes of {size} × {size} grey pixels"
+    assert f"was trained on {trained}, but data/prepared has 3 classes of 8 × 8 grey" in result
 
 
 @pytest.mark.parametrize(
@@ -326,7 +335,282 @@ def test_another_seed_draws_other_samples(here, tmp_path):
     assert rows[0] != rows[1]
 
 
+# ── other images, another reference, another network ─────────────────────────────────────────────────────────────
+
+
+SHAPE = (3, 6, 9)
+
+
+def colours(n, seed):
+    """Rectangles, each of one colour with some noise."""
+    rng = np.random.default_rng(seed)
+    return (rng.integers(0, 200, (n, 1, 1, 3)) + rng.integers(0, 56, (n, *SHAPE[1:], 3))).astype(np.uint8)
+
+
+@pytest.fixture
+def elsewhere(settings, tmp_path, monkeypatch):
+    """An empty working directory but for 100 real images in folders of classes, 55 samples and a network, twice."""
+    for index, image in enumerate(colours(100, 0)):
+        folder = tmp_path / "real" / ("warm" if image[..., 0].mean() > image[..., 2].mean() else "cold")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{index}.png")
+    np.save(tmp_path / "samples.npy", colours(55, 1))
+    save_onnx(tmp_path / "net.onnx", SHAPE)
+    save_script(tmp_path / "net.pt", SHAPE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(*arguments):
+    """The JSON and the text of a run that ends well."""
+    result = genbalance(*arguments, "--json", "out.json")
+    assert result.exit_code == 0, result.output
+    return json.loads(Path("out.json").read_text(encoding="utf-8")), result.stdout
+
+
+def read_linearly(images):
+    rows = (images.transpose(0, 3, 1, 2) / 255).reshape(len(images), -1)
+    return rows @ linear(rows.shape[1]).astype(np.float64)
+
+
+def closed_form(a, b):
+    """FID's formula by SciPy's square root of a matrix."""
+    root = sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+    return ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
+
+
+def test_two_sets_are_compared_by_another_network_without_a_repository(elsewhere):
+    metrics, text = written("samples.npy", "--reference", "real", "--features", "net.onnx", "--copies", "copies.png")
+    assert (metrics["n"], metrics["reference"], metrics["features"]) == (40, "real", "net.onnx")
+    first, division, settings, features, *_ = text.splitlines()
+    assert first == "samples.npy: 40 images of 55, drawn by the seed 42, against 40 test images of real"
+    assert division.startswith("real: divided by the seed 42 into 50 training, 10 validation and 40 test images")
+    assert "released" in settings
+    assert features.startswith(f"Features: net.onnx, md5 {metrics['features_md5']}, of 6 × 9 colour pixels.")
+    assert not {"classifier_score", "class_histogram", "class_distance", "fd_class_mean"} & metrics.keys()
+    assert "class" not in text.splitlines()[-1]
+    with Image.open("copies.png") as picture:
+        assert picture.mode == "RGB"
+
+
+def the_test_images(images):
+    """Those of a reference that are compared with."""
+    rows = np.random.default_rng(stream_seed(42, "evaluate/reference")).permutation(len(images))
+    return images[rows[: round(0.4 * len(images))]]
+
+
+def test_the_distance_is_the_closed_form_on_the_networks_features(elsewhere):
+    real, samples = colours(100, 0), colours(40, 1)
+    np.save("real.npy", real)
+    np.save("samples.npy", samples)
+    found, _ = written("samples.npy", "--reference", "real.npy", "--features", "net.onnx")
+    expected = closed_form(read_linearly(samples), read_linearly(the_test_images(real)))
+    assert found["fd_test"] == pytest.approx(expected, rel=1e-4)
+    expected = closed_form(read_linearly(samples), read_linearly(real))
+    assert gb.frechet_distance(samples, real, features="net.onnx") == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_network_of_many_features_has_no_interval_of_the_distance_and_the_heading_says_so(elsewhere, monkeypatch):
+    options = ["samples.npy", "--reference", "real", "--features", "net.pt"]
+    metrics, text = written(*options)
+    assert "fd_test" in metrics["ci95"]
+    assert "no interval" not in text
+    monkeypatch.setattr(suite, "RESAMPLED", 4)
+    fewer, text = written(*options)
+    assert metrics["ci95"].pop("fd_test")
+    assert fewer == metrics
+    assert "The Fréchet distance has no interval: resampling it would take too long with 5 features.\n" in text
+
+
+def test_onnx_and_torchscript_of_one_network_give_the_same_metrics(elsewhere):
+    options = ["samples.npy", "--reference", "real", "--features"]
+    onnx, script = (written(*options, f"net.{end}")[0] for end in ("onnx", "pt"))
+    assert onnx.keys() == script.keys()
+    for name in onnx.keys() - {"features", "features_md5", "warnings", "samples", "reference", "ci95"}:
+        assert onnx[name] == pytest.approx(script[name], rel=1e-3, abs=1e-3), name
+
+
+def test_real_images_against_themselves_are_at_no_more_than_the_floor(elsewhere):
+    metrics, _ = written("real", "--reference", "real", "--features", "net.pt")
+    other, _ = written("samples.npy", "--reference", "real", "--features", "net.pt")
+    assert metrics["fd_test"] < other["fd_test"]
+    assert metrics["authenticity"] < metrics["authenticity_real"]  # half of them are training images
+
+
+def test_the_function_tells_the_json_of_the_command(elsewhere):
+    expected, _ = written("samples.npy", "--reference", "real", "--features", "net.pt")
+    found = gb.evaluate("samples.npy", reference="real", features="net.pt")
+    assert found == expected
+    arrays = gb.evaluate(colours(55, 1), reference=colours(100, 0), features="net.pt")
+    assert arrays["n"] == 40
+    assert arrays["reference"] == "images"
+
+
+def test_samples_of_another_size_are_refused_or_resized_when_asked(elsewhere):
+    real, samples = colours(100, 0), colours(40, 1)
+    large = samples.repeat(2, axis=1).repeat(2, axis=2)  # and a margin that is cut off
+    np.save("given.npy", np.pad(large, ((0, 0), (0, 0), (4, 4), (0, 0))))
+    np.save("real.npy", real)
+    options = ["given.npy", "--reference", "real.npy", "--features", "net.pt"]
+    assert refused(*options) == (
+        "given.npy: found images of 12 × 26 colour pixels, but those of real.npy have 6 × 9 colour pixels; make them "
+        "equal, or add --resize\n"
+    )
+    expected = closed_form(read_linearly(samples), read_linearly(the_test_images(real)))
+    assert written(*options, "--resize")[0]["fd_test"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("form", ["pictures", "x.npy", "grey.npy"])
+def test_samples_that_are_all_grey_are_compared_with_images_in_colour(elsewhere, form):
+    """As a collapsed model of colour draws them."""
+    real, grey = colours(100, 0), colours(40, 1)[..., 0]
+    samples = np.stack([grey] * 3, 3)
+    Path("pictures").mkdir()
+    for index, image in enumerate(samples):
+        Image.fromarray(image).save(f"pictures/{index}.png")
+    np.save("x.npy", samples)
+    np.save("grey.npy", grey)
+    np.save("real.npy", real)
+    expected = closed_form(read_linearly(samples), read_linearly(the_test_images(real)))
+    metrics, _ = written(form, "--reference", "real.npy", "--features", "net.pt", "--copies", "copies.png")
+    assert metrics["fd_test"] == pytest.approx(expected, rel=1e-4)
+    if form != "pictures":
+        found = gb.evaluate(np.load(form), reference=real, features="net.pt")
+        assert found["fd_test"] == metrics["fd_test"]
+
+
+class AnySize(torch.nn.Module):
+    """Mean and maximum of each channel of images of any size and number of channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+
+@pytest.fixture
+def of_any_size(elsewhere):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, that there are newer formats
+        torch.jit.script(AnySize().eval()).save("any.pt")
+    return Path("any.pt")
+
+
+def test_two_sets_of_another_size_are_not_read_in_two_sizes(of_any_size):
+    a, b = colours(20, 0), colours(30, 1).repeat(2, axis=1).repeat(2, axis=2)
+    with pytest.raises(gb.UserError) as caught:
+        gb.frechet_distance(a, b, features=of_any_size)
+    assert str(caught.value) == (
+        "features_size: found None, but a has 6 × 9 colour pixels, b has 12 × 18 colour pixels, and any.pt takes "
+        "either; allowed: the pixels a side that both are resized to"
+    )
+    assert gb.frechet_distance(a, b, features=of_any_size, features_size=6) > 0
+    assert gb.frechet_distance(a, a[:, :, ::-1], features=of_any_size) == pytest.approx(0, abs=1e-6)
+    assert gb.frechet_distance(a, b, features="net.onnx") > 0  # whose file says 6 × 9
+
+
+def test_of_a_grey_and_a_coloured_set_both_are_read_in_colour(of_any_size):
+    def expected(images):
+        return np.concatenate([images.mean((1, 2)), images.max((1, 2))], 1) / 255
+
+    grey, coloured = colours(20, 0)[..., 0], colours(30, 2)
+    distance = closed_form(expected(np.stack([grey] * 3, 3)), expected(coloured))
+    for pair in ((grey, coloured), (coloured, np.stack([grey] * 3, 3))):
+        assert gb.frechet_distance(*pair, features=of_any_size) == pytest.approx(distance, rel=1e-4)
+
+
+def test_colours_become_their_luma_beside_grey_images_when_asked(here, tmp_path):
+    images = np.random.default_rng(3).integers(0, 256, (20, SIDE, SIDE, 3), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    assert "found images of 8 × 8 colour pixels, but those of data/prepared have 8 × 8 grey" in refused(
+        tmp_path / "x.npy"
+    )
+    np.save(tmp_path / "grey.npy", np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images]))
+    results = [genbalance(tmp_path / name, "--resize") for name in ("x.npy", "grey.npy")]
+    tables = [result.stdout.partition("\n")[2] for result in results]
+    assert tables[0] == tables[1]
+
+
+def test_the_classifier_reads_another_reference_of_its_shape_without_its_classes(here, tmp_path):
+    np.save(tmp_path / "real.npy", digits(60, 9).images)
+    result = genbalance("samples.npy", "--reference", tmp_path / "real.npy", "--json", tmp_path / "out.json")
+    assert result.exit_code == 0, result.output
+    assert "trained on other images (Stripes), not Inception" in result.stdout
+    metrics = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert metrics["n"] == 24
+    assert "classifier_score" not in metrics
+    np.save(tmp_path / "test.npy", the_test_images(digits(60, 9).images))
+    again = gb.evaluate(tmp_path / "test.npy", reference=tmp_path / "real.npy")
+    assert again["fd_test"] == pytest.approx(0, abs=1e-6)
+
+
+def test_prepared_images_are_read_by_another_network_too(here, tmp_path):
+    save_script(tmp_path / "net.pt", (1, SIDE, SIDE))
+    samples, test = np.load("samples.npy")[:TESTS], prepared.load(Path("data/prepared")).test.images
+    metrics = gb.evaluate(samples, features=tmp_path / "net.pt")
+    expected = closed_form(*(read_linearly(images[..., None]) for images in (samples, test)))
+    assert metrics["fd_test"] == pytest.approx(expected, rel=1e-4)
+    assert "classifier_score" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--reference", "nowhere"], "nowhere: is not there"),
+        (["--reference", "few.npy"], "few.npy: found 24 images to compare with; allowed: at least 25"),
+        (["--reference", "real"], "data/prepared/stats.json: not there; run `dvc repro prepare`; or name another"),
+        (["--reference", "real", "--features", "nowhere.pt"], "nowhere.pt: is not there"),
+        (["--reference", "real", "--features-size", "8"], "--features-size: found 8 without --features"),
+        (["--reference", "real", "--features", "net.pt", "--features-size", "8"], "net.pt: fails on the images"),
+        (["--reference", "real", "--features", "net.pt", "--params", "x.yaml"], "x.yaml: cannot be read"),
+        (["--features", "net.pt"], "params.yaml: cannot be read"),
+    ],
+)
+def test_a_reference_or_network_that_does_not_fit_is_named_in_a_line(elsewhere, arguments, found):
+    np.save("few.npy", colours(24, 0))
+    assert found in refused("samples.npy", *arguments)
+
+
+def test_a_reference_that_the_classifier_does_not_take_is_refused(here, tmp_path):
+    np.save(tmp_path / "real.npy", colours(60, 0))
+    np.save(tmp_path / "samples.npy", colours(60, 1))
+    message = refused(tmp_path / "samples.npy", "--reference", tmp_path / "real.npy")
+    assert message.startswith("models/classifier.safetensors: takes 8 × 8 grey pixels an image, but those of ")
+    assert message.endswith("have 6 × 9 colour pixels; name another network with --features\n")
+
+
 def test_rows_are_aligned_whatever_stands_in_them():
     assert aligned([("", "a", "long"), ("heading that is long",), ("x", "12", "3")]) == (
         "    a  long\nheading that is long\nx  12     3"
     )
+
+
+def changed(original, tmp_path, monkeypatch, config, **changes):
+    """Enters a copy of the repository with other prepared images, and a classifier of them."""
+    shutil.copytree(original, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    prepared.save(replace(prepared.load(Path("data/prepared")), **changes), Path("data/prepared"))
+    config = {"shape": [1, SIDE, SIDE], "width": 4} | config
+    network = initialised(lambda: Classifier(**config), 0, "classifier", torch.device("cpu"))
+    weights.save(Path("models/classifier.safetensors"), config, network.state_dict())
+
+
+@pytest.mark.usefixtures("settings")
+def test_without_classes_that_is_said_once_and_the_table_has_no_line_of_them(original, tmp_path, monkeypatch):
+    bare = prepared.Split(digits(TESTS, 3).images, np.zeros(TESTS, np.int64))
+    splits = dict.fromkeys(("train", "val", "test"), bare)
+    changed(original, tmp_path, monkeypatch, {"classes": 4, "rotations": True}, classes=0, **splits)
+    result = typed.genbalance("evaluate", "samples.npy", "--json", "out.json")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("have no classes") == 1
+    assert "Fréchet distance" in result.stdout
+    assert not re.search(r"^Classes|classifier score|^class ", result.stdout, re.MULTILINE)
+    metrics = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    assert not [name for name in metrics if name.startswith("class")]
+
+
+@pytest.mark.usefixtures("settings")
+def test_classes_are_called_by_their_names(original, tmp_path, monkeypatch):
+    changed(original, tmp_path, monkeypatch, {"classes": CLASSES}, class_names=("ant", "big bee", "cat"))
+    result = typed.genbalance("evaluate", "samples.npy", "--json", "out.json")
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()[-3:]] == ["ant", "big bee", "cat"]
+    histogram = json.loads(Path("out.json").read_text(encoding="utf-8"))["class_histogram"]
+    assert [*histogram] == ["ant", "big bee", "cat"]

@@ -94,3 +94,8 @@ def test_classes_that_only_one_side_holds_are_no_error():
     test, test_labels = codes(30, 2, 30)
     assert accuracy(train[seen], labels[seen], test, test_labels) == pytest.approx(2 / 3)
     assert accuracy(train, labels, test[test_labels == 1], test_labels[test_labels == 1]) == 1
+
+
+def test_codes_of_one_class_are_named_as_it():
+    codes = np.random.default_rng(0).normal(size=(6, 3))
+    assert linear_probe(codes, np.full(6, 2), codes, np.array([2, 2, 0, 2, 1, 2])).tolist() == [1, 1, 0, 1, 0, 1]

@@ -8,6 +8,7 @@ from torch import nn
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from genbalance.data.pixels import UNIT
+from genbalance.evaluation import reconstruction
 from genbalance.evaluation.features import FeatureExtractor, Features
 from genbalance.evaluation.frechet import frechet_distance
 from genbalance.evaluation.reconstruction import (
@@ -142,7 +143,7 @@ EXTRACTOR = FeatureExtractor(Brightness(), UNIT, torch.device("cpu"))
 def test_each_image_has_its_own_values_in_every_measure():
     originals = np.zeros((3, 8, 8), np.uint8)
     rebuilt = np.zeros((3, 8, 8), np.float32) + np.array([0.1, 0.01, 0.9], np.float32)[:, None, None]
-    found = measure_reconstructions(originals, rebuilt, EXTRACTOR)
+    found = measure_reconstructions(originals, rebuilt.__getitem__, EXTRACTOR)
     assert list(found.each) == ["mse", "psnr", "ssim", "classifier_agreement"]
     assert found.each["mse"] == pytest.approx([0.01, 0.0001, 0.81], rel=1e-5)
     assert found.each["psnr"] == pytest.approx([20, 40, -20 * np.log10(0.9)], abs=1e-4)
@@ -153,17 +154,29 @@ def test_each_image_has_its_own_values_in_every_measure():
 
 def test_the_classifier_reads_the_rounded_images_that_are_kept():
     originals = (255 * images()).astype(np.uint8)
-    found = measure_reconstructions(originals, images(seed=1), EXTRACTOR)
+    found = measure_reconstructions(originals, images(seed=1).__getitem__, EXTRACTOR)
     np.testing.assert_array_equal(found.images, (images(seed=1) * 255).round().astype(np.uint8))
     np.testing.assert_array_equal(found.after.features, EXTRACTOR.read(found.images).features)
     np.testing.assert_array_equal(found.before.features, EXTRACTOR.read(originals).features)
     assert found.frechet_distance == frechet_distance(found.after.features, found.before.features) > 0
 
 
+@pytest.mark.parametrize(("block", "values"), [(2, 2**21), (500, 2 * 784 + 1)])
+def test_reconstructions_are_made_and_scored_block_by_block(block, values, monkeypatch):
+    originals, rebuilt, asked = (255 * images(7)).astype(np.uint8), images(7, seed=1), []
+    monkeypatch.setattr(reconstruction, "BLOCK", block)
+    monkeypatch.setattr("genbalance.evaluation.features.VALUES", values)
+    found = measure_reconstructions(originals, lambda rows: asked.append(rows) or rebuilt[rows], EXTRACTOR)
+    assert [len(rebuilt[rows]) for rows in asked] == [2, 2, 2, 1]
+    for name, measure in MEASURES.items():
+        np.testing.assert_array_equal(found.each[name], measure(UNIT.encode(originals), rebuilt))
+    np.testing.assert_array_equal(found.images, UNIT.to_uint8(rebuilt))
+
+
 def test_pixels_that_are_stored_pixels_have_no_error():
     """What an inversion draws is rounded before it is compared."""
     originals = (255 * images()).astype(np.uint8)
-    found = measure_reconstructions(originals, UNIT.encode(originals), EXTRACTOR)
+    found = measure_reconstructions(originals, UNIT.encode(originals).__getitem__, EXTRACTOR)
     np.testing.assert_array_equal(found.images, originals)
     assert found.each["mse"].tolist() == [0] * 5
     assert found.frechet_distance == pytest.approx(0, abs=1e-9)
@@ -172,7 +185,7 @@ def test_pixels_that_are_stored_pixels_have_no_error():
 @pytest.mark.parametrize("values", [(0, 0), (255, 255), (0, 255), (76, 76)])
 def test_blank_images_have_finite_values(values):
     one, other = (np.full((3, 9, 9), value, np.uint8) for value in values)
-    found = measure_reconstructions(one, UNIT.encode(other), EXTRACTOR)
+    found = measure_reconstructions(one, UNIT.encode(other).__getitem__, EXTRACTOR)
     for name, values_of_images in found.each.items():
         assert np.isfinite(values_of_images).all(), name
         assert len(set(values_of_images.tolist())) == 1

@@ -1,12 +1,14 @@
 """The real images that samples are compared with, with a classifier whose features are the quarters' sums."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from genbalance.data import arrays
 from genbalance.data.pixels import UNIT
 from genbalance.data.prepared import Prepared, Split
 from genbalance.evaluation.features import FeatureExtractor
@@ -114,6 +116,22 @@ def test_a_class_without_training_images_has_the_mean_of_all():
     assert means.shape == (3, SIDE, SIDE)
     for mean in means:
         np.testing.assert_array_equal(mean, mean_image(one_class.images)[0])
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (40, 24, 3)])
+def test_the_means_of_classes_are_exact_and_take_little_memory(shape, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (700, *shape), dtype=np.uint8)
+    labels = np.arange(700) % 3
+    expected = [images[labels == label].mean(axis=0, dtype=np.float64).round() for label in range(3)]
+    monkeypatch.setattr(arrays, "BLOCK", 2**13)
+    tracemalloc.start()
+    try:
+        means = class_means(Split(images, labels), 3)
+        assert tracemalloc.get_traced_memory()[1] < images.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(means, expected)
+    np.testing.assert_array_equal(mean_image(images)[0], images.mean(axis=0, dtype=np.float64).round())
 
 
 def test_the_mean_image_is_one_image_rounded():

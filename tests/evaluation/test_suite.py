@@ -9,12 +9,15 @@ from torch import nn
 
 from genbalance.data.pixels import UNIT
 from genbalance.data.prepared import Prepared, Split
+from genbalance.evaluation import suite as suites
 from genbalance.evaluation.bootstrap import Bootstrap
 from genbalance.evaluation.features import FeatureExtractor
 from genbalance.evaluation.frechet import frechet_distance
 from genbalance.evaluation.kid import kernel_distance
 from genbalance.evaluation.suite import EvaluationSuite
+from genbalance.families.registry import OF_CLASSES
 from genbalance.params import EvaluateConfig
+from genbalance.reporting.measures import GROUPS
 from genbalance.runtime.errors import UserError
 from genbalance.runtime.rng import stream_seed
 
@@ -176,6 +179,16 @@ def test_every_interval_is_of_a_metric_and_holds_it(digits, extractor):
     assert m["ci95"]["fd_test"]["low"] < m["ci95"]["fd_test"]["high"]
 
 
+def test_of_many_features_the_distance_alone_has_no_interval(digits, extractor, monkeypatch):
+    generated, few = extractor.read(noise(240)), EvaluationSuite.of(digits, extractor, config(), 0)
+    found = {}
+    for most in (CLASSES, CLASSES - 1):
+        monkeypatch.setattr(suites, "RESAMPLED", most)
+        found[most] = measured(few, generated)
+    assert found[CLASSES]["ci95"].pop("fd_test")["low"] > 0
+    assert found[CLASSES - 1] == found[CLASSES]
+
+
 def test_every_class_has_a_share(digits, extractor):
     suite = EvaluationSuite.of(digits, extractor, config(), 0)
     one_class = extractor.read(np.repeat(digits.test.images[digits.test.labels == 2], CLASSES, axis=0))
@@ -239,3 +252,43 @@ def test_the_intervals_follow_the_seed(digits, extractor):
         != EvaluationSuite.of(digits, extractor, config(), 4).bootstrap
     )
     assert isinstance(EvaluationSuite.of(digits, extractor, config(), 3).bootstrap, Bootstrap)
+
+
+def test_classes_have_their_shares_by_their_names(digits, extractor):
+    named = replace(digits, class_names=("ant", "bee", "cat", "dog"))
+    found = EvaluationSuite.of(named, extractor, config(), 0).measure(extractor.read(noise(240)))
+    unnamed = EvaluationSuite.of(digits, extractor, config(), 0).measure(extractor.read(noise(240)))
+    assert [*found.metrics["class_histogram"]] == ["ant", "bee", "cat", "dog"]
+    assert [*found.metrics["class_histogram"].values()] == [*unnamed.metrics["class_histogram"].values()]
+    assert {**found.metrics, "class_histogram": {}} == {**unnamed.metrics, "class_histogram": {}}
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_without_two_classes_what_needs_none_is_measured_as_ever(digits, extractor, classes):
+    def alike(split):
+        return Split(split.images, np.zeros_like(split.labels))
+
+    splits = {part: alike(getattr(digits, part)) for part in ("train", "val", "test")}
+    bare = replace(digits, classes=classes, **splits)
+    found, whole = (
+        EvaluationSuite.of(given, extractor, config(), 0).measure(extractor.read(noise(240)))
+        for given in (bare, digits)
+    )
+    left = whole.metrics.keys() - found.metrics.keys()
+    assert left == {
+        *("classifier_score", "classifier_score_real", "class_distance", "class_distance_real", "class_histogram"),
+        *("class_share_min", "class_share_max", "share_worst_to_mean"),
+        *("fd_class_mean", "fd_class_worst", "fd_worst_to_mean"),
+    }
+    cells = {"copying_z", "copying_z_real", "ci95"}  # are the classes, where there are some
+    for name in found.metrics.keys() - cells:
+        assert found.metrics[name] == whole.metrics[name], name
+    assert whole.metrics["ci95"].keys() - found.metrics["ci95"].keys() == {"classifier_score"}
+    assert len(found.classes) == 0
+    assert [*found.classes.columns] == [*whole.classes.columns]
+
+
+def test_reports_and_evaluations_leave_out_the_same_of_images_without_classes():
+    evaluated = {name.removesuffix("_real") for name in suites.OF_CLASSES} - {"class_histogram"}
+    assert evaluated < OF_CLASSES
+    assert {measure.key for measure in GROUPS["Classes"]} < OF_CLASSES

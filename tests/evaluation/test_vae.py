@@ -1,15 +1,20 @@
 """The evaluation of a VAE, on untrained networks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from genbalance.data.prepared import PARTS
 from genbalance.evaluation.vae import evaluate
+from genbalance.models.classifier import Classifier
 from genbalance.models.vae import Vae
 from genbalance.runtime.device import initialised
 from genbalance.runtime.io import numbers
 
+CPU = torch.device("cpu")
 FIGURES = {
     *("classes.csv", "codes.csv", "nearest.png", "reconstructions.png"),
     *("interpolations.png", "interpolations.csv", "traversals.png", "traversals.csv"),
@@ -22,13 +27,15 @@ SCALARS = [
 
 
 def vae(**config):
-    build = {"arch": "mlp", "likelihood": "bernoulli", "size": 8, "latents": 6, "width": 32, "log_sigma_floor": -6.0}
-    return initialised(lambda: Vae(**(build | config)), 0, "vae", torch.device("cpu")).eval()
+    build = {"arch": "mlp", "likelihood": "bernoulli", "shape": [1, 8, 8], "latents": 6, "width": 32}
+    return initialised(lambda: Vae(**(build | {"log_sigma_floor": -6.0} | config)), 0, "vae", CPU).eval()
 
 
 KINDS = {
     "bernoulli": {},
     "gaussian": {"likelihood": "gaussian"},
+    "one sigma": {"likelihood": "gaussian_shared"},
+    "mixture": {"likelihood": "logistic_mixture"},
     "flow": {"prior": "flow"},
     "of classes": {"classes": 3},
 }
@@ -40,7 +47,8 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
 ):
     metrics = evaluate(vae(**KINDS[kind]), striped, striped_extractor, cheap, 0, tmp_path / "out")
     condition = ["condition_accuracy"] if kind == "of classes" else []
-    own = ["nelbo", "rate", "distortion", *condition, "nll", "probe_accuracy"]
+    bits = ["bits_per_dim"] if kind == "mixture" else []
+    own = ["nelbo", "rate", "distortion", *condition, "nll", *bits, "probe_accuracy"]
     after = [*metrics][[*metrics].index("ci95") + 1 :]
     assert after == [*own, *QUALITY, *SCALARS]
     assert [*metrics["ci95"]][-len([*QUALITY, *own]) :] == [*QUALITY, *own]
@@ -54,6 +62,34 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
 def test_the_negative_elbo_is_distortion_plus_rate(striped, striped_extractor, cheap, tmp_path):
     metrics = evaluate(vae(), striped, striped_extractor, cheap, 0, tmp_path / "out")
     assert metrics["nelbo"] == pytest.approx(metrics["distortion"] + metrics["rate"], rel=1e-12)
+
+
+def in_colour(digits):
+    """The images as the red channel, with less of it in green and blue."""
+
+    def coloured(split):
+        return replace(split, images=np.stack([split.images, split.images // 2, split.images // 3], axis=-1))
+
+    return replace(digits, **{part: coloured(getattr(digits, part)) for part in PARTS})
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bits_per_dimension_are_the_bound_in_bits_for_each_value_with_its_interval(
+    channels, striped, striped_extractor, cheap, tmp_path
+):
+    digits, extractor = striped, striped_extractor
+    if channels == 3:
+        digits = in_colour(striped)
+        network = initialised(lambda: Classifier([3, 8, 8], 3, 4), 0, "classifier", CPU).eval()
+        extractor = replace(striped_extractor, network=network)
+    model = vae(likelihood="logistic_mixture", shape=[channels, 8, 8])
+    metrics = evaluate(model, digits, extractor, cheap, 0, tmp_path / "out")
+    bits = channels * 64 * np.log(2)
+    assert metrics["bits_per_dim"] == pytest.approx(metrics["nll"] / bits, rel=1e-12)
+    for end in ("low", "high"):
+        expected = metrics["ci95"]["nll"][end] / bits
+        assert metrics["ci95"]["bits_per_dim"][end] == pytest.approx(expected, rel=1e-12)
+    assert 4 < metrics["bits_per_dim"] < 16  # of an untrained model: uniform levels have 8
 
 
 def test_the_seed_decides_all_of_it(striped, striped_extractor, cheap, tmp_path):

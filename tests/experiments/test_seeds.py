@@ -37,7 +37,7 @@ def test_each_metric_that_differs_has_its_mean_deviation_and_range(found):
     shown = rows(seeds.as_text(found()))
     assert shown[FD] == ["1.50", "±", "0.50", "1.00", "2.00"]
     assert shown[RARE] == ["0.080", "±", "0.010", "0.070", "0.090"]
-    assert list(shown).index(REAL) > list(shown).index(RARE)  # what real digits score comes last
+    assert list(shown).index(REAL) > list(shown).index(RARE)  # what real images score comes last
 
 
 def test_headline_metrics_and_the_shares_of_classes_are_shown_and_with_all_every_one(found):

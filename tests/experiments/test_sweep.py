@@ -7,11 +7,13 @@ import re
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
 from genbalance.cli import app
+from genbalance.data.pictures import arranged
 from genbalance.experiments import sweep
 from genbalance.experiments.runs import Run, find_runs
 from genbalance.families import registry
@@ -96,6 +98,16 @@ def test_the_table_tells_means_and_spread_over_seeds():
     assert "±" not in sweep.as_text(sweep.find_sweep("beta"))
 
 
+def test_the_table_tells_disentanglement_where_all_runs_measured_it(monkeypatch):
+    factors = [replace(one, metrics=one.metrics | {"evaluate_vae.mig": 0.125}) for one in RUNS["beta"]]
+    monkeypatch.setitem(RUNS, "factors", factors)
+    head, *rows = sweep.as_text(sweep.find_sweep("factors")).splitlines()
+    assert head.split()[-1] == "MIG"
+    assert [row.split()[-1] for row in rows] == ["0.125"] * len(BETAS)
+    monkeypatch.setitem(RUNS, "factors", [*factors[1:], RUNS["beta"][0]])
+    assert "MIG" not in sweep.as_text(sweep.find_sweep("factors"))
+
+
 @pytest.mark.parametrize("key", ["beta", "lambda"])
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_the_figure_names_its_axes_and_is_the_same_bytes_each_time(key, theme):
@@ -126,9 +138,9 @@ def test_the_command_prints_the_table_and_writes_both_files(tmp_path):
 
 def grid(shade, rows=10):
     buffer = io.BytesIO()
-    picture = Image.new("L", (10 * 9 + 1, rows * 9 + 1), shade)
-    picture.putpixel((5, 5), shade + 1)
-    picture.save(buffer, format="PNG")
+    tiles = np.full((10 * rows, 8, 8), shade, np.uint8)
+    tiles[0, 4, 4] = shade + 1
+    Image.fromarray(arranged(tiles, 10)).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -327,6 +327,9 @@ def test_it_is_lent_the_raw_data_and_nothing_that_the_commit_holds_is_replaced(r
         assert (folder / "data/idx/own").read_text() == "own"
         assert (folder / "data/idx/README").read_text() == ""
         lend(repository, folder, repository / "elsewhere")
+        write(repository, {"mine/images.npz": "a file"})
+        lend(repository, folder, Path("mine/images.npz"))
+        assert (folder / "mine/images.npz").read_text() == "a file"
         with pytest.raises(UserError, match=r"data\.path: found '\.\./digits'"):
             lend(repository, folder, Path("../digits"))
     assert (repository / "data/raw/MNIST/digits.gz").is_file()

@@ -33,8 +33,8 @@ def logits():
 @pytest.fixture
 def pair():
     """A tiny G and D in float64, D without dropout and of some decision, real images and latents."""
-    g = initialised(lambda: Generator("mlp", 8, 4, 0), 0, "g", CPU).double()
-    d = initialised(lambda: Discriminator("mlp", 8, 0), 0, "d", CPU).double().eval()
+    g = initialised(lambda: Generator("mlp", [1, 8, 8], 4, 0), 0, "g", CPU).double()
+    d = initialised(lambda: Discriminator("mlp", [1, 8, 8], 0), 0, "d", CPU).double().eval()
     with torch.no_grad():
         d.head.weight.mul_(30)
     noise = torch.Generator().manual_seed(2)

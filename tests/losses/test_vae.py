@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Bernoulli, Normal
+from torch.distributions import Bernoulli, Independent, Normal
 
 from genbalance.losses.vae import Terms, binarize, distortion, kl_to_normal, log_ratio, reparameterize, warmed_up
 
@@ -76,6 +76,13 @@ def test_the_distortion_of_a_gaussian_is_its_closed_form(posterior):
     sigma = rand(BATCH, 1, SIDE, SIDE, seed=8) + 0.05
     expected = ((x - mu) ** 2 / (2 * sigma**2) + 0.5 * torch.log(2 * torch.pi * sigma**2)).sum(dim=(1, 2, 3))
     torch.testing.assert_close(terms(x, posterior, Normal(mu, sigma)).distortion, expected)
+
+
+def test_a_distribution_of_whole_images_has_the_distortion_of_its_pixels_together():
+    x, mu = rand(2, BATCH, 3, SIDE, SIDE, seed=6), rand(BATCH, 3, SIDE, SIDE, seed=7)
+    pixels = Normal(mu, 0.3)
+    torch.testing.assert_close(distortion(x, Independent(pixels, 3)), distortion(x, pixels))
+    assert distortion(x, pixels).shape == (2, BATCH)
 
 
 def test_a_gaussian_of_fixed_variance_is_squared_error_over_twice_the_variance(posterior):

@@ -4,12 +4,17 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from genbalance.models.classifier import FEATURES, Classifier
+from genbalance.models.classifier import FEATURES, Classifier, turned, turns
 from genbalance.runtime.device import initialised
 
 
 def classifier(size=8, classes=4, width=4):
-    return initialised(lambda: Classifier(size, classes, width), 0, "classifier", torch.device("cpu"))
+    return initialised(lambda: Classifier([1, size, size], classes, width), 0, "classifier", torch.device("cpu"))
+
+
+def stacked_classifier(**config):
+    build = {"shape": [3, 8, 8], "classes": 1000, "width": 4, "stacked": True} | config
+    return initialised(lambda: Classifier(**build), 0, "classifier", torch.device("cpu"))
 
 
 def randn(*shape):
@@ -81,3 +86,81 @@ def test_it_learns_what_tells_classes_apart():
     with torch.no_grad():
         right = (model.eval()(images[32:]).argmax(dim=1) == labels[32:]).double().mean().item()
     assert right > 0.8
+
+
+def channel_log_probabilities(model, images):
+    """[B, 3, 10]: each channel read by itself, by the same layers."""
+    features = [model.penultimate(model.trunk(images[:, channel : channel + 1])) for channel in range(3)]
+    return torch.stack([model.head.digit(each).log_softmax(dim=1) for each in features], dim=1)
+
+
+def test_a_stacked_logit_is_the_sum_of_its_digits_log_probabilities():
+    model, images = stacked_classifier(), randn(6, 3, 8, 8)
+    with torch.no_grad():
+        model(randn(50, 3, 8, 8))  # batch statistics that are not the initial ones
+        model.eval()
+        features, logits, each = model.features(images), model(images), channel_log_probabilities(model, images)
+    assert (features.shape, logits.shape, model.head.out_features) == ((6, 3 * FEATURES), (6, 1000), 1000)
+    torch.testing.assert_close(logits, model.head(features))
+    for number in (0, 7, 123, 950, 999):
+        first, second, third = number // 100, number // 10 % 10, number % 10
+        torch.testing.assert_close(logits[:, number], each[:, 0, first] + each[:, 1, second] + each[:, 2, third])
+
+
+def test_stacked_probabilities_are_products_and_the_cross_entropy_is_the_sum_of_three():
+    model, images = stacked_classifier().eval(), randn(6, 3, 8, 8) * 3
+    labels = torch.tensor([0, 7, 123, 500, 999, 321])
+    with torch.no_grad():
+        logits, each = model(images), channel_log_probabilities(model, images)
+    torch.testing.assert_close(logits.exp().sum(dim=1), torch.ones(6))
+    torch.testing.assert_close(logits.softmax(dim=1), logits.exp())
+    digits = torch.stack([labels // 100, labels // 10 % 10, labels % 10], dim=1)
+    three = torch.nn.functional.cross_entropy(each.flatten(0, 1), digits.flatten(), reduction="none")
+    one = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    torch.testing.assert_close(one, three.reshape(6, 3).sum(dim=1))
+
+
+def test_exchanged_channels_exchange_features_and_digits():
+    model, images = stacked_classifier().eval(), randn(4, 3, 8, 8)
+    with torch.no_grad():
+        straight, turned = (model.features(given).unflatten(1, (3, -1)) for given in (images, images.flip(1)))
+        logits, of_turned = (model(given).unflatten(1, (10, 10, 10)) for given in (images, images.flip(1)))
+    torch.testing.assert_close(turned, straight.flip(1))
+    torch.testing.assert_close(of_turned, logits.transpose(1, 3))
+
+
+def test_every_weight_of_a_stacked_classifier_takes_part_and_none_is_added():
+    model = stacked_classifier()
+    (model(randn(16, 3, 8, 8)) * randn(16, 1000)).sum().backward()
+    assert all(p.grad.abs().max() > 0 for p in model.parameters())
+    assert [p.shape for p in model.parameters()] == [p.shape for p in classifier(classes=10).parameters()]
+
+
+@pytest.mark.parametrize(("spoil", "found"), [({"classes": 10}, "3 channels and 10"), ({"shape": [1, 8, 8]}, "1 chan")])
+def test_a_stacked_classifier_has_three_channels_and_a_thousand_classes(spoil, found):
+    with pytest.raises(ValueError, match=f"found {found}.*; allowed with stacked: 3 and 1000"):
+        stacked_classifier(**spoil)
+
+
+def test_a_square_has_four_turns_and_a_rectangle_two_after_which_it_has_its_shape():
+    assert turns([3, 8, 8]) == (0, 90, 180, 270)
+    assert turns([1, 8, 12]) == turns([1, 12, 8]) == (0, 180)
+    for shape in ([3, 8, 8], [1, 8, 12]):
+        images = randn(2, *shape)
+        for by in turns(shape):
+            assert turned(images, by).shape == images.shape
+        torch.testing.assert_close(turned(turned(images, 180), 180), images)
+
+
+def test_four_quarter_turns_are_none():
+    images = randn(2, 3, 8, 8)
+    again = images
+    for _ in range(4):
+        again = turned(again, 90)
+    assert torch.equal(again, images)
+    assert not torch.equal(turned(images, 90), images)
+
+
+def test_a_classifier_of_rotations_reads_no_classes():
+    assert Classifier([3, 8, 8], 4, 4, rotations=True).classes == 0
+    assert Classifier([3, 8, 8], 4, 4).classes == 4

@@ -14,11 +14,11 @@ CPU = torch.device("cpu")
 
 
 def g_of(arch, size, latents=6, width=4):
-    return initialised(lambda: Generator(arch, size, latents, width), 0, "g", CPU)
+    return initialised(lambda: Generator(arch, [1, size, size], latents, width), 0, "g", CPU)
 
 
 def d_of(arch, size, width=4):
-    return initialised(lambda: Discriminator(arch, size, width), 0, "d", CPU)
+    return initialised(lambda: Discriminator(arch, [1, size, size], width), 0, "d", CPU)
 
 
 def noise(*shape):
@@ -33,6 +33,25 @@ def test_latents_become_images_inside_the_open_range(arch, size):
     assert images.shape == (5, 1, size, size)
     assert images.abs().max() < 1
     assert images.min() < 0 < images.max()
+
+
+@pytest.mark.parametrize("shape", [[3, 8, 8], [1, 8, 30], [3, 32, 32], [3, 20, 48], [3, 64, 8], [3, 64, 64]])
+@pytest.mark.parametrize("arch", ARCHS)
+def test_both_networks_take_colours_and_rectangles(arch, shape):
+    with torch.no_grad():
+        images = initialised(lambda: Generator(arch, shape, 6, 4), 0, "g", CPU)(noise(5, 6))
+        logits = initialised(lambda: Discriminator(arch, shape, 4), 0, "d", CPU).eval()(images)
+    assert images.shape == (5, *shape)
+    assert logits.shape == (5,)
+    assert logits.std() > 0
+
+
+@pytest.mark.parametrize("size", [28, 31, 32, 64])
+def test_residual_blocks_start_where_images_have_32_pixels(size):
+    blocks = [m for m in Gan("dcgan", [3, size, size], 6, 4).modules() if type(m).__name__ == "_Residual"]
+    assert bool(blocks) == (size >= 32)
+    before = noise(2, blocks[0].branch[-1].in_channels, 8, 8) if blocks else None
+    assert before is None or torch.equal(blocks[0](before), before)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -109,15 +128,15 @@ def test_every_weight_takes_part(arch):
 @pytest.mark.parametrize("arch", ARCHS)
 def test_both_networks_are_what_two_parts_of_one_file_hold(arch):
     parts = nn.ModuleDict({"generator": g_of(arch, 28), "discriminator": d_of(arch, 28)})
-    whole = Gan(arch, 28, latents=6, width=4)
+    whole = Gan(arch, [1, 28, 28], latents=6, width=4)
     assert whole.state_dict().keys() == parts.state_dict().keys()
     whole.load_state_dict(parts.state_dict())
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_conditions_reach_both_networks_and_no_other_row(arch):
-    g = initialised(lambda: Generator(arch, 17, 6, 4, conditions=5), 0, "g", CPU).eval()
-    d = initialised(lambda: Discriminator(arch, 17, 4, conditions=5), 0, "d", CPU).eval()
+    g = initialised(lambda: Generator(arch, [1, 17, 17], 6, 4, conditions=5), 0, "g", CPU).eval()
+    d = initialised(lambda: Discriminator(arch, [1, 17, 17], 4, conditions=5), 0, "d", CPU).eval()
     with torch.no_grad():
         d.embedding.weight.normal_(generator=torch.Generator().manual_seed(4))
         told, other = torch.tensor([0, 1, 2]), torch.tensor([0, 1, 4])
@@ -130,7 +149,7 @@ def test_conditions_reach_both_networks_and_no_other_row(arch):
 
 
 def test_before_training_a_condition_means_nothing_to_the_discriminator():
-    d = initialised(lambda: Discriminator("dcgan", 17, 4, conditions=5), 0, "d", CPU)
+    d = initialised(lambda: Discriminator("dcgan", [1, 17, 17], 4, conditions=5), 0, "d", CPU)
     with torch.no_grad():
         images = noise(3, 1, 17, 17)
         torch.testing.assert_close(d(images, torch.tensor([0, 3, 4])), d(images))
@@ -138,7 +157,7 @@ def test_before_training_a_condition_means_nothing_to_the_discriminator():
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_with_spectral_norm_no_layers_largest_singular_value_exceeds_one(arch):
-    d = initialised(lambda: Discriminator(arch, 17, 4, spectral=True), 0, "d", CPU)
+    d = initialised(lambda: Discriminator(arch, [1, 17, 17], 4, spectral=True), 0, "d", CPU)
     images = noise(8, 1, 17, 17)
     for _ in range(50):  # one power iteration a call in training
         d(images)
@@ -149,14 +168,14 @@ def test_with_spectral_norm_no_layers_largest_singular_value_exceeds_one(arch):
 
 
 def test_samples_are_drawn_with_the_truncated_deviation():
-    gan = Gan("mlp", 8, latents=50, width=4, truncation=0.5)
+    gan = Gan("mlp", [1, 8, 8], latents=50, width=4, truncation=0.5)
     z = gan.draw_latents(2000, torch.Generator().manual_seed(1))
     assert z.std().item() == pytest.approx(0.5, rel=0.02)
     assert torch.equal(2 * z, gan.generator.draw(2000, torch.Generator().manual_seed(1)))
 
 
 def test_a_gan_without_conditions_is_told_none():
-    gan = Gan("mlp", 8, latents=3, width=4)
+    gan = Gan("mlp", [1, 8, 8], latents=3, width=4)
     assert gan.draw_conditions(4, torch.Generator()) is None
     assert gan.conditions_of(noise(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)) is None
 
@@ -164,7 +183,7 @@ def test_a_gan_without_conditions_is_told_none():
 def conditions(shares, classes):
     """Of as many constant grey images as there are shares in a row."""
     shares = torch.tensor(shares)
-    found = Conditions(shares.shape[1], classes, 4)
+    found = Conditions(shares.shape[1], classes, 16)
     found.set(torch.linspace(-1, 1, shares.shape[1])[:, None].expand(-1, 16), shares)
     return found
 

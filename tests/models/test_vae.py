@@ -7,41 +7,102 @@ import torch
 from torch.distributions import Bernoulli, Normal
 
 from genbalance.models.vae import Vae
+from genbalance.models.vae.likelihoods import LARGER_STEPS
+from genbalance.models.vae.logistic_mixture import DiscretizedLogisticMixture
 from genbalance.models.vae.priors import RealNvp, StandardNormal
 from genbalance.runtime.device import initialised
 
-SIZES = [8, 17, 20, 28, 32]
+SHAPES = [[1, 8, 8], [1, 17, 17], [3, 28, 9], [1, 31, 31], [3, 32, 32], [3, 8, 33], [1, 64, 40], [3, 64, 64]]
 ARCHS = ["mlp", "conv"]
-LIKELIHOODS = ["bernoulli", "gaussian"]
+LIKELIHOODS = {
+    "bernoulli": Bernoulli,
+    "gaussian": Normal,
+    "gaussian_shared": Normal,
+    "logistic_mixture": DiscretizedLogisticMixture,
+}
 KINDS = list(itertools.product(ARCHS, LIKELIHOODS))
 LATENTS = 3
+CPU = torch.device("cpu")
 
 
-def vae(arch, likelihood, size=8, width=32, floor=-6.0):
-    return initialised(lambda: Vae(arch, likelihood, size, LATENTS, width, floor), 0, "vae", torch.device("cpu"))
+def vae(arch, likelihood, shape=(1, 8, 8), width=32, floor=-6.0, **more):
+    return initialised(lambda: Vae(arch, likelihood, [*shape], LATENTS, width, floor, **more), 0, "vae", CPU)
 
 
 def randn(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("arch", "likelihood"), KINDS)
-def test_shapes_and_ranges_for_every_size(arch, likelihood, size):
-    model = vae(arch, likelihood, size)
+def shaken(model):
+    """As after a training: no layer is zero or the identity."""
     with torch.no_grad():
-        posterior = model.encode(randn(5, 1, size, size).sigmoid())
+        for p in model.parameters():
+            p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(2)))
+    return model
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("arch", "likelihood"), KINDS)
+def test_shapes_and_ranges_for_every_size(arch, likelihood, shape):
+    model = vae(arch, likelihood, shape)
+    with torch.no_grad():
+        posterior = model.encode(randn(5, *shape).sigmoid())
         decoded = model.decode(randn(5, LATENTS))
         assert isinstance(posterior, Normal)
         assert posterior.mean.shape == posterior.stddev.shape == (5, LATENTS)
         assert (posterior.stddev > 0).all()
-        assert isinstance(decoded, Bernoulli if likelihood == "bernoulli" else Normal)
-        assert decoded.mean.shape == (5, 1, size, size)
+        assert isinstance(decoded, LIKELIHOODS[likelihood])
+        assert decoded.mean.shape == model.sample(randn(5, LATENTS)).shape == (5, *shape)
         assert decoded.mean.min() >= 0
         assert decoded.mean.max() <= 1
-        density = decoded.log_prob(randn(5, 1, size, size).gt(0).float())
-        assert density.shape == (5, 1, size, size)
+        density = decoded.log_prob(randn(5, *shape).gt(0).float())
+        assert density.shape == ((5,) if likelihood == "logistic_mixture" else (5, *shape))
         assert density.isfinite().all()
+        assert model.outputs == model.observation.outputs * shape[1] * shape[2]
+
+
+@pytest.mark.parametrize("side", [32, 33, 40, 64, 96])
+def test_from_32_pixels_on_convolutions_end_at_8_pixels_or_less_and_both_ways_have_as_many(side):
+    model, sizes = vae("conv", "gaussian_shared", [3, side, side]), []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda _, __, output: sizes.append(max(output.shape[2:])))
+    with torch.no_grad():
+        model.encode(randn(2, 3, side, side))
+        inward, sizes[:] = sizes[::3], []
+        model.decode(randn(2, LATENTS))
+        outward = sizes[::3]
+    assert inward[-1] <= 8 < inward[-2] == -(-side // 2 ** (len(inward) - 1))
+    assert outward[0] == inward[-1]
+    assert len(outward) == len(inward)
+
+
+def test_below_32_pixels_the_encoder_is_a_perceptron_whatever_the_architecture():
+    for side, found in ((31, 0), (32, 1)):
+        encoder = vae("conv", "bernoulli", [1, side, 8]).encoder
+        assert any(isinstance(layer, torch.nn.Conv2d) for layer in encoder.modules()) == found
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("floor", [-6.0, -1.0])
+def test_a_shared_sigma_is_one_weight_with_a_floor_which_all_pixels_have(arch, floor):
+    model = vae(arch, "gaussian_shared", [3, 8, 8], floor=floor)
+    for raw, log_sigma in ((-1e6, floor), (floor + 20, floor + 20)):
+        with torch.no_grad():
+            model.observation.log_sigma.fill_(raw / LARGER_STEPS)
+            decoded = model.decode(randn(4, LATENTS) * 3)
+        assert decoded.stddev.log().unique().tolist() == [pytest.approx(log_sigma, abs=1e-3)]
+    assert model.observation.outputs == 3
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_colours_are_told_apart_by_the_encoder_and_made_apart_by_the_decoder(likelihood):
+    model, images = shaken(vae("conv", likelihood, [3, 32, 32])), randn(2, 3, 32, 32).sigmoid()
+    with torch.no_grad():
+        assert not torch.allclose(model.encode(images).mean, model.encode(images.flip(1)).mean, atol=1e-4)
+        red, green, blue = model.sample(randn(2, LATENTS)).unbind(dim=1)
+    assert not torch.allclose(red, green, atol=1e-4)
+    assert not torch.allclose(green, blue, atol=1e-4)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -99,35 +160,31 @@ def test_a_runaway_log_variance_stays_within_float32(arch):
 
 
 def test_the_mlps_hidden_layers_have_the_given_width():
-    model = vae("mlp", "bernoulli", 8, 48)
+    model = vae("mlp", "bernoulli", width=48)
     shapes = [tuple(p.shape) for p in model.parameters() if p.dim() == 2]
     assert shapes == [(48, 64), (48, 48), (2 * LATENTS, 48), (48, LATENTS), (48, 48), (64, 48)]
 
 
+@pytest.mark.parametrize("shape", [[1, 17, 17], [3, 32, 40]], ids=str)
 @pytest.mark.parametrize(("arch", "likelihood"), KINDS)
-def test_every_weight_takes_part(arch, likelihood):
-    model = vae(arch, likelihood, 17)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.01 * torch.randn(p.shape, generator=torch.Generator().manual_seed(2)))  # some start at zero
-    posterior = model.encode(randn(6, 1, 17, 17).sigmoid())
+def test_every_weight_takes_part(arch, likelihood, shape):
+    model = shaken(vae(arch, likelihood, shape))  # some start at zero
+    posterior = model.encode(randn(6, *shape).sigmoid())
     decoded = model.decode(posterior.mean + posterior.stddev * randn(6, LATENTS))
-    (-decoded.log_prob(torch.ones(6, 1, 17, 17)).sum() + posterior.stddev.sum()).backward()
+    (-decoded.log_prob(torch.full((6, *shape), 0.2)).sum() + posterior.stddev.sum()).backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name
         assert p.grad.abs().max() > 0, name
 
 
+@pytest.mark.parametrize("shape", [[1, 17, 17], [3, 32, 40]], ids=str)
 @pytest.mark.parametrize(("arch", "likelihood"), KINDS)
-def test_an_image_is_coded_the_same_alone_and_in_a_batch(arch, likelihood):
-    model, images = vae(arch, likelihood, 17), randn(4, 1, 17, 17).sigmoid()
+def test_an_image_is_coded_and_decoded_the_same_alone_and_in_a_batch(arch, likelihood, shape):
+    model, images = shaken(vae(arch, likelihood, shape)), randn(4, *shape).sigmoid()
     with torch.no_grad():
-        together = model.encode(images).mean
-        alone = torch.cat([model.encode(image[None]).mean for image in images])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-
-
-CPU = torch.device("cpu")
+        for network in (lambda some: model.encode(some).mean, lambda some: model.decode(some[:, 0, 0, :LATENTS]).mean):
+            alone = torch.cat([network(image[None]) for image in images])
+            torch.testing.assert_close(network(images), alone, rtol=1e-4, atol=1e-5)
 
 
 def moved_flow(latents=5):
@@ -179,16 +236,17 @@ def test_a_flow_takes_any_leading_shape():
 
 @pytest.mark.parametrize("prior", ["normal", "flow"])
 def test_samples_are_mean_images_of_draws_of_the_prior(prior):
-    model = initialised(lambda: Vae("mlp", "gaussian", 8, LATENTS, 32, -6.0, prior), 0, "vae", CPU)
+    model = vae("mlp", "gaussian", prior=prior)
     noise = randn(4, LATENTS)
     with torch.no_grad():
         torch.testing.assert_close(model.sample(noise), model.decode(model.prior.draw(noise)).mean)
 
 
+@pytest.mark.parametrize(("likelihood", "shape"), [("bernoulli", [1, 17, 17]), ("gaussian_shared", [3, 32, 24])])
 @pytest.mark.parametrize("arch", ARCHS)
-def test_a_conditional_model_heeds_its_labels_and_no_other_row(arch):
-    model = initialised(lambda: Vae(arch, "bernoulli", 17, LATENTS, 32, -6.0, classes=4), 0, "vae", CPU)
-    images, labels = randn(4, 1, 17, 17).sigmoid(), torch.arange(4)
+def test_a_conditional_model_heeds_its_labels_and_no_other_row(arch, likelihood, shape):
+    model = vae(arch, likelihood, shape, classes=4)
+    images, labels = randn(4, *shape).sigmoid(), torch.arange(4)
     other = torch.tensor([0, 1, 2, 0])  # the last alone differs
     with torch.no_grad():
         for one, two in (
@@ -199,10 +257,11 @@ def test_a_conditional_model_heeds_its_labels_and_no_other_row(arch):
             assert not torch.allclose(one[3], two[3], atol=1e-4)
 
 
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("classes", [0, 3])
 @pytest.mark.parametrize("prior", ["normal", "flow"])
-def test_the_two_sides_share_no_weight_and_are_all_of_them(prior, classes):
-    model = Vae("mlp", "bernoulli", 8, LATENTS, 32, -6.0, prior, classes)
+def test_the_two_sides_share_no_weight_and_are_all_of_them(prior, classes, likelihood):
+    model = vae("mlp", likelihood, prior=prior, classes=classes)
     inference, generation = ({id(p) for p in side.parameters()} for side in model.sides())
     assert not inference & generation
     assert inference | generation == {id(p) for p in model.parameters()}

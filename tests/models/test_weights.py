@@ -17,7 +17,7 @@ from genbalance.runtime.device import initialised
 from genbalance.runtime.errors import UserError
 
 CPU = torch.device("cpu")
-CONFIG = {"width": 4, "size": 8, "classes": 3}
+CONFIG = {"width": 4, "shape": [1, 8, 8], "classes": 3}
 
 
 @pytest.fixture
@@ -132,14 +132,14 @@ def test_a_file_that_is_not_ours_is_told_in_one_line(name, network, tmp_path):
     refusal(path)
 
 
-GAN = {"arch": "dcgan", "size": 12, "latents": 4, "width": 4}
-VAE = {"arch": "mlp", "likelihood": "gaussian", "size": 8, "latents": 3, "width": 16, "log_sigma_floor": -6.0}
+GAN = {"arch": "dcgan", "shape": [1, 12, 12], "latents": 4, "width": 4}
+VAE = {"arch": "mlp", "likelihood": "gaussian", "shape": [1, 8, 8], "latents": 3, "width": 16, "log_sigma_floor": -6.0}
 FORGED = [
     (Classifier, CONFIG, {"width": 10**9}, "config.width: found 1000000000: Input should be less than or equal to 512"),
     (Classifier, CONFIG, {"width": 4.5}, "config.width: found 4.5"),
     (Classifier, CONFIG, {"classes": True}, "config.classes: found True"),
-    (Classifier, CONFIG, {"size": "8"}, "config.size: found '8'"),
-    (Classifier, CONFIG, {"size": -8}, "config.size: found -8"),
+    (Classifier, CONFIG, {"shape": "8"}, "config.shape: found '8'"),
+    (Classifier, CONFIG, {"shape": [1, -8, 8]}, "config.shape.1: found -8"),
     (Classifier, CONFIG, {"width": 512}, "found F32"),
     (Classifier, CONFIG, {"depth": 3}, "config.depth: found 3: Unexpected keyword argument"),
     (Classifier, CONFIG, {"a\nb": 3}, "config.a?b: found 3"),
@@ -149,6 +149,10 @@ FORGED = [
     (Gan, GAN, {"latents": 4096, "width": 512, "conditions": 4096}, "conditions.centroids: found None"),
     (Vae, VAE, {"log_sigma_floor": "../../etc"}, "config.log_sigma_floor: found '../../etc'"),
     (Vae, VAE, {"likelihood": None}, "config.likelihood: found None"),
+    (Vae, VAE, {"likelihood": "auto"}, "config.likelihood: found 'auto'"),
+    (Vae, VAE, {"likelihood": "gaussian_shared"}, "found F32"),
+    (Vae, VAE, {"shape": [1, 8]}, "config.shape: found [1, 8]"),
+    (Vae, VAE, {"shape": [3, 65536, 65536], "likelihood": "logistic_mixture"}, "found F32"),
     (Vae, VAE, {"width": 8192, "latents": 4096}, "found F32"),
 ]
 
@@ -162,7 +166,8 @@ def test_a_forged_config_is_refused_by_key_before_memory_is_taken(build, config,
 
 
 def test_what_was_not_forged_is_read(tmp_path):
-    for build, config in ((Classifier, CONFIG), (Gan, GAN), (Vae, VAE)):
+    colour = VAE | {"arch": "conv", "likelihood": "gaussian_shared", "shape": [3, 32, 40]}
+    for build, config in ((Classifier, CONFIG), (Gan, GAN), (Vae, VAE), (Vae, colour)):
         state = initialised(lambda build=build, config=config: build(**config), 0, "net", CPU).state_dict()
         save(tmp_path / "net", config, state)
         assert load(tmp_path / "net", build, CPU).state_dict().keys() == state.keys()

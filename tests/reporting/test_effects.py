@@ -151,10 +151,14 @@ def test_two_sweeps_of_one_parameter_are_two_figures(workspace):
     assert [it.plot.name for it in shown] == ["beta_sweep", "beta_long_sweep", "lambda_sweep"]
 
 
-def test_a_parameter_that_the_file_lacks_is_a_difference(workspace, params):
-    _, shown, _ = kept(workspace(), "beta2", params={key: value for key, value in params.items() if key != "vae.width"})
-    assert shown.otherwise == {"vae.width": "–"}
-    assert rings(shown.plot) == []
+@pytest.mark.parametrize(("width", "otherwise"), [(512, {}), (64, {"vae.width": "512"})])
+def test_a_sweep_of_before_a_parameter_was_there_had_its_released_value(workspace, params, width, otherwise):
+    root = workspace()
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(text.replace("  width: 512 ", f"  width: {width} "))
+    _, shown, _ = kept(root, "beta2", params={key: value for key, value in params.items() if key != "vae.width"})
+    assert shown.otherwise == otherwise
+    assert bool(rings(shown.plot)) == (not otherwise)
 
 
 def test_what_is_measured_beside_the_curves_makes_no_difference(finished, params):

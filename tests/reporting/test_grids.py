@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genbalance.data.pictures import grid
-from genbalance.reporting.grids import COLUMNS, frames, row_count, rows
+from genbalance.data.pictures import LINE, grid
+from genbalance.reporting.grids import COLUMNS, GREY, frames, row_count, rows
 
 
 def png(array):
@@ -16,9 +16,10 @@ def png(array):
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("side", [8, 28, 64])
-def test_rows_of_a_grid_are_the_grid_of_their_images(side):
-    images = np.random.default_rng(0).integers(0, 256, (5 * COLUMNS, side, side), dtype=np.uint8)
+@pytest.mark.parametrize("shape", [(8, 8), (28, 28), (64, 64), (12, 20), (20, 12, 3), (30, 60, 3)])
+def test_rows_of_a_grid_are_the_grid_of_their_images(shape):
+    assert GREY == LINE  # two constants, since reporting does not import what loads NumPy
+    images = np.random.default_rng(0).integers(0, 256, (5 * COLUMNS, *shape), dtype=np.uint8)
     whole = png(grid(images, COLUMNS))
     assert row_count(whole) == 5
     for first, count in ((0, 1), (1, 1), (0, 4), (3, 2)):

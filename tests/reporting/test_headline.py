@@ -33,14 +33,14 @@ def table_of(root):
 
 def test_the_table_shows_each_model_beside_real_digits_in_aligned_columns(finished):
     title, head, *rows = table_of(finished).splitlines()
-    assert title == "some digits: 100 samples against 100 test digits"
+    assert title == "some digits: 100 samples against 100 test images"
     assert len(rows) == len(PRINTED)
     assert max(map(len, (title, head, *rows))) <= 80
     cells = {re.split("  +", row)[0]: re.split("  +", row)[1:] for row in rows}
     assert cells["Fréchet distance"] == ["↓", "22.810", "61.370", "3.114"]
     assert cells["kernel distance (KID)"] == ["↓", "0.039", "0.148", "0.000"]
     assert cells["1-NN accuracy, real against generated"] == ["→½", "0.815", "0.858", "0.507"]
-    ends = [head.index(name) + len(name) for name in ("GAN", "VAE", "real digits")]
+    ends = [head.index(name) + len(name) for name in ("GAN", "VAE", "real images")]
     for row in rows:
         found = [match.end() for match in re.finditer(r"[−\d.,]+(?=\s|$)", row[44:])]
         assert {44 + end for end in found} <= set(ends), row
@@ -73,3 +73,10 @@ def test_every_family_is_in_the_summary(finished):
     assert list(summary(read_results(finished, ["vae"]))) == [
         *("n", "accuracy", "fd_floor", "fd_ceiling", "vae_fd", "rate", "distortion", "nll")
     ]
+
+
+def test_without_classes_the_rows_that_need_them_are_left_out(finished, workspace):
+    whole, bare = read_results(finished, FAMILIES), read_results(workspace(classes=0), FAMILIES)
+    assert {*headline(whole)} - {*headline(bare)} == {"gan_classifier_score", "vae_classifier_score"}
+    assert summary(bare).keys() == summary(whole).keys()
+    assert len(headline_table(whole).splitlines()) == 1 + len(headline_table(bare).splitlines())

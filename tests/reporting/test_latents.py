@@ -45,3 +45,26 @@ def test_of_a_conditional_model_the_map_says_what_its_codes_need_not_hold(finish
     assert "E[z|x, y]" in code_map(results, VAE, conditional=True).caption
     assert "conditioned on the class" in code_map(results, VAE, conditional=True).caption
     assert "conditioned on the class" not in code_map(results, VAE, conditional=False).caption
+
+
+def test_without_classes_all_codes_are_dots_of_one_colour(workspace):
+    root = workspace(classes=0)
+    shown = panel(root, LIGHT)
+    (dots,) = shown.collections
+    assert len(dots.get_offsets()) == 100
+    assert len(dots.get_facecolors()) == 1
+    assert not shown.texts
+    assert "principal component" in shown.get_xlabel()
+    assert "class" not in code_map(read_results(root, FAMILIES), VAE, conditional=False).alt
+
+
+def test_classes_with_names_are_dots_with_a_name_in_the_middle_of_each(workspace):
+    root = workspace(classes=3, names=("ant", "b$e$e", "cat"))
+    assert [text.get_text() for text in panel(root, LIGHT).texts] == ["ant", "b$e$e", "cat"]
+    caption = code_map(read_results(root, FAMILIES), VAE, conditional=False).caption
+    assert "Each dot is" in caption
+    assert "names: the middle" in caption
+
+
+def test_of_very_many_classes_no_middle_is_named(workspace):
+    assert not panel(workspace(classes=60), LIGHT).texts

@@ -29,7 +29,7 @@ def cells(found):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_metric_of_the_evaluation_has_its_place(results, name):
-    ours = [measure for measure in MEASURES if measure.of(FAMILIES[name])]
+    ours = [measure for measure in MEASURES if measure.of(FAMILIES[name]) and not measure.optional]
     sources = [source for m in ours for source in (m.key, m.real, m.mean_image) if isinstance(source, str)]
     assert len(sources) == len(set(sources))
     assert set(sources) == set(results.metrics[f"evaluate_{name}"]) - SETTINGS
@@ -103,7 +103,34 @@ def test_where_no_class_was_measured_the_floor_is_that_of_all_images(workspace):
     assert line(read_results(root, FAMILIES), "Fréchet distance within a class, mean").real == "3.114"
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.key)
+def test_what_is_measured_on_some_data_alone_has_a_row_where_it_is_measured(finished, workspace, change):
+    labels = {measure.label for measure in MEASURES if measure.optional and not measure.part}
+    keys = {measure.key: 7 for measure in MEASURES if measure.optional and not measure.part}
+    shown = {line.label for lines in side_by_side(read_results(finished, FAMILIES)).values() for line in lines}
+    assert labels
+    assert not labels & shown
+    root = workspace()
+    reals = {f"{key}_real": 8 for key in keys}
+    change(root / "metrics/evaluate_gan.json", **keys, **reals)
+    with pytest.raises(UserError, match=r"metrics/evaluate_vae.json: modes_covered"):  # one family has it
+        side_by_side(read_results(root, FAMILIES))
+    change(root / "metrics/evaluate_vae.json", **keys, **reals)
+    lines = [line for lines in side_by_side(read_results(root, FAMILIES)).values() for line in lines]
+    found = {line.label: (line.cells[0].text, line.cells[1].text, line.real) for line in lines if line.label in labels}
+    assert found == dict.fromkeys(labels, ("7", "7", "8"))
+
+
+def test_what_is_measured_of_known_factors_is_a_group_of_the_families_with_an_encoder(workspace, change):
+    root = workspace()
+    assert "Disentanglement" not in side_by_side(read_results(root, FAMILIES))
+    change(root / "metrics/evaluate_vae.json", mig=0.1234, sap=0.05)
+    (mig, sap) = side_by_side(read_results(root, FAMILIES))["Disentanglement"]
+    assert [each.text for each in mig.cells] == ["0.123" if name == "vae" else NONE for name in FAMILIES]
+    assert (mig.label, sap.label) == ("mutual information gap (MIG)", "separated attribute predictability (SAP)")
+    assert (mig.better, mig.real, mig.mean_image) == ("higher is better", NONE, NONE)
+
+
+@pytest.mark.parametrize("measure", [m for m in MEASURES if not m.optional], ids=lambda measure: measure.key)
 def test_a_missing_metric_is_named(workspace, change, measure):
     root = workspace()
     name = next(name for name, family in FAMILIES.items() if measure.of(family))

@@ -310,3 +310,47 @@ def test_a_further_family_is_on_the_page_by_its_record_alone(a_third, tmp_path, 
     assert f"{family.title}: −ELBO" not in seen.text
     assert f"The VAE and the {family.title} encode and decode." in seen.text
     assert family.objective in seen.text
+
+
+@pytest.fixture
+def whole(workspace, settings, parse):
+    """A function that makes the page of such a workspace, with figures of its own, as a parser sees it."""
+
+    def make(**sizes):
+        root = workspace(**sizes)
+        results, own = read_results(root, FAMILIES), settings(root)
+        return parse(page(results, own, figures(results, own)))
+
+    return make
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_without_classes_that_is_said_once_and_what_needs_them_is_left_out(whole, classes):
+    seen = whole(classes=classes, epochs=1)
+    assert seen.open == []
+    assert seen.text.count("have no classes to tell apart") == 1
+    results = seen.text[: seen.text.index("In short, with limits")]
+    for words in ("lassifier score", "Class by class", "class preserved", "probe", "otal variation", "Worst to mean"):
+        assert words not in seen.text, words
+    assert "predicted class" not in results
+    assert "VAE, the first sample" in seen.text
+    titles = [picture["alt"] for picture in seen.all("img")]
+    assert not [title for title in titles if "share of each class" in title or "of each class's samples" in title]
+    assert [title for title in titles if "test images in 4 rotations" in title]
+
+
+def test_classes_have_their_names_on_the_page(whole):
+    seen = whole(classes=4, names=("airplane", "bird & <b>", "cat", "deer"), channels=3, epochs=1)
+    assert seen.open == []
+    assert "8 × 8 pixels in colour, one of 4 classes: airplane, bird & <b>, cat and deer" in seen.text
+    assert "airplane → bird & <b>" in seen.text
+    assert "VAE, deer" in seen.text
+    assert "at most 33, for class deer" in " ".join(picture["alt"] for picture in seen.all("img"))
+
+
+def test_of_many_classes_the_page_shows_some(whole):
+    seen = whole(classes=120, names=tuple(f"kind {label}" for label in range(120)), epochs=1)
+    assert "Of 120 classes, the 10 with the least and the 10 with the largest distance." in seen.text
+    assert "Of 120 classes, the 20 with the most errors." in seen.text
+    assert "120 values in metrics/evaluate_gan.json" in seen.text
+    assert seen.text.count("kind ") < 60

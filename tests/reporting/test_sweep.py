@@ -3,12 +3,18 @@
 import json
 from dataclasses import replace
 
+import matplotlib.figure
+import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image
 from reported import FAMILIES
 
+from genbalance.data.pictures import arranged
 from genbalance.families.registry import known
-from genbalance.reporting.sweep import Sweep, as_json, columns, figure, picture_path, read_sweep
+from genbalance.reporting.findings import finding
+from genbalance.reporting.sweep import SCORES, Sweep, as_json, columns, figure, picture_path, read_sweep, scores
+from genbalance.reporting.theme import LIGHT
 from genbalance.runtime.errors import UserError
 
 NAMES = columns(FAMILIES["vae"])
@@ -79,7 +85,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, text):
 
 def grid(path, columns=10, rows=4):
     path.parent.mkdir(exist_ok=True)
-    Image.new("L", (columns * 5 + 1, rows * 5 + 1)).save(path)
+    Image.fromarray(arranged(np.zeros((columns * rows, 4, 4), np.uint8), columns)).save(path)
     return path.read_bytes()
 
 
@@ -119,3 +125,57 @@ def test_a_sweep_of_several_families_comes_back_from_its_file(tmp_path, a_third)
     both = replace(SWEEP, metrics=dict(sorted((SWEEP.metrics | more).items())))
     (tmp_path / "beta.json").write_text(json.dumps(as_json(both)), encoding="utf-8")
     assert read_sweep(tmp_path / "beta.json") == both
+
+
+SEEDS = ((1, 2, 3), (1, 2))
+MIG = ((0.1, 0.2, 0.6), (0.4, 0.5))
+
+
+def scored(family, seeds=SEEDS, mig=MIG):
+    """A sweep that measured all scores of the family, equal ones."""
+    some = tuple(tuple(map(float, group)) for group in seeds)
+    every = dict.fromkeys(columns(family), some) | {f"evaluate_{family.name}.{key}": mig for key in SCORES}
+    return Sweep("beta", {}, (0.5, 2), seeds, every, "beta")
+
+
+def panels(plot):
+    drawn = matplotlib.figure.Figure()
+    plot.draw(drawn, LIGHT)
+    return {panel.get_ylabel(): panel for panel in drawn.axes}
+
+
+def test_scores_of_known_factors_stand_beside_the_other_curves_with_their_intervals(a_third):
+    for family in (FAMILIES["vae"], known()[a_third]):
+        sweep = scored(family)
+        plot, plain = figure(sweep, family), figure(replace(sweep, metrics=dict.fromkeys(columns(family), MIG)), family)
+        panel = panels(plot)["disentanglement"]
+        assert [text.get_text() for text in panel.get_legend().get_texts()] == ["MIG", "SAP", "DCI", "FactorVAE"]
+        means = [[0.5, 0.3], [2, 0.45]]
+        np.testing.assert_allclose([line.get_xydata() for line in panel.lines if line.get_ls() != "None"], [means] * 4)
+        for bars in panel.collections:
+            for (value, mean), runs, bar in zip(means, MIG, bars.get_segments(), strict=True):
+                low, high = scipy.stats.t.interval(0.95, len(runs) - 1, mean, scipy.stats.sem(runs))
+                np.testing.assert_allclose(bar, [[value, low], [value, high]])
+        assert len(panel.collections) == 4
+        assert "bars: their 95% intervals" in plot.caption
+        assert "MIG 0.45 at β = 2" in plot.caption
+        assert "disentanglement" not in panels(plain)
+        assert panels(plain).keys() < panels(plot).keys()
+        assert "MIG" not in plain.caption
+
+
+def test_one_seed_has_no_interval_and_a_score_that_no_run_measured_no_curve():
+    family = FAMILIES["vae"]
+    sweep = scored(family, ((1,), (1,)), ((0.1,), (0.4,)))
+    assert not panels(figure(sweep, family))["disentanglement"].collections
+    assert "interval" not in figure(sweep, family).caption
+    less = replace(sweep, metrics={k: v for k, v in sweep.metrics.items() if not k.endswith((".sap", ".mig"))})
+    assert list(scores(family, less.metrics).values()) == ["DCI", "FactorVAE"]
+    assert len(panels(figure(less, family))["disentanglement"].lines) == 2
+
+
+def test_what_is_said_of_a_sweep_names_where_each_score_is_best():
+    family = FAMILIES["vae"]
+    best = "Disentanglement is best by MIG 0.45 at β = 2, SAP 0.45 at β = 2, DCI 0.45 at β = 2 and FactorVAE 0.45 at"
+    assert best in finding(scored(family), family).numbers
+    assert "isentanglement" not in finding(SWEEP, family).numbers

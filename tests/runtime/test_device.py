@@ -9,7 +9,18 @@ from torch import nn
 
 from genbalance.data.pixels import SIGNED, UNIT
 from genbalance.params import ComputeConfig
-from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, set_up, upload, uses_bf16
+from genbalance.runtime import device
+from genbalance.runtime.device import (
+    compile_on_gpu,
+    download,
+    generator,
+    initialised,
+    lowered,
+    set_up,
+    upload,
+    uploaded,
+    uses_bf16,
+)
 from genbalance.runtime.errors import UserError
 
 CPU = torch.device("cpu")
@@ -186,3 +197,28 @@ def test_each_network_is_compiled_in_its_place(monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
     compile_on_gpu(compute(compile=True), GPU, NARROW, WIDE)
     assert compiled == [NARROW, WIDE]
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_images_come_back_from_a_network_s_range_as_they_were(channels):
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 9, *channels), np.uint8)
+    sent = upload(images, SIGNED, CPU)
+    assert sent.shape == (7, len(channels) * 3 or 1, 5, 9)
+    np.testing.assert_array_equal(download(sent, SIGNED), images)
+    if channels:
+        np.testing.assert_array_equal(sent[:, 1].numpy(), SIGNED.encode(images[..., 1]))
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_images_too_large_as_floats_are_converted_when_they_are_asked_for(channels, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 9, *channels), np.uint8)
+    whole = uploaded(images, SIGNED, CPU)
+    assert isinstance(whole, torch.Tensor)
+    monkeypatch.setattr(device, "MOST_BYTES", 4 * images.size - 1)
+    parts = uploaded(images, SIGNED, CPU)
+    assert not isinstance(parts, torch.Tensor)
+    rows = torch.tensor([5, 0, 0, 6])
+    assert torch.equal(parts[rows], whole[rows])
+    assert torch.equal(parts[2:4], whole[2:4])
+    assert [block.tolist() for block in parts.split(3)] == [block.tolist() for block in whole.split(3)]
+    assert len(parts) == len(parts.split(1)) == 7

@@ -15,7 +15,7 @@ from genbalance.models.vae import Vae
 from genbalance.runtime.device import initialised
 
 SIDE, CLASSES, CPU = 8, 3, torch.device("cpu")
-COMMON = {"arch": "mlp", "size": SIDE, "latents": 6}
+COMMON = {"arch": "mlp", "shape": [1, SIDE, SIDE], "latents": 6}
 MODELS = {
     "gan": (Gan, COMMON | {"width": 4, "conditions": 5}),
     "gan_of_classes": (Gan, COMMON | {"width": 4, "conditions": 6, "classes": CLASSES}),
@@ -71,7 +71,7 @@ def unlearned(tmp_path_factory):
         prepared.Prepared(split, split, split, "made", "Stripes", CLASSES, 0.5, 0.3), folder / "data/prepared"
     )
 
-    config = {"size": SIDE, "classes": CLASSES, "width": 4}
+    config = {"shape": [1, SIDE, SIDE], "classes": CLASSES, "width": 4}
     extractor = initialised(lambda: Classifier(**config), 0, "judge", CPU)
     optimizer = torch.optim.AdamW(extractor.parameters(), 0.02)
     for _ in range(40):
@@ -95,13 +95,16 @@ def context(unlearned, settings, monkeypatch):
 
 
 SMALL = {
-    "plain": (Gan, {"arch": "mlp", "size": 12, "latents": 4, "width": 4}),
-    "clustered": (Gan, {"arch": "dcgan", "size": 12, "latents": 4, "width": 4, "conditions": 5}),
-    "conditional": (Gan, {"arch": "dcgan", "size": 12, "latents": 4, "width": 4, "conditions": 6, "classes": 3}),
-    "vae": (Vae, {"arch": "mlp", "likelihood": "bernoulli", "size": 12, "latents": 4, "width": 16}),
+    "plain": (Gan, {"arch": "mlp", "shape": [1, 12, 12], "latents": 4, "width": 4}),
+    "clustered": (Gan, {"arch": "dcgan", "shape": [1, 12, 12], "latents": 4, "width": 4, "conditions": 5}),
+    "conditional": (
+        Gan,
+        {"arch": "dcgan", "shape": [1, 12, 12], "latents": 4, "width": 4, "conditions": 6, "classes": 3},
+    ),
+    "vae": (Vae, {"arch": "mlp", "likelihood": "bernoulli", "shape": [1, 12, 12], "latents": 4, "width": 16}),
     "conditional vae": (
         Vae,
-        {"arch": "conv", "likelihood": "gaussian", "size": 12, "latents": 4, "width": 32, "prior": "flow"}
+        {"arch": "conv", "likelihood": "gaussian", "shape": [1, 12, 12], "latents": 4, "width": 32, "prior": "flow"}
         | {"classes": 3},
     ),
 }
@@ -115,7 +118,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         config = {"log_sigma_floor": -3.0} | config if build is Vae else config
         model = initialised(lambda build=build, config=config: build(**config), 1, name, CPU)
         weights.save(folder / f"{name}.safetensors", config, model.state_dict())
-    config = {"size": 12, "classes": 3, "width": 4}
+    config = {"shape": [1, 12, 12], "classes": 3, "width": 4}
     state = initialised(lambda: Classifier(**config), 1, "judge", CPU).state_dict()
     weights.save(folder / "classifier.safetensors", config, state)
     return folder

@@ -1,6 +1,7 @@
 """A family that the package does not name: its record and a sampler are enough."""
 
 import json
+import math
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -20,24 +21,24 @@ from genbalance.families import registry
 from genbalance.families.registry import DISCRIMINATOR, ENCODER
 from genbalance.models import weights
 from genbalance.models.gan.model import Generator
-from genbalance.runtime.device import initialised
+from genbalance.runtime.device import download, initialised
 from genbalance.sampling.context import Context
 from genbalance.sampling.generate import Options, generate, interpolate, traverse
 from genbalance.sampling.onnx import export
-from genbalance.sampling.sampler import Drawing, Input, to_images
+from genbalance.sampling.sampler import Drawing, Input
 from genbalance.sampling.server import Request, Server
 from tests.sampling.conftest import CPU, SIDE, draws_stripes
 
-CONFIG = {"size": SIDE, "latents": 6, "width": 4}
+CONFIG = {"shape": [1, SIDE, SIDE], "latents": 6, "width": 4}
 
 
 class Pair(nn.Module):
     """An encoder, and a GAN's generator without conditions."""
 
-    def __init__(self, size, latents, width):
+    def __init__(self, shape, latents, width):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(size * size, 2 * latents))
-        self.generator = Generator("mlp", size, latents, width)
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 2 * latents))
+        self.generator = Generator("mlp", shape, latents, width)
 
 
 class PairSampler:
@@ -50,7 +51,7 @@ class PairSampler:
         return self.pair.generator.draw(count, noise), None
 
     def images(self, z, condition):
-        return to_images(SIGNED, in_blocks(self.pair.generator, z))
+        return download(in_blocks(self.pair.generator, z), SIGNED)
 
     def between(self, z, ends, shares):
         return self.images(z, ends)
@@ -98,21 +99,21 @@ def made(file) -> Context:
 
 
 def test_its_digits_are_generated(made, tmp_path):
-    assert generate(made, Options.of(1, None, 4, False), tmp_path / "out").startswith("1: 4 of ")
+    assert generate(made, Options.of("1", None, 4, False), tmp_path / "out").startswith("1: 4 of ")
     index = json.loads((tmp_path / "out/generated.json").read_text())
     assert index["model"]["kind"] == "pair"
     assert [row["read"] for row in index["images"]] == [1] * 4
 
 
 def test_its_latents_are_interpolated_and_traversed(made, tmp_path):
-    assert "drawn by the pair with the seed 1" in interpolate(made, 0, 2, 5, 1, tmp_path / "x.png")
-    assert "the latents 3, 0" in traverse(made, 1, [3, 0], 2.0, 5, tmp_path / "x.gif")
+    assert "drawn by the pair with the seed 1" in interpolate(made, "0", "2", 5, 1, tmp_path / "x.png")
+    assert "the latents 3, 0" in traverse(made, "1", [3, 0], 2.0, 5, tmp_path / "x.gif")
     assert {path.suffix for path in tmp_path.glob("x.*")} == {".png", ".gif"}
 
 
 def test_it_is_exported(file, tmp_path):
     assert export("pair", file, tmp_path / "pair.onnx").endswith(
-        "latents [batch, 6] → images [batch, 1, S, S] in [0, 1]"
+        "latents [batch, 6] → images [batch, C, H, W] in [0, 1]"
     )
     session = onnxruntime.InferenceSession(tmp_path / "pair.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["genbalance"])["model"] == "pair"

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,14 @@ import pytest
 from PIL import Image
 from typed import genbalance, refused
 
+from genbalance.data import prepared
 from genbalance.data.pictures import TILE, grid, text_tile
+from genbalance.models import weights
+from genbalance.models.classifier import Classifier
 from genbalance.runtime import io
+from genbalance.runtime.device import initialised
 from genbalance.sampling.glyphs import line
-from tests.sampling.conftest import SIDE
+from tests.sampling.conftest import CPU, SIDE
 
 GAN = ["--model", "gan"]
 VAE = ["--model", "vae"]
@@ -56,7 +62,7 @@ def test_the_index_says_what_made_the_images_and_how_they_were_chosen(context, t
     assert index["seed"] == 5
     assert index["model"] == {"kind": "vae", "file": "vae.safetensors", "md5": md5("models/vae.safetensors")}
     assert index["judge"] == {"file": "classifier.safetensors", "md5": md5("models/classifier.safetensors")}
-    assert index["digits"]["md5"] == md5("data/prepared/digits.safetensors")
+    assert index["digits"]["md5"] == md5("data/prepared/images.safetensors")
     assert index["asked"] == {"digit": 2, "count": 4}
     assert index["selection"]["raw"] is False
     counts = index["candidates"]["2"]
@@ -144,7 +150,7 @@ def test_the_bound_on_the_tries_is_reported_and_nothing_is_written(context, tmp_
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        ([], "give either --digit or --digits\n"),
+        ([], "give either --digit or --digits; for images without classes, --count\n"),
         (["--digit", 1, "--digits", "1"], "give either --digit or --digits, not both\n"),
         (["--digits", "12", "--count", 2], "--count: found 2 with --digits"),
         (["--digits", "2O26"], "--digits: found 'O' in '2O26'; allowed: digits, and between them - . : / and spaces"),
@@ -346,3 +352,94 @@ def test_a_file_that_cannot_be_written_is_reported(context, tmp_path, command):
     (tmp_path / "x.png").mkdir()
     message = refused(command, *MODELS[1], *COMMANDS[command], "--out", tmp_path / "x.png")
     assert message == f"{tmp_path}/x.png: cannot be written: Is a directory\n"
+
+
+@pytest.fixture
+def changed(unlearned, settings, tmp_path, monkeypatch):
+    """A function that copies the repository with other prepared images, and enters the copy."""
+
+    def change(**changes):
+        shutil.copytree(unlearned, tmp_path / "here")
+        monkeypatch.chdir(tmp_path / "here")
+        prepared.save(replace(prepared.load(Path("data/prepared")), **changes), Path("data/prepared"))
+
+    return change
+
+
+def test_a_class_is_drawn_by_its_name_as_by_its_number(changed, tmp_path):
+    changed(class_names=("top", "mid dle", "1"))
+    index, images = generated(tmp_path / "a", *VAE, "--digit", "mid dle", "--count", 3)
+    other, same = generated(tmp_path / "b", *VAE, "--digit", "0", "--count", 3)
+    assert index["asked"] == {"digit": "mid dle", "count": 3}
+    assert [*images] == ["001_mid_dle.png", "002_mid_dle.png", "003_mid_dle.png"]
+    assert {row["digit"] for row in index["images"]} == {row["read"] for row in index["images"]} == {"mid dle"}
+    assert {row["digit"] for row in other["images"]} == {"top"}
+    assert len(same) == 3
+    last, _ = generated(tmp_path / "c", *VAE, "--digit", "1", "--count", 1)  # the name, before the number
+    assert {row["read"] for row in last["images"]} == {"1"}
+    assert "allowed: top, mid dle, 1, or 0 … 2" in refused("generate", *VAE, "--digit", "bottom")
+    message = drawn("interpolate", *VAE, "--from", "top", "--to", "mid dle", "--out", tmp_path / "way.png")
+    assert "from top to mid dle in 12 steps" in message
+    assert "x.png: top of the vae" in drawn("traverse", *VAE, "--digit", "top", "--out", tmp_path / "x.png")
+
+
+def test_digits_are_drawn_of_classes_that_are_called_so_alone(changed, tmp_path):
+    """Not the classes of these numbers."""
+    changed(class_names=("cat", "dog", "1"))
+    assert refused("generate", *VAE, "--digits", "201", "--out", tmp_path / "a") == (
+        "--digits: found 2, but the classes of data/prepared are called cat, dog, 1; allowed: digits that are called "
+        "so, or --digit with a class's name\n"
+    )
+    index, _ = generated(tmp_path / "b", *VAE, "--digits", "11")
+    assert {row["read"] for row in index["images"]} == {"1"}
+
+
+@pytest.fixture
+def without_classes(changed, unlearned):
+    """Stripes without labels, and a classifier of their rotations."""
+    train = prepared.load(unlearned / "data/prepared").train
+    bare = prepared.Split(train.images, np.zeros(len(train), np.int64))
+    changed(train=bare, val=bare, test=bare, classes=0)
+    config = {"shape": [1, SIDE, SIDE], "classes": 4, "width": 4, "rotations": True}
+    network = initialised(lambda: Classifier(**config), 0, "judge", CPU)
+    weights.save(Path("models/classifier.safetensors"), config, network.state_dict())
+
+
+@pytest.mark.parametrize("raw", [[], ["--raw"]])
+def test_images_without_classes_are_drawn_by_their_count_alone(without_classes, tmp_path, raw):
+    index, images = generated(tmp_path / "out", *VAE, "--count", 6, *raw)
+    assert [*images] == [f"{place:03}.png" for place in range(1, 7)]
+    assert index["asked"] == {"count": 6}
+    assert not {"digit", "read", "confidence"} & set().union(*index["images"])
+    assert all(row["typicality"] > 0 for row in index["images"])
+    assert len({image.tobytes() for image in images.values()}) == 6
+    assert index["candidates"]["images"]["tried"] >= 6
+
+
+def test_without_classes_a_way_leads_between_samples(without_classes, tmp_path):
+    message = drawn("interpolate", *VAE, "--rows", 2, "--out", tmp_path / "way.png")
+    assert "between samples in 12 steps" in message
+    assert "a sample of the vae" in drawn("traverse", *VAE, "--out", tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["generate", "--digit", 1], "--digit: found 1"),
+        (["generate", "--digits", "12"], "--digits: found 1"),
+        (["interpolate", "--from", 0, "--to", 1, "--out", "x.png"], "--from: found 0"),
+        (["traverse", "--digit", 0, "--out", "x.png"], "--digit: found 0"),
+    ],
+)
+def test_without_classes_none_can_be_asked_for(without_classes, arguments, option):
+    command, *others = arguments
+    message = refused(command, *VAE, *others)
+    assert message == f"{option}, but the images of data/prepared have no classes; leave it out\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["generate", "--count", 3], ["interpolate", "--to", 1, "--out", "x.png"], ["traverse", "--out", "x.png"]],
+)
+def test_where_there_are_classes_one_is_asked_for(context, arguments):
+    assert "found none, but data/prepared has 3 classes; allowed: 0 … 2" in refused(arguments[0], *VAE, *arguments[1:])

@@ -16,7 +16,7 @@ from genbalance.sampling.latent_figures import PAIRS, ROWS, SPAN, STEPS, LatentF
 from genbalance.sampling.vae import VaeSampler
 
 N, LATENTS = 30, 10
-COMMON = {"arch": "mlp", "size": 8, "latents": LATENTS}
+COMMON = {"arch": "mlp", "shape": [1, 8, 8], "latents": LATENTS}
 VAE = COMMON | {"likelihood": "bernoulli", "width": 32, "log_sigma_floor": -6.0}
 CPU = torch.device("cpu")
 SAMPLERS = {
@@ -101,3 +101,14 @@ def test_it_is_kept_as_pictures_and_tables_of_equal_rows(sampler, tmp_path):
         .read_text(encoding="utf-8")
         .startswith(f"latent,class,low,high\n{shown.latents[0]},3,-3,3\n")
     )
+
+
+def test_without_classes_the_first_samples_are_its_ends(sampler):
+    z, condition = samples(sampler)
+    shown = LatentFigures.of(sampler, z, condition, None)
+    assert shown.ends == ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
+    assert shown.start == 0
+    images = sampler.images(z, condition).astype(int)
+    for row, pair in zip(shown.interpolations.astype(int), shown.ends, strict=True):
+        assert abs(row[[0, -1]] - images[[*pair]]).max() <= 1
+    assert shown.traversals.shape == (ROWS, STEPS, 8, 8)

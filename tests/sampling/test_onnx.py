@@ -20,21 +20,25 @@ from genbalance.sampling.onnx import save_onnx
 from genbalance.sampling.vae import vae_drawing
 
 CPU = torch.device("cpu")
-GAN = {"size": 20, "latents": 6, "width": 8}
-VAE = {"size": 20, "latents": 6, "width": 32, "log_sigma_floor": -3.0}
+GAN = {"shape": [1, 20, 20], "latents": 6, "width": 8}
+VAE = {"shape": [1, 20, 20], "latents": 6, "width": 32, "log_sigma_floor": -3.0}
 GANS = {
     "perceptron": {"arch": "mlp"},
     "convolutions": {"arch": "dcgan"},
-    "an odd size": {"arch": "dcgan", "size": 17},
+    "an odd size": {"arch": "dcgan", "shape": [1, 17, 17]},
     "clusters": {"arch": "dcgan", "conditions": 7, "truncation": 0.8},
     "classes": {"arch": "mlp", "conditions": 6, "classes": 3, "spectral": True},
 }
 VAES = {
     "bernoulli": {"arch": "mlp", "likelihood": "bernoulli"},
     "gaussian": {"arch": "mlp", "likelihood": "gaussian"},
-    "an odd size": {"arch": "conv", "likelihood": "bernoulli", "size": 17},
+    "an odd size": {"arch": "conv", "likelihood": "bernoulli", "shape": [1, 17, 17]},
     "a flow": {"arch": "conv", "likelihood": "bernoulli", "prior": "flow"},
     "a flow and classes": {"arch": "conv", "likelihood": "gaussian", "prior": "flow", "classes": 3},
+    "a mixture": {"arch": "mlp", "likelihood": "logistic_mixture"},
+    "one sigma, colour": {"arch": "mlp", "likelihood": "gaussian_shared", "shape": [3, 12, 20]},
+    "a mixture, colour": {"arch": "mlp", "likelihood": "logistic_mixture", "shape": [3, 12, 20], "classes": 3},
+    "residual blocks, colour": {"arch": "conv", "likelihood": "gaussian", "shape": [3, 33, 20]},
 }
 MANY = 300
 

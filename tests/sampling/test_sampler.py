@@ -12,7 +12,7 @@ from genbalance.sampling.vae import VaeSampler
 
 CPU = torch.device("cpu")
 SIDE, LATENTS = 8, 6
-COMMON = {"arch": "mlp", "size": SIDE, "latents": LATENTS}
+COMMON = {"arch": "mlp", "shape": [1, SIDE, SIDE], "latents": LATENTS}
 VAE = COMMON | {"likelihood": "bernoulli", "width": 32, "log_sigma_floor": -6.0}
 
 

@@ -1,7 +1,7 @@
 """What is chosen of many candidates for a digit: scores, near-copies, diversity.
 
 Candidates come from a model and a classifier that are made up. An image is flat. Its grey level determines the class
-(level // 100) and the classifier's confidence, and is its first feature; the second is 0 for training digits, which are
+(level // 100) and the classifier's confidence, and is its first feature; the second is 0 for training images, which are
 seven levels apart, and five for all others.
 """
 
@@ -35,7 +35,7 @@ N = 60
 
 @pytest.fixture
 def candidates():
-    """features, score, copying, reach: nobody near a training digit or another one."""
+    """features, score, copying, reach: nobody near a training image or another one."""
     rng = np.random.default_rng(0)
     return rng.normal(size=(N, 5)).astype(np.float32), rng.random(N), np.ones(N), np.full(N, 0.01)
 
@@ -311,5 +311,21 @@ def test_a_model_that_draws_one_image_or_copies_alone_is_refused_at_the_bound():
 
 
 def test_a_class_with_too_few_training_digits_is_refused():
-    with pytest.raises(UserError, match="digit 2: found 0 training digits of it; allowed: at least 4"):
+    with pytest.raises(UserError, match="digit 2: found 0 training images; allowed: at least 4"):
         selection([7], digit=2)
+    with pytest.raises(UserError, match="digit owl: found 0 training images; allowed: at least 4"):
+        Scorer.of(Reader(), TRAIN, 2, "owl")
+    few = Split(TRAIN.images[:3], TRAIN.labels[:3])
+    with pytest.raises(UserError, match="images: found 3 training images; allowed: at least 4"):
+        Scorer.of(Reader(), few, None)
+
+
+@pytest.mark.parametrize(("classes", "digit"), [(0, None), (3, 1)])
+def test_where_all_candidates_are_taken_a_lack_of_tries_says_nothing_of_what_was_read(classes, digit):
+    made = selection([105], classes=classes, tries=20, digit=digit)
+    assert len(made.raw(20)) == 20
+    with pytest.raises(UserError) as caught:
+        selection([105], classes=classes, tries=20, digit=digit).raw(21)
+    assert str(caught.value) == (
+        "20 candidates of the gan are drawn at most, but 21 are needed; allowed: a smaller count or more --tries"
+    )

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from genbalance.models import weights
+from genbalance.models.classifier import Classifier
 from genbalance.runtime.errors import UserError
 from genbalance.sampling import server
 from genbalance.sampling.server import BLOCK, MOST, TRIES, Drawn, Request, Server, answer, draws, parse_requests
@@ -148,3 +151,34 @@ def test_an_answer_holds_every_pixel() -> None:
     assert table[["row", "read", "confidence"]].to_numpy().tolist() == [[0, 4, 0.5], [0, 7, 1], [1, 1, 0.25]]
     for image, text in zip(images, table["png"], strict=True):
         np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(base64.b64decode(text)))), image)
+
+
+def test_a_class_is_asked_for_by_its_number_or_its_name() -> None:
+    table = pd.DataFrame([{"digit": "bee"}, {"digit": 0}, {"digit": None}])
+    assert [r.digit for r in parse_requests(table, 3, ("ant", "bee", "cat"))] == [1, 0, None]
+    with pytest.raises(UserError, match=r"^digit: found 'dog'; allowed: whole numbers from -1 to 2, or a name such as"):
+        parse_requests(pd.DataFrame([{"digit": "dog"}]), 3, ("ant", "bee", "cat"))
+
+
+def test_an_answer_names_the_classes_that_have_names(files: Path) -> None:
+    numbered = loaded(files, "plain")
+    named = replace(numbered, names=("ant", "bee", "cat"))
+    table = pd.DataFrame([{"seed": 1, "count": 20}])
+    one, other = numbered.answer(table), named.answer(table)
+    assert other["read"].tolist() == [named.names[label] for label in one["read"]]
+    assert other["png"].tolist() == one["png"].tolist()
+
+
+def test_without_classes_an_answer_holds_images_alone_and_none_can_be_asked_for(files: Path) -> None:
+    serving = replace(loaded(files, "plain"), classes=0)
+    assert [*serving.answer(pd.DataFrame([{"seed": 1, "count": 3}])).columns] == ["row", "png"]
+    for digit in (0, "bee"):
+        with pytest.raises(UserError, match=rf"^digit: found {digit!r}, but the images have no classes; leave it out$"):
+            serving.answer(pd.DataFrame([{"digit": digit}]))
+    assert len(serving.answer(pd.DataFrame([{"digit": -1}, {"digit": None}, {}]))) == 3
+
+
+def test_a_classifier_of_rotations_serves_no_classes(files: Path, tmp_path: Path) -> None:
+    config = {"shape": [1, 12, 12], "classes": 4, "width": 4, "rotations": True}
+    weights.save(tmp_path / "c.safetensors", config, Classifier(**config).state_dict())
+    assert Server.load("vae", files / "vae.safetensors", tmp_path / "c.safetensors", 0.1, 0.3).classes == 0

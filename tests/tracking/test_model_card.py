@@ -9,7 +9,7 @@ from committed import committed
 
 from genbalance.data.prepared import Prepared, Split
 from genbalance.experiments.dvc_lock import parse_lock
-from genbalance.families.registry import LIKELIHOOD, Family, known
+from genbalance.families.registry import ENCODER, LIKELIHOOD, Family, known
 from genbalance.params import flatten, parse_yaml
 from genbalance.tracking.model_card import card
 
@@ -48,7 +48,7 @@ def test_a_card_has_description_data_params_metrics_limits_and_origin(made: tupl
         assert f"`{coefficient}={params[coefficient]}`" in text
     assert ("| −ELBO, nats per image ↓ |" in text) == (LIKELIHOOD in family.parts)
     assert "Commit 0123abcd-dirty, weights of md5 " + "f" * 32 in text
-    assert "Privacy: samples may copy training digits" in text
+    assert "Privacy: samples may copy training images" in text
     assert "Fairness: classes are not sampled equally" in text
 
 
@@ -57,3 +57,50 @@ def test_a_metric_stands_beside_its_spread_and_what_real_digits_get(made: tuple,
     _, text, _, metrics = made
     spread, real = metrics["ci95"][key], metrics["fd_floor" if key == "fd_test" else f"{key}_real"]
     assert f"| {metrics[key]:.4g} ({spread['low']:.4g} … {spread['high']:.4g}) | {real:.4g} |" in text
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_without_classes_a_card_says_nothing_of_them(made: tuple, classes: int) -> None:
+    family, _, params, metrics = made
+    colour = Split(np.zeros((9, 32, 24, 3), np.uint8), np.zeros(9, np.int64))
+    digits = Prepared(colour, colour, colour, "folder", "Birds", classes, 0.1, 0.3)
+    bare = {key: value for key, value in metrics.items() if key not in ("classifier_score", "share_worst_to_mean")}
+    text = card(family, "genbalance-x", digits, params, bare, "0123abcd", "f" * 32)
+    assert "9 train, 9 val, 9 test; 32 × 24 colour pixels." in text
+    assert not re.search("class(es)? |`digit`|digit.:|Fairness", text.split("## Limits")[1])
+    assert '{"dataframe_records": [{"seed": 1, "count": 2}]}' in text
+
+
+def test_what_some_data_alone_have_is_in_the_card_where_it_was_measured(made: tuple) -> None:
+    family, text, params, metrics = made
+    of_parts = {
+        "bits per dimension ↓": (LIKELIHOOD, "bits_per_dim"),
+        "mutual information gap (MIG) ↑": (ENCODER, "mig"),
+        "separated attribute predictability (SAP) ↑": (ENCODER, "sap"),
+        "DCI: disentanglement ↑": (ENCODER, "dci_disentanglement"),
+        "DCI: completeness ↑": (ENCODER, "dci_completeness"),
+        "DCI: informativeness ↑": (ENCODER, "dci_informativeness"),
+        "FactorVAE score ↑": (ENCODER, "factor_vae_score"),
+    }
+    measured = {key: 0.25 + place / 100 for place, (_, key) in enumerate(of_parts.values())}
+    more = metrics | measured | {"modes_covered": 940, "modes_covered_real": 1000}
+    digits = Prepared(split(9), split(9), split(9), "sprites", "Sprites", 3, 0.1, 0.3)
+    found = card(family, "genbalance-x", digits, params, more, "0123abcd", "f" * 32)
+    for label, (part, key) in of_parts.items():
+        assert (f"| {label} | {measured[key]:.4g} |  |" in found) == (part in family.parts)
+        assert label not in text
+    assert "| modes covered, of 1,000 ↑ | 940 | 1000 |" in found
+    assert "modes" not in text
+    assert "anything but images like these" in found
+    assert len(found) < ROOM
+
+
+def test_a_card_names_the_classes(made: tuple) -> None:
+    family, _, params, metrics = made
+    names = tuple(f"kind {label}" for label in range(30))
+    digits = Prepared(split(9), split(9), split(9), "folder", "Kinds", 30, 0.1, 0.3, names)
+    text = card(family, "genbalance-x", digits, params, metrics, "0123abcd", "f" * 32)
+    assert "30 classes (kind 0, kind 1," in text
+    assert "kind 19, …) of 28 × 28 grey pixels" in text
+    assert "`digit`: 0 … 29 or a class's name" in text
+    assert len(text) < ROOM

@@ -16,16 +16,24 @@ from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
 from genbalance.params import Params
 from genbalance.tracking import tracked
+from genbalance.tracking.models import _signature, image_schema
 
 SIDE, CLASSES = 12, 3
 SMALL = PROFILE | {"height": SIDE, "width": SIDE, "classes": CLASSES}
 NETWORKS = {
-    "gan": (Gan, {"arch": "mlp", "size": SIDE, "latents": 4, "width": 4}),
+    "gan": (Gan, {"arch": "mlp", "shape": [1, SIDE, SIDE], "latents": 4, "width": 4}),
     "vae": (
         Vae,
-        {"arch": "mlp", "likelihood": "bernoulli", "size": SIDE, "latents": 4, "width": 16, "log_sigma_floor": -6.0},
+        {
+            "arch": "mlp",
+            "likelihood": "bernoulli",
+            "shape": [1, SIDE, SIDE],
+            "latents": 4,
+            "width": 16,
+            "log_sigma_floor": -6.0,
+        },
     ),
-    "classifier": (Classifier, {"size": SIDE, "classes": CLASSES, "width": 4}),
+    "classifier": (Classifier, {"shape": [1, SIDE, SIDE], "classes": CLASSES, "width": 4}),
 }
 pytestmark = [  # MLflow's own, of its own code
     pytest.mark.filterwarnings("ignore:.*Add type hints to the `predict` method:UserWarning"),
@@ -108,3 +116,19 @@ def test_a_dataset_has_a_schema_that_mlflow_reads(repo: Path, params: Params) ->
         (images,), (labels,) = schema.features.inputs, schema.targets.inputs
         assert (images.name, images.type, images.shape) == ("images", np.dtype("uint8"), (-1, SIDE, SIDE))
         assert (labels.name, labels.type, labels.shape) == ("labels", np.dtype("int64"), (-1,))
+
+
+@pytest.mark.parametrize("kind", ["classifier"], indirect=True)
+def test_a_signature_of_rotations_leaves_their_number_open(kind: str) -> None:
+    profile = {"channels": 3, "height": 32, "width": 24, "classes": 0}
+    signature = _signature(kind, profile)
+    assert signature.inputs.inputs[0].shape == (-1, 32, 24, 3)
+    assert signature.outputs.inputs[0].shape == (-1, -1)
+    assert _signature("gan", profile).outputs.inputs[0].shape == (-1, 32, 24, 3)
+
+
+def test_a_dataset_in_colour_has_three_channels_last() -> None:
+    (images,) = json.loads(
+        json.loads(image_schema({"channels": 3, "height": 9, "width": 7}))["mlflow_tensorspec"]["features"]
+    )
+    assert images["tensor-spec"]["shape"] == [-1, 9, 7, 3]

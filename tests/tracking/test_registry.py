@@ -33,9 +33,16 @@ from genbalance.tracking import registry
 from genbalance.tracking.registry import ALIAS, Candidate, download, register, verdict
 from genbalance.tracking.store import Store, reach
 
-GAN = {"arch": "mlp", "size": 12, "latents": 4, "width": 4}
-CLASSIFIER = {"size": 12, "classes": 3, "width": 4}
-VAE = {"arch": "mlp", "likelihood": "bernoulli", "size": 12, "latents": 4, "width": 16, "log_sigma_floor": -6.0}
+GAN = {"arch": "mlp", "shape": [1, 12, 12], "latents": 4, "width": 4}
+CLASSIFIER = {"shape": [1, 12, 12], "classes": 3, "width": 4}
+VAE = {
+    "arch": "mlp",
+    "likelihood": "bernoulli",
+    "shape": [1, 12, 12],
+    "latents": 4,
+    "width": 16,
+    "log_sigma_floor": -6.0,
+}
 CONFIG = {"model": "gan", "mean": 0.1, "std": 0.3}
 PIPELINE = """
 stages:
@@ -64,7 +71,9 @@ def candidate(tmp_path: Path) -> Candidate:
     weights.save(tmp_path / "gan.safetensors", GAN, Gan(**GAN).state_dict())
     weights.save(tmp_path / "classifier.safetensors", CLASSIFIER, Classifier(**CLASSIFIER).state_dict())
     files = (tmp_path / "gan.safetensors", "md5-1", tmp_path / "classifier.safetensors")
-    return Candidate("genbalance-gan", *files, CONFIG, "fd_test", 2.0, SUITE, "", {"git.dirty": "false"}, "# A card")
+    return Candidate(
+        "genbalance-gan", *files, CONFIG, "fd_test", 2.0, SUITE, "", {"git.dirty": "false"}, "# A card", 10
+    )
 
 
 @pytest.fixture
@@ -287,6 +296,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     trained(1)
     for kind in ("gan", "vae"):
         write_json(Path(f"metrics/evaluate_{kind}.json"), json.loads(committed(f"metrics/evaluate_{kind}.json")))
+        write_json(Path(f"metrics/train_{kind}.json"), {"likelihood": "bernoulli"} if kind == "vae" else {})
     Path("dvc.yaml").write_text(PIPELINE)
     commit(Repo.init(no_scm=True))
     return tmp_path

@@ -1,5 +1,7 @@
 """Parent and child runs in an SQLite store, and a run that holds nothing but artifacts."""
 
+import hashlib
+import json
 import platform
 import shutil
 import subprocess
@@ -13,7 +15,9 @@ from stores import PROFILE
 
 from genbalance.params import Params
 from genbalance.runtime.errors import UserError
+from genbalance.runtime.io import write_json
 from genbalance.tracking import Run, tracked
+from genbalance.tracking.cached_stages import log_missing
 from genbalance.tracking.run import KIND, LONGEST_NAME, keep_folder
 
 
@@ -103,6 +107,30 @@ def test_the_parents_row_is_complete_by_itself(repo: Path, params: Params) -> No
     assert "fd_test" not in children[0].data.metrics
     for run_ in (parents[0], children[0]):
         assert [(d.dataset.name, d.dataset.digest) for d in run_.inputs.dataset_inputs] == [("digits", "d" * 36)]
+
+
+def test_a_metric_of_a_class_of_any_name_is_kept_apart_from_others(repo: Path, params: Params) -> None:
+    names = ["Ключ: 1", "a & b", "a # b", "a/b", "<b>$x^{", "long " * 100, "long " * 99 + "longer"]
+    with tracked("train_classifier", params) as run:
+        run.log({f"per_class_accuracy.{name}": place / 8 for place, name in enumerate(names)})
+    _, (child,) = runs(repo)
+    found = {name: value for name, value in child.data.metrics.items() if name.startswith("per_class_accuracy.")}
+    assert sorted(found.values()) == [place / 8 for place in range(len(names))]
+    assert found["per_class_accuracy.Ключ: 1"] == 0
+
+
+def test_of_a_restored_stage_every_class_is_logged_whatever_it_is_called(repo: Path, params: Params) -> None:
+    """More of them than MLflow takes in one call, by their numbers as of a stage that runs."""
+    shares = {f"a & b #{label}" + "+" * (label % 2): label / 2000 for label in range(1100)}
+    write_json(Path("metrics/evaluate_gan.json"), {"n": 7, "class_histogram": shares})
+    md5 = hashlib.md5(Path("metrics/evaluate_gan.json").read_bytes()).hexdigest()
+    entry = {"cmd": "x", "outs": [{"path": "metrics/evaluate_gan.json", "md5": md5, "hash": "md5", "size": 1}]}
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"evaluate@gan": entry}}), encoding="utf-8")
+    assert log_missing(params) == ["evaluate@gan"]
+    _, (child,) = runs(repo)
+    assert child.info.status == "FINISHED"
+    expected = {f"class_histogram.{number}": share for number, share in enumerate(shares.values())}
+    assert child.data.metrics == {"n": 7} | expected
 
 
 def test_a_child_knows_its_code_and_environment(repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,18 @@
-"""Small shifts and rotations, measured by where the ink's centre goes."""
+"""Small shifts and rotations, measured by where the ink's centre goes; turns; what is learned of images without
+classes."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from committed import PARAMS
 
+from genbalance.data.prepared import Prepared, Split
+from genbalance.models.classifier import turns
+from genbalance.params import read_params
 from genbalance.runtime.device import generator
-from genbalance.training.classifier import shift_and_rotate
+from genbalance.training.classifier import flip_half, shift_and_rotate, train, turn
 
 SIZE = 24
 MIDDLE = (SIZE - 1) / 2
@@ -86,3 +92,95 @@ def test_no_pixel_leaves_the_images_range():
     assert moved.shape == images.shape
     assert moved.min() >= images.min() - 1e-6
     assert moved.max() <= images.max() + 1e-6
+
+
+def test_a_shift_of_a_rectangle_is_in_pixels_along_both_axes():
+    x_draw, y_draw = (torch.rand(1, 3, generator=noise())[0, 1:] * 2 - 1).tolist()
+    image = torch.rand(1, 1, 16, 24, generator=torch.Generator().manual_seed(2)).repeat_interleave(4, 3)
+    for axis, draw in ((2, y_draw), (3, x_draw)):
+        stripes = image.mean(dim=5 - axis, keepdim=True).expand_as(image)  # the other axis shows nothing
+        moved = shift_and_rotate(stripes, 2 / abs(draw), 0.0, noise())
+        expected = stripes.roll(-2 if draw > 0 else 2, dims=axis)
+        inside = (..., slice(3, -3), slice(3, -3))
+        torch.testing.assert_close(moved[inside], expected[inside], rtol=0, atol=1e-3)
+
+
+def test_a_rectangle_is_rotated_without_shear():
+    at_x, at_y = torch.arange(40.0) - 19.5, torch.arange(20.0) - 9.5
+    blot = torch.exp(-(at_y[:, None] ** 2 + (at_x[None] - 7) ** 2) / 6).expand(200, 1, 20, 40)
+    turned_by = shift_and_rotate(blot, 0.0, 30.0, noise())[:, 0]
+    mass = turned_by / turned_by.sum(dim=(1, 2), keepdim=True)
+    middle = torch.stack([(mass.sum(dim=1) * at_x).sum(dim=1), (mass.sum(dim=2) * at_y).sum(dim=1)], dim=1)
+    torch.testing.assert_close(middle.norm(dim=1), torch.full((200,), 7.0), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("sides", [(6, 6), (6, 9)])
+def test_each_turn_is_as_likely_and_named_by_its_place(sides):
+    degrees = turns([3, *sides])
+    assert degrees == ((0, 90, 180, 270) if sides[0] == sides[1] else (0, 180))
+    image = torch.rand(1, 3, *sides, generator=torch.Generator().manual_seed(1))
+    found, places = turn(image.expand(4000, -1, -1, -1), degrees, noise())
+    for place, by in enumerate(degrees):
+        assert (places == place).double().mean() == pytest.approx(1 / len(degrees), abs=0.03)
+        expected = image.rot90(by // 90, (2, 3))
+        assert torch.equal(found[places == place], expected.expand((places == place).sum(), -1, -1, -1))
+
+
+def test_half_of_the_images_are_mirrored_left_to_right():
+    image = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(1))
+    found = flip_half(image.expand(2000, -1, -1, -1), noise())
+    mirrored = (found == image.flip(3)).flatten(1).all(dim=1)
+    assert torch.equal(found[~mirrored], image.expand((~mirrored).sum(), -1, -1, -1))
+    assert mirrored.double().mean() == pytest.approx(0.5, abs=0.05)
+
+
+class Run:
+    key, run_id = "", "run"
+
+    def log(self, values, step=None):
+        pass
+
+    def flush(self):
+        pass
+
+
+def sky(n, seed, classes, channels=3, side=8):
+    """Images that are bright above and dark below, in classes by the colour of a pixel column."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 60, (n, side, side, channels))
+    images[:, : side // 2] += 150
+    labels = np.arange(n) % max(1, classes)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 2 * label, label % channels] = 255 - image[:, 2 * label, label % channels]
+    images = images if channels == 3 else images[..., 0]
+    return Split(images.astype(np.uint8), labels)
+
+
+def trained(classes, tmp_path, monkeypatch, names=(), side=8, channels=3, **config):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    splits = (sky(n, seed, classes, channels, side) for seed, n in enumerate((120, 24, 40)))
+    digits = Prepared(*splits, "made", "Skies", classes, 0.4, 0.3, names)
+    given = {"epochs": 6, "batch_size": 24, "width": 4, "shift": 1.0, "flip": True} | config
+    params = read_params(PARAMS)
+    compute = params.compute.model_copy(update={"device": "cpu"})
+    update = {"classifier": params.classifier.model_copy(update=given), "compute": compute}
+    return train(params.model_copy(update=update), digits, torch.device("cpu"), Run())
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_without_two_classes_it_learns_to_recognise_rotations(classes, tmp_path, monkeypatch):
+    found = trained(classes, tmp_path, monkeypatch)
+    assert found.arguments == {"shape": [3, 8, 8], "classes": 4, "width": 4, "rotations": True}
+    assert found.metrics["test_accuracy"] > 0.9 > 0.25
+    assert "per_class_accuracy" not in found.metrics
+    confusion = found.tables["confusion"]
+    assert confusion["actual"].tolist() == [by for by in (0, 90, 180, 270) for _ in range(40)]
+    assert (confusion["actual"] == confusion["predicted"]).mean() == pytest.approx(found.metrics["test_accuracy"])
+
+
+def test_classes_are_called_by_their_names(tmp_path, monkeypatch):
+    found = trained(3, tmp_path, monkeypatch, ("red", "green", "blue"))
+    assert found.arguments == {"shape": [3, 8, 8], "classes": 3, "width": 4}
+    assert [*found.metrics["per_class_accuracy"]] == ["red", "green", "blue"]
+    assert set(found.tables["confusion"]["actual"]) == {0, 1, 2}

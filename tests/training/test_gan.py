@@ -20,7 +20,7 @@ def images(n=12, seed=1):
 
 def objective_of(conditions=0, spectral=False, **changes):
     plain = {"r1": 0.0, "loss": "non_saturating", "batch_size": 1}
-    gan = initialised(lambda: Gan("mlp", 8, 4, 4, conditions, 0, spectral), 0, "gan", CPU).eval()
+    gan = initialised(lambda: Gan("mlp", [1, 8, 8], 4, 4, conditions, 0, spectral), 0, "gan", CPU).eval()
     known = torch.arange(12) % conditions if conditions else None
     config = CONFIG.model_copy(update=plain | changes)
     held_out = ConditionedImages(images(12, 2), known)

@@ -14,6 +14,7 @@ from genbalance.training.loop import (
     Phase,
     batches,
     check_batch_size,
+    check_conditional,
     check_turns,
     linear_fall,
     nan_guard,
@@ -232,3 +233,14 @@ def test_on_a_gpu_it_checks_seldom_and_still_names_the_first_bad_step(bad_at, ra
     assert len(taken) == raised_after
     assert all(count <= CHECK_EVERY for count in checks)
     assert len(checks) == -(-(raised_after + 1) // CHECK_EVERY)
+
+
+def test_a_conditional_model_needs_two_classes():
+    check_conditional("gan.conditional", True, 2)
+    check_conditional("gan.conditional", False, 0)
+    with pytest.raises(
+        UserError, match=r"^gan.conditional: found true, but the images have no labels; allowed: false$"
+    ):
+        check_conditional("gan.conditional", True, 0)
+    with pytest.raises(UserError, match="but the images have one class"):
+        check_conditional("vae.conditional", True, 1)

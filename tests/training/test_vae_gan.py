@@ -20,7 +20,7 @@ def images(count=12, seed=1):
 
 
 def model():
-    arguments = {"size": 8, "latents": 4, "width": 4, "encoder_width": 16}
+    arguments = {"shape": [1, 8, 8], "latents": 4, "width": 4, "encoder_width": 16}
     return initialised(lambda: VaeGan(**arguments), 0, "vae_gan", CPU)
 
 

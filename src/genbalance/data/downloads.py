@@ -1,4 +1,4 @@
-"""The files of MNIST and its kin as torchvision knows them: mirrors, checksums and the download are torchvision's.
+"""The files of known data sets as torchvision knows them: mirrors, checksums and the download are torchvision's.
 
 What is in the folder is checked before it is used, whoever put it there: a gzipped file by its md5, an unpacked one by
 its md5 where that is known (MNIST) and by its format elsewhere. Of MNIST, a file that was packed anew is good if its
@@ -12,7 +12,7 @@ import io
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from genbalance.data import idx
@@ -36,7 +36,7 @@ TIMEOUT = 30
 
 
 def fetch(source: str, raw: Path) -> tuple[dict[str, Path], dict[str, idx.Content]]:
-    """The four files by role and their contents; those that are not there are downloaded.
+    """The four files of MNIST or its kin by role and their contents; those that are not there are downloaded.
 
     Args:
         source: a key of CLASSES.
@@ -56,11 +56,44 @@ def fetch(source: str, raw: Path) -> tuple[dict[str, Path], dict[str, idx.Conten
         file = location.rsplit("/", 1)[-1]
         path = idx.find(folder, file.removesuffix(".gz"))
         if path is None:
-            _download(dataset, location, archive_md5, folder)
+            mirrors = [""] if "://" in location else dataset.mirrors
+            _download([f"{mirror}{location}" for mirror in mirrors], archive_md5, folder)
             path = folder / file
         paths[role] = path
         contents[role] = _checked(path, archive_md5, CONTENT_MD5.get(name, {}).get(file.removesuffix(".gz")))
     return paths, contents
+
+
+def fetch_file(address: str, expected: str, folder: Path) -> Path:
+    """The file of that address in ``folder``, of the md5 ``expected``; it is downloaded where it is not there.
+
+    Raises:
+        UserError: it cannot be downloaded, or what is there has another md5.
+    """
+    path = folder / address.rsplit("/", 1)[-1]
+    if not path.is_file():
+        _download([address], expected, folder)
+    try:
+        check_md5(path, _md5_of(path), expected)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return path
+
+
+def check_md5(path: Path, found: str, expected: str) -> None:
+    """Refuses a file that is not the one torchvision knows.
+
+    Raises:
+        UserError: the two differ.
+    """
+    if found != expected:
+        raise UserError(f"{path}: found md5 {found}, expected {expected}; remove it so that it is downloaded again")
+
+
+def _md5_of(path: Path) -> str:
+    """Of a file as it lies there, packed or not."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def md5(content: bytes | bytearray) -> str:
@@ -79,8 +112,7 @@ def _checked(path: Path, archive_md5: str, content_md5: str | None) -> idx.Conte
     try:
         content = idx.content(path)
         if path.suffix == ".gz":
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            found = _md5_of(path)
             good = found == archive_md5 or md5(content.unpacked) == content_md5
         else:
             found = md5(content.unpacked)
@@ -88,18 +120,15 @@ def _checked(path: Path, archive_md5: str, content_md5: str | None) -> idx.Conte
     except UserError as error:
         raise UserError(f"{error}, or remove it so that it is downloaded") from None
     if not good:
-        allowed = content_md5 if path.suffix != ".gz" else archive_md5
-        raise UserError(f"{path}: found md5 {found}, expected {allowed}; remove it so that it is downloaded again")
+        check_md5(path, found, (content_md5 if path.suffix != ".gz" else archive_md5) or "")
     return content
 
 
-def _download(dataset: type, location: str, archive_md5: str, folder: Path) -> None:
-    """One file from the first mirror that gives it, put into ``folder`` only after torchvision checked its md5."""
+def _download(addresses: Sequence[str], archive_md5: str, folder: Path) -> None:
+    """One file from the first address that gives it, put into ``folder`` only after torchvision checked its md5."""
     from torchvision.datasets.utils import download_url
 
-    file = location.rsplit("/", 1)[-1]
-    mirrors = dataset.mirrors  # type: ignore[attr-defined]
-    addresses = [location] if "://" in location else [f"{mirror}{location}" for mirror in mirrors]
+    file = addresses[0].rsplit("/", 1)[-1]
     failures = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,29 +1,27 @@
-"""Images of any model, read from files: a folder of image files, a NumPy or a safetensors file.
+"""Pictures read from files, grey or in colour, and images of any model in a folder or an array file.
 
-Nothing here reads a pickle, and nothing guesses a range of values: what could be read in two ways is refused. Of a
-folder every file is read, refused by name, or listed as left out.
+Of a folder every file is read, refused by name, or listed as left out. Pictures are decoded one after another; of all
+of them the bytes alone are kept, in `genbalance.data.arrays`.
 """
 
 import contextlib
+import hashlib
 import io
-import math
 import re
 import struct
-import tokenize
 import warnings
-import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from genbalance.data.images import TYPES, as_images
+from genbalance.data import array_files, arrays
+from genbalance.data.array_files import listed
+from genbalance.data.downloads import md5
+from genbalance.data.images import Channels, Pixels, Size, as_images, check_levels, check_sides, conform, fitted, sides
 from genbalance.data.reading import check_size
 from genbalance.runtime.errors import UserError, in_a_line
 
@@ -35,82 +33,96 @@ KINDS = {
 
 LOSSY = ("JPEG", "WebP")
 SUPPORTED = ", ".join(dict.fromkeys(KINDS.values()))
+ONLY_THESE = f"only {SUPPORTED} are supported"
 COMPANIONS = (".txt", ".md", ".json", ".csv", ".tsv", ".yaml", ".yml", ".html")  # labels, notes
 BY_NAME = ("readme", "license", "thumbs.db", "desktop.ini")
+OF_ARCHIVES = "__macosx"  # a folder that macOS adds to its archives
 BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 BROKEN = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, MemoryError, ArithmeticError),
     *(struct.error, zlib.error),
 )
+DEEPEST = 2  # folders in one another: train, and a class in it
 DECODED = 4  # bytes of a pixel while a picture is decoded, at most
+GREY, COLOURS = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+"""Pillow's modes that are read, beside those of 16 bits."""
 
-NAMES = ("images", "samples", "arr_0")  # of the array to take where a file holds several
-TRAINING = ("x_train", "train_images")  # where the file is a data set, of Keras or MedMNIST: what a model learns from
-ARRAY, ARCHIVES = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")  # how NumPy's files start
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-LONGEST_HEADER = 2**14  # bytes; NumPy itself refuses one of more than 10,000 letters
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of others a few bytes unpack to any number at once
-BYTES = {"BOOL": 1} | {f"{kind}{8 * size}": size for kind in "UIF" for size in (1, 2, 4, 8) if (kind, size) != ("F", 1)}
 FORMS = f"a folder of images ({SUPPORTED}), or a file .npy, .npz or .safetensors"
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, RuntimeError, MemoryError, ArithmeticError),
-    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),  # NumPy reads a header as Python reads text
-)
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Grey square ``images`` uint8 [n, S, S], 0 … 255, and what to know of how they were read, a sentence each."""
+    """``images`` uint8 [n, H, W] or [n, H, W, 3], 0 … 255, and what to know of how they were read, a sentence each."""
 
-    images: NDArray[np.uint8]
+    images: Pixels
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """Grey ``images`` uint8 [n, H, W], 0 … 255; the kind of each file; the names of files that are not images; how many
-    are ``transparent``, and the level, 0 or 255, of the ``background`` that these were laid on.
-    """
+class Listing:
+    """What is in a folder, each in natural order: its image files, its folders, and what is ``left_out``: hidden files
+    and folders, texts, labels (.csv, .json …), README, LICENSE, Thumbs.db and desktop.ini."""
+
+    images: list[Path]
+    folders: list[Path]
+    left_out: list[Path]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """``images`` uint8 [n, H, W] or [n, H, W, 3], 0 … 255; the kind of each file; how many are ``transparent``, and the
+    level, 0 or 255, of the ``background`` that these were laid on; the ``md5`` of all names and contents."""
 
     images: Pixels
     kinds: tuple[str, ...]
+    transparent: int
+    background: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class ImageFolder(Pictures):
+    """The pictures of a folder, and the names of files in it that are no images."""
+
     left_out: tuple[str, ...]
-    transparent: int = 0
-    background: int = 0
 
 
-def read_images(path: Path) -> Samples:
+def read_images(path: Path, size: Size = None, channels: Channels = "auto") -> Samples:
     """The images of a file or folder; ``~`` is the home directory.
 
     A folder's image files are read by :func:`read_folder`. A file holds one array, or one called images, samples or
     arr_0, or a data set, whose training images are taken: x_train or train_images. What an array may be is said by
     :func:`genbalance.data.images.as_images`.
 
+    Args:
+        path: of the file or folder.
+        size: pixels a side or [height, width], to which each image is resized and cut; None: as they are.
+        channels: auto: colour unless all are grey; 1: grey; 3: colour.
+
     Raises:
         UserError: anything else, in one line that names the file, what was found and what is allowed.
     """
-    with contextlib.suppress(RuntimeError):  # of nobody's home
-        path = path.expanduser()
+    path = at_home(path)
     try:
         if path.is_dir():
-            folder = read_folder(path)
-            return Samples(as_images(folder.images, path), tuple(_warnings(folder)))
-        array, warnings = _array(path)
-        return Samples(as_images(array, path), warnings)
+            folder = read_folder(path, size, channels)
+            return Samples(folder.images, tuple(_warnings(folder)))
+        array, warnings = array_files.read_one(path, FORMS)
+        (images,) = conform([as_images(array, path, channels)], size, channels)
+        return Samples(images, warnings)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def at_home(path: Path) -> Path:
+    """The path with ``~`` as the home directory, where it is somebody's."""
+    with contextlib.suppress(RuntimeError):
+        return path.expanduser()
+    return path
+
+
 def _warnings(folder: ImageFolder) -> Iterator[str]:
-    if folder.left_out:
-        yield f"left out, since they are not images: {_listed(folder.left_out)}"
-    if folder.transparent:
-        yield (
-            f"{folder.transparent:,} of {len(folder.kinds):,} images are transparent: they were laid on "
-            f"{'white' if folder.background else 'black'}"
-        )
+    yield from notes_on(folder, folder.left_out)
     lossy = [kind for kind in folder.kinds if kind in LOSSY]
     if lossy:
         kinds = " and ".join(dict.fromkeys(lossy))
@@ -120,51 +132,127 @@ def _warnings(folder: ImageFolder) -> Iterator[str]:
         )
 
 
-def read_folder(folder: Path) -> ImageFolder:
-    """The image files of ``folder`` in natural order: sample_2 before sample_10.
+def notes_on(pictures: Pictures, left_out: Sequence[str]) -> Iterator[str]:
+    """What to know of how they were read, a sentence each."""
+    if left_out:
+        yield f"left out, since they are not images: {listed(left_out)}"
+    if pictures.transparent:
+        yield (
+            f"{pictures.transparent:,} of {len(pictures.kinds):,} images are transparent: they were laid on "
+            f"{'white' if pictures.background else 'black'}"
+        )
 
-    Colours become grey (ITU-R 601 luma), 16 bits become 8, an EXIF orientation is applied, transparent images are laid
-    on one background, black or white (see `_background`). Hidden files and folders, text, labels (.csv, .json …),
-    README, LICENSE, Thumbs.db and desktop.ini are left out.
+
+def read_folder(folder: Path, size: Size = None, channels: Channels = "auto") -> ImageFolder:
+    """The image files of ``folder``, or of the folders in it and in these, such as those of classes, in natural order:
+    sample_2 before sample_10; read as `read_files` does.
 
     Raises:
-        UserError: no image; another file or a folder; an image that is broken, animated, of 32 bits or of another size
-            than the first; more than `reading.MAX_BYTES`.
+        UserError: no image; images beside folders; another file; what `read_files` raises.
     """
-    files, left_out, others = list[Path](), list[Path](), list[Path]()
-    for entry in sorted(folder.iterdir(), key=_natural):
+    listing = _with_inner(folder, DEEPEST)
+    if not listing.images:
+        raise UserError(f"{folder}: {ONLY_THESE}; found {_counted(listing.folders or listing.left_out) or 'nothing'}")
+    pictures = read_files(folder, listing.images, size, channels)
+    left_out = tuple(entry.relative_to(folder).as_posix() for entry in listing.left_out)
+    return ImageFolder(**vars(pictures), left_out=left_out)
+
+
+def _with_inner(folder: Path, depth: int) -> Listing:
+    """What is in the folder, with what is in its folders, at most ``depth`` of them in one another."""
+    listing = list_folder(folder)
+    if listing.folders and (listing.images or not depth):
+        place = "beside images; allowed: either alone" if listing.images else "too deep; allowed: CLASS, or TRAIN/CLASS"
+        raise UserError(f"{folder}: {ONLY_THESE}; found {_counted(listing.folders)} {place}")
+    for path in listing.folders:
+        inner = _with_inner(path, depth - 1)
+        listing.images.extend(inner.images)
+        listing.left_out.extend(inner.left_out)
+    return listing
+
+
+def list_folder(folder: Path) -> Listing:
+    """What is in the folder.
+
+    Raises:
+        UserError: a file that is neither an image nor left out; a name that cannot be told in a line.
+    """
+    listing, others = Listing([], [], []), list[Path]()
+    for entry in sorted(folder.iterdir(), key=natural):
         if not entry.name.isprintable():
             raise UserError(f"{folder}: found the name {in_a_line(entry.name)}, ? unprintable; rename that file")
-        is_image = entry.suffix.lower() in KINDS and entry.is_file()
-        (left_out if _is_companion(entry) else files if is_image else others).append(entry)
-    if others or not files:
-        found = _counted(others or left_out) or "nothing"
-        raise UserError(f"{folder}: only {SUPPORTED} are supported, in the folder itself; found {found}")
-    images, opacities, held = list[Pixels](), dict[int, Pixels](), 0
+        if _is_companion(entry):
+            listing.left_out.append(entry)
+        elif entry.is_dir():
+            listing.folders.append(entry)
+        else:
+            is_image = entry.suffix.lower() in KINDS and entry.is_file()
+            (listing.images if is_image else others).append(entry)
+    if others:
+        raise UserError(f"{folder}: {ONLY_THESE}; found {_counted(others)}")
+    return listing
+
+
+def read_files(root: Path, files: Sequence[Path], size: Size, channels: Channels, to_train: bool = False) -> Pictures:
+    """The pictures of ``files``, all of one size and all grey or all in colour.
+
+    16 bits become 8, palettes and CMYK become RGB, an EXIF orientation is applied, of several pictures in a JPEG file
+    (a preview, another eye's view) the first is taken. Transparent pictures are laid on one background, black or white
+    (see `Background`). Grey is the luma (ITU-R 601).
+
+    Args:
+        root: the folder that they all lie in: names below it count for the md5.
+        files: at least one.
+        size: pixels a side or [height, width], to which each is resized and cut; None: as they are.
+        channels: auto: colour unless all are grey; 1: grey; 3: colour.
+        to_train: whether networks are to be trained on them.
+
+    Raises:
+        UserError: an image that is broken, animated, of 32 bits, of other colours than grey, RGB or CMYK, or of another
+            size than the first; a file that unpacks to more than `reading.MAX_BYTES`; pixels that are all 0 and 1;
+            sides that nothing can be trained on.
+    """
+    digest, background = hashlib.md5(usedforsecurity=False), Background()
+    images = opacities = None
     for number, file in enumerate(files):
-        image, opacity = _picture(file, held)
-        images.append(image)
-        held += image.nbytes
-        if opacity is not None:
-            opacities[number] = opacity
-            held += opacity.nbytes
-        if image.shape != images[0].shape:
+        check_size(file.stat().st_size, file)
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root).as_posix()}\0{md5(content)}\n".encode())
+        image, opacity = _picture(file, content, size, channels)
+        if images is None:
+            if to_train:
+                check_sides(image[None], size, root)
+            images = arrays.empty((len(files), *image.shape))
+        if image.shape[:2] != images.shape[1:3]:
             raise UserError(
-                f"{file}: found {_times(image.shape)} pixels, but {files[0].name} has {_times(images[0].shape)}; "
-                "allowed: images of one size"
+                f"{file}: found {_times(image.shape)} pixels, but {files[0].name} has {_times(images.shape[1:])}; "
+                "allowed: images of one size (resized by data.size, or by --resize of evaluate)"
             )
-    background = _background([(images[number], opacity) for number, opacity in opacities.items()])
-    for number, opacity in opacities.items():
-        images[number] = _laid_on(background, images[number], opacity)
+        if image.ndim == images.ndim:  # the first one in colour
+            coloured = arrays.empty((*images.shape, 3))
+            coloured[:number] = images[:number, ..., None]
+            images = coloured
+        images[number] = image if image.ndim == images.ndim - 1 else image[..., None]
+        if opacity is not None:
+            if opacities is None:
+                opacities = arrays.empty(images.shape[:3])
+            opacities[number] = opacity
+            background.count(number, image, opacity)
+    assert images is not None
+    for number in background.pictures:
+        assert opacities is not None
+        images[number] = _laid_on(background.level, images[number], opacities[number])
+    check_levels(images, root)
     kinds = tuple(KINDS[file.suffix.lower()] for file in files)
-    names = tuple(entry.name for entry in left_out)
-    return ImageFolder(np.stack(images), kinds, names, len(opacities), background)
+    return Pictures(images, kinds, len(background.pictures), background.level, digest.hexdigest())
 
 
 def _is_companion(entry: Path) -> bool:
     name = entry.name.lower()
     if name.startswith("."):
         return True
+    if name == OF_ARCHIVES:
+        return entry.is_dir()
     return entry.is_file() and (entry.suffix.lower() in COMPANIONS or name in BY_NAME)
 
 
@@ -173,176 +261,114 @@ def _counted(entries: Iterable[Path]) -> str:
     kinds: dict[str, list[str]] = {}
     for entry in entries:
         kinds.setdefault("folder" if entry.is_dir() else entry.suffix or "file", []).append(entry.name)
-    return _listed([f"{len(names)} {kind} ({names[0]}{', …' * (len(names) > 1)})" for kind, names in kinds.items()])
+    return listed([f"{len(names)} {kind} ({names[0]}{', …' * (len(names) > 1)})" for kind, names in kinds.items()])
 
 
-def _natural(file: Path) -> tuple[list[str | int], str]:
+def natural(file: Path) -> tuple[list[str | int], str]:
+    """What files and folders are sorted by: x_2 comes before x_10."""
     parts = re.split(r"(\d+)", file.stem)  # text and digits in turn, so that like is compared with like
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], file.name
 
 
-def _picture(file: Path, held: int) -> tuple[Pixels, Pixels | None]:
-    """Grey levels [H, W] and, where not all of the picture is opaque, its opacity [H, W]; ``held`` bytes are of those
-    before it."""
+def _picture(file: Path, content: bytes, size: Size, channels: Channels) -> tuple[Pixels, Pixels | None]:
+    """Levels [H, W] or [H, W, 3] and, where not all of the picture is opaque, its opacity [H, W]."""
     kind = KINDS[file.suffix.lower()]
-    check_size(held + file.stat().st_size, file)
-    content = io.BytesIO(file.read_bytes())  # of a file Pillow would take memory for as much as a chunk claims
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(content, formats=[kind.upper()]) as image:
-                check_size(held + DECODED * image.width * image.height, file)
-                if (frames := getattr(image, "n_frames", 1)) > 1:
+            # of a file Pillow would take memory for as much as a chunk claims
+            with Image.open(io.BytesIO(content), formats=[kind.upper()]) as image:
+                check_size(len(content) + DECODED * image.width * image.height, file)
+                if kind != "JPEG" and (frames := getattr(image, "n_frames", 1)) > 1:
                     raise UserError(f"{file}: found {frames} frames; allowed: one")
-                return _grey(ImageOps.exif_transpose(image), file)
+                upright = _of_eight_bits(ImageOps.exif_transpose(image), file)
+                return _levels(upright, size, channels)
     except BOMBS:
         raise UserError(f"{file}: found more than {Image.MAX_IMAGE_PIXELS:,} pixels; allowed: at most that") from None
     except BROKEN as error:
         raise UserError(f"{file}: is not a whole {kind} file ({type(error).__name__}); write it again") from None
 
 
-def _grey(image: Image.Image, file: Path) -> tuple[Pixels, Pixels | None]:
+def _of_eight_bits(image: Image.Image, file: Path) -> Image.Image:
+    """The picture in one of the modes L, LA, RGB and RGBA."""
     if image.mode.startswith("I;16"):  # which `convert` would clip
-        return (np.asarray(image) / 257).round().astype(np.uint8), None
+        values = np.asarray(image)
+        levels = Image.fromarray((values / 257).round().astype(np.uint8))
+        if "transparency" in image.info:  # one level of 16 bits
+            levels.putalpha(Image.fromarray(np.where(values == image.info["transparency"], np.uint8(0), np.uint8(255))))
+        return levels
     if image.mode in ("I", "F"):
         raise UserError(f"{file}: found pixels of 32 bits; allowed: 8 or 16")
+    if image.mode not in GREY + COLOURS:
+        raise UserError(f"{file}: found colours of the kind {image.mode}; allowed: grey, RGB, CMYK or a palette")
+    grey = image.mode in GREY
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        opacity = np.asarray(image.getchannel("A"))
-        if opacity.min() < 255:
-            return np.asarray(image.convert("L")), opacity
-    return np.asarray(image.convert("L")), None
+        return image.convert("RGBA").convert("LA" if grey else "RGBA")
+    return image.convert("L" if grey else "RGB")
 
 
-def _background(pictures: Sequence[tuple[Pixels, Pixels]]) -> int:
-    """The level that transparent ``pictures``, grey levels and opacity, are laid on, 0 or 255, the same for all.
+def _levels(image: Image.Image, size: Size, channels: Channels) -> tuple[Pixels, Pixels | None]:
+    alpha = "A" * image.mode.endswith("A")
+    if channels == 1 or (channels == "auto" and image.mode.startswith("RGB") and _shows_grey(np.asarray(image))):
+        image = image.convert(f"L{alpha}")
+    elif channels == 3:
+        image = image.convert(f"RGB{alpha}")
+    if size is not None:
+        image = fitted(image, *sides(size))
+    pixels = np.asarray(image)
+    if not alpha:
+        return pixels, None
+    opacity, levels = pixels[..., -1], pixels[..., :-1]
+    return levels[..., 0] if levels.shape[2] == 1 else levels, opacity if opacity.min() < 255 else None
+
+
+def _shows_grey(pixels: Pixels) -> bool:
+    """Whether the channels of [H, W, 3 or 4] are equal wherever something can be seen."""
+    equal = (pixels[..., :2] == pixels[..., 1:3]).all(axis=2)
+    return bool((equal | (pixels[..., 3] == 0) if pixels.shape[2] == 4 else equal).all())
+
+
+@dataclass
+class Background:
+    """The level that transparent pictures are laid on, 0 or 255, the same for all.
 
     The rule: the nearer to their border's mean level where the border, the outermost ring of pixels, is at least half
-    opaque; else the further from the mean level of what they draw. Levels count with their opacity.
+    opaque; else the further from the mean level of what they draw. Levels count with their opacity, colours as their
+    mean.
     """
-    if not pictures:
-        return 0
-    levels, opacities = np.zeros(2), np.zeros(2)  # of the border, of all
-    size = 0
-    for image, opacity in pictures:
-        ring = np.ones(image.shape, bool)
+
+    pictures: list[int] = field(default_factory=list)
+    size: int = 0  # of all borders, in pixels
+    levels: list[float] = field(default_factory=lambda: [0.0, 0.0])  # of the borders, of all, times opacity
+    opacities: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def count(self, number: int, image: Pixels, opacity: Pixels) -> None:
+        """Adds a picture, levels [H, W] or [H, W, 3] and opacity [H, W], that has the ``number``."""
+        self.pictures.append(number)
+        ring = np.ones(opacity.shape, bool)
         ring[1:-1, 1:-1] = False
-        size += int(ring.sum())
+        self.size += int(ring.sum())
+        grey = image if image.ndim == 2 else image.mean(axis=2)
         for index, part in enumerate((ring, np.ones_like(ring))):
             weights = opacity[part].astype(np.float64)
-            levels[index] += image[part] @ weights
-            opacities[index] += weights.sum()
-    if opacities[0] >= 255 * size / 2:
-        return 255 if levels[0] >= 127.5 * opacities[0] else 0
-    return 255 if opacities[1] > 0 and levels[1] < 127.5 * opacities[1] else 0
+            self.levels[index] += float(grey[part] @ weights)
+            self.opacities[index] += float(weights.sum())
+
+    @property
+    def level(self) -> int:
+        """0 or 255."""
+        border, drawn = (level - 127.5 * opacity for level, opacity in zip(self.levels, self.opacities, strict=True))
+        if self.pictures and self.opacities[0] >= 255 * self.size / 2:
+            return 255 if border >= 0 else 0
+        return 255 if self.opacities[1] > 0 and drawn < 0 else 0
 
 
 def _laid_on(background: int, image: Pixels, opacity: Pixels) -> Pixels:
-    share = opacity / 255
+    share = (opacity if image.ndim == 2 else opacity[..., None]) / 255
     laid: Pixels = (image * share + background * (1 - share)).round().astype(np.uint8)
     return laid
 
 
 def _times(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))
-
-
-def _array(path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The array, and what to know of how it was chosen."""
-    if not path.is_file():  # a pipe would be waited for
-        raise UserError(f"{path}: is {'no file' if path.exists() else 'not there'}; allowed: {FORMS}")
-    match path.suffix.lower():
-        case ".npy" | ".npz":
-            return _numpy(path)
-        case ".safetensors":
-            return _safetensors(path)
-    raise UserError(f"{path}: found a file of another kind; allowed: {FORMS}")
-
-
-def _numpy(path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
-    try:
-        with path.open("rb") as file:
-            start = file.read(6)
-            file.seek(0)
-            if start.startswith(ARCHIVES):
-                with zipfile.ZipFile(file) as archive:
-                    return _member(path, archive)
-            if start != ARRAY:  # np.load would take it for a pickle
-                raise UserError(f"{path}: starts with the bytes {start.hex(' ') or '(none)'}, as no NumPy file does")
-            _check_header(file, path.stat().st_size, path)
-            return np.load(path, mmap_mode="r", allow_pickle=False), ()
-    except UNREADABLE as error:
-        reason = in_a_line((f"{type(error).__name__}: {error}".splitlines() or [""])[0])
-        raise UserError(f"{path}: cannot be read ({reason}); allowed: a whole file of numbers, no objects") from None
-
-
-def _member(path: Path, archive: zipfile.ZipFile) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """The array of an archive, which is unpacked only if its headers claim no more than `reading.MAX_BYTES`."""
-    members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-    name, warnings = _chosen(path, list(members))
-    member = members[name]
-    if not member.filename.endswith(".npy"):
-        raise UserError(f"{path}: holds something that is no array; allowed: what np.savez writes")
-    if member.compress_type not in PACKINGS:
-        raise UserError(f"{path}: found another packing than np.savez and np.savez_compressed write; allowed: theirs")
-    check_size(member.file_size, path)
-    with archive.open(member) as stream:
-        _check_header(stream, member.file_size, path)
-    with archive.open(member) as stream:
-        return npy.read_array(stream, allow_pickle=False), warnings
-
-
-def _check_header(stream: IO[bytes], size: int, path: Path) -> None:
-    """Refuses an array that is cut off, not of numbers or too large, by the header that comes next in ``size`` bytes.
-
-    Raises:
-        UserError: it is more than `reading.MAX_BYTES`.
-        ValueError: it is not as it should be.
-    """
-    start = io.BytesIO(stream.read(LONGEST_HEADER))  # NumPy takes memory for as long a header as the file claims
-    version = npy.read_magic(start)
-    if version not in HEADERS:
-        raise ValueError(f"found version {version[0]}.{version[1]} of the format")
-    shape, _, dtype = HEADERS[version](start)
-    if dtype.hasobject:
-        raise ValueError("found objects")
-    count, rest = math.prod(shape), size - start.tell()
-    if min(shape, default=0) < 0 or count * dtype.itemsize > rest:
-        raise ValueError(f"the header declares more values than there are in {rest} bytes")
-    check_size(count * dtype.itemsize, path)
-
-
-def _safetensors(path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="np") as file:
-            name, warnings = _chosen(path, list(file.keys()))
-            kind, shape = file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()
-            if kind not in BYTES:  # bfloat16 and the like
-                raise UserError(f"{path}: found values of type {kind}, unknown to NumPy; allowed: {TYPES}")
-            check_size(math.prod(shape) * BYTES[kind], path)
-            return file.get_tensor(name), warnings
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: is not a whole safetensors file ({in_a_line(str(error))}); write it again") from None
-
-
-def _chosen(path: Path, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """The name of the array to take, and a warning where it is one of a data set's."""
-    chosen = list(names) if len(names) == 1 else [name for name in (*NAMES, *TRAINING) if name in names]
-    if len(chosen) != 1:
-        raise UserError(
-            f"{path}: holds {_listed(sorted(names)) or 'nothing'}; allowed: one array, or one of several called "
-            f"{', '.join(NAMES)}, or a data set with {' or '.join(TRAINING)}"
-        )
-    (name,) = chosen
-    warning = (
-        f"of the arrays {_listed(sorted(names))} {name} is measured" if name in TRAINING and len(names) > 1 else ""
-    )
-    return name, (warning,) * bool(warning)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The names, each in a line, the first five of them and their number where there are more."""
-    return ", ".join([*map(in_a_line, names[:5]), *([f"… ({len(names)})"] if len(names) > 5 else [])])
+    return " × ".join(map(str, shape[:2]))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genbalance.data import arrays
 from genbalance.runtime.errors import UserError
 
 
@@ -59,7 +60,10 @@ def measure(images: NDArray[np.uint8]) -> tuple[float, float]:
     Raises:
         UserError: all pixels are equal, which nothing can be learned from.
     """
-    counts = [int(count) for count in np.bincount(images.ravel(), minlength=256)]
+    histogram = np.zeros(256, np.int64)
+    for block in arrays.blocks(images):
+        histogram += np.bincount(images[block].ravel(), minlength=256)
+    counts = histogram.tolist()
     n = sum(counts)
     first = sum(level * count for level, count in enumerate(counts))
     second = sum(level * level * count for level, count in enumerate(counts))

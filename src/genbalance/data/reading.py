@@ -4,6 +4,7 @@ What a file says it holds is compared with the limit before memory is taken for 
 """
 
 import gzip
+import hashlib
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import BinaryIO
 from genbalance.runtime.errors import UserError
 
 MAX_BYTES = 2**30
-"""What a file, or all images of a folder, may unpack to."""
+"""What a file may unpack to."""
 BLOCK = 2**20  # bytes read at a time
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -71,3 +72,9 @@ def read(path: Path) -> bytearray:
         extend(content, stream, MAX_BYTES + 1)
     check_size(len(content), path)
     return content
+
+
+def md5_of(path: Path) -> str:
+    """The md5 of a file's bytes as they lie there, whatever their number."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,5 +1,6 @@
 """A classifier's accuracy, and its expected calibration error."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,24 +11,27 @@ from torch import Tensor
 BINS = 15
 
 
-def reading_quality(logits: Tensor, labels: NDArray[np.int64]) -> tuple[dict[str, Any], NDArray[np.int64]]:
+def reading_quality(
+    logits: Tensor, labels: NDArray[np.int64], class_name: Callable[[int], str] | None = str
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """Metrics of logits [n, classes] against labels [n], and the predicted classes [n].
 
     ``test_nll``: mean −log p(label), nats. ``ece``: :func:`calibration_error`. ``per_class_accuracy``: of the classes
-    that have images.
+    that have images, by the name that ``class_name`` gives them; left out where it is None.
     """
     target = torch.from_numpy(labels)
     predicted: NDArray[np.int64] = logits.argmax(dim=1).numpy()
     classes = logits.shape[1]
     counts = np.bincount(classes * labels + predicted, minlength=classes**2).reshape(classes, classes)
-    quality = {
+    quality: dict[str, Any] = {
         "test_accuracy": float(counts.diagonal().sum() / counts.sum()),
         "test_nll": float(torch.nn.functional.cross_entropy(logits, target)),
         "ece": calibration_error(logits, target),
-        "per_class_accuracy": {
-            str(label): float(counts[label, label] / counts[label].sum()) for label in np.unique(labels)
-        },
     }
+    if class_name:
+        quality["per_class_accuracy"] = {
+            class_name(label): float(counts[label, label] / counts[label].sum()) for label in np.unique(labels)
+        }
     return quality, predicted
 
 

@@ -1,6 +1,7 @@
-"""What an encoder makes of images: their codes, for the probe, the map and the comparison with the prior.
+"""What an encoder makes of images: their codes, for the probe, the map, the comparison with the prior, and how far they
+tell known factors apart.
 
-``encode`` maps images [B, 1, S, S], and labels [B] of a conditional model, to q(z|x) of batch shape [B, L].
+``encode`` maps images [B, C, H, W], and labels [B] of a conditional model, to q(z|x) of batch shape [B, L].
 """
 
 from collections.abc import Callable
@@ -12,9 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Normal
 
+from genbalance.evaluation.dci import dci
+from genbalance.evaluation.factorvae import factor_vae_score
 from genbalance.evaluation.features import in_blocks
+from genbalance.evaluation.latents import are_active
 from genbalance.evaluation.lda import discriminant_map
+from genbalance.evaluation.mig import mutual_information_gap
 from genbalance.evaluation.mmd import prior_discrepancy
+from genbalance.evaluation.sap import separated_attribute_predictability
+from genbalance.runtime.device import Images
 
 PROBED = 10_000  # training images whose codes the linear probe learns from, at most
 CODES = 5_000  # test images whose codes are compared with the prior, at most
@@ -23,16 +30,17 @@ MAPPED = 2_000  # test images whose codes are shown, at most
 Encode = Callable[..., Normal]
 Codes = NDArray[np.floating]
 Labels = NDArray[np.int64]
+Factors = NDArray[np.int64]
 
 
-def posterior_means(encode: Encode, images: Tensor, labels: Tensor | None) -> Codes:
-    """E[z|x] of images [n, 1, S, S]: [n, L]."""
+def posterior_means(encode: Encode, images: Images, labels: Tensor | None) -> Codes:
+    """E[z|x] of images [n, C, H, W]: [n, L]."""
     means: Codes = in_blocks(lambda *given: encode(*given).mean, images, labels).numpy()
     return means
 
 
-def posterior_draws(encode: Encode, images: Tensor, labels: Tensor | None, noise: torch.Generator) -> Codes:
-    """One z ~ q(z|x) for each of images [n, 1, S, S]: [n, L]."""
+def posterior_draws(encode: Encode, images: Images, labels: Tensor | None, noise: torch.Generator) -> Codes:
+    """One z ~ q(z|x) for each of images [n, C, H, W]: [n, L]."""
 
     def draw(*given: Tensor) -> Tensor:
         posterior = encode(*given)
@@ -66,6 +74,52 @@ def against_prior(
 
 def code_map(train: Codes, train_labels: Labels, codes: Codes, labels: Labels) -> pd.DataFrame:
     """A row for each of ``codes`` [m, L]: its place ``x``, ``y`` on the two discriminants of the ``train`` codes
-    [n, L], and its ``class``."""
-    x, y = discriminant_map(train, train_labels, codes).T
+    [n, L], or on their two principal components where they are not of two classes, and its ``class``."""
+    several = len(np.unique(train_labels)) > 1
+    x, y = (discriminant_map(train, train_labels, codes) if several else principal_map(train, codes)).T
     return pd.DataFrame({"x": x, "y": y, "class": labels})
+
+
+def principal_map(train: Codes, codes: Codes) -> NDArray[np.float64]:
+    """The ``codes`` [m, L] on the two principal components of others [n, L], the directions in which these vary most:
+    [m, 2]. Of one latent there is one, and the second axis is zero."""
+    from sklearn.decomposition import PCA
+
+    axes = min(2, *train.shape)
+    placed = PCA(axes, svd_solver="full").fit(train.astype(np.float64)).transform(codes.astype(np.float64))
+    plane: NDArray[np.float64] = np.pad(placed, ((0, 0), (0, 2 - axes)))
+    return plane
+
+
+def disentanglement(
+    train_codes: Codes, train_factors: Factors, test_codes: Codes, test_factors: Factors, rng: np.random.Generator
+) -> dict[str, float]:
+    """``mig``, ``sap``, ``dci_disentanglement``, ``dci_completeness``, ``dci_informativeness`` and
+    ``factor_vae_score``, each in [0, 1], higher is better.
+
+    An inactive latent (:func:`are_active`) counts as constant: where E[z|x] hardly moves, q(z|x) is the prior, and z
+    tells nothing of x, although E[z|x] may.
+
+    Args:
+        train_codes: E[z|x] [n, L], that classifiers learn from, and DCI's importances are of.
+        train_factors: [n, K].
+        test_codes: [m, L], of which MIG and the accuracies are.
+        test_factors: [m, K]. Factors that have one value here or in ``train_factors`` are left out.
+        rng: draws what is drawn.
+
+    Raises:
+        ValueError: no factor varies.
+    """
+    varies = (np.ptp(train_factors, axis=0) > 0) & (np.ptp(test_factors, axis=0) > 0)
+    if not varies.any():
+        rows = f"{len(train_factors)} training and {len(test_factors)} test rows"
+        raise ValueError(f"none of {len(varies)} factors varies over {rows}")
+    active = are_active(train_codes)
+    known = (np.where(active, train_codes, 0), train_factors[:, varies])
+    measured = (np.where(active, test_codes, 0), test_factors[:, varies])
+    return {
+        "mig": mutual_information_gap(*measured),
+        "sap": separated_attribute_predictability(*known, *measured),
+        **dci(*known, *measured, rng),
+        "factor_vae_score": factor_vae_score(*known, *measured, rng),
+    }

@@ -7,23 +7,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genbalance.evaluation.features import BLOCK
+from genbalance.evaluation.features import BLOCK, block_of, in_blocks
 from genbalance.evaluation.latents import kl_per_latent
 from genbalance.losses.vae import vae_output
 from genbalance.models.vae import Vae
+from genbalance.runtime.device import Images, channels_last
 
 
 @dataclass(frozen=True)
 class VaeEvaluation:
     """A set of n images sent through a VAE: ``distortion`` [n] and ``rates`` [n] in nats, ``means`` E[z|x]
-    [n, latents], ``reconstructions`` [n, S, S] in [0, 1]: the mean of p(x|z) at z = E[z|x].
-    ``kl`` [latents]: the rate latent by latent, see :func:`genbalance.evaluation.latents.kl_per_latent`."""
+    [n, latents], of which :func:`decoded` makes reconstructions. ``kl`` [latents]: the rate latent by latent, see
+    :func:`genbalance.evaluation.latents.kl_per_latent`."""
 
     distortion: NDArray[np.float64]
     rates: NDArray[np.float64]
     means: NDArray[np.float64]
     kl: NDArray[np.float64]
-    reconstructions: NDArray[np.float32]
 
     @property
     def rate(self) -> float:
@@ -35,19 +35,25 @@ class VaeEvaluation:
         return float(self.distortion.mean()) + beta * self.rate
 
 
-def evaluate_elbo(model: Vae, pixels: Tensor, noise: torch.Generator, labels: Tensor | None = None) -> VaeEvaluation:
-    """The whole set, block by block, without gradients."""
-    columns: list[list[Tensor]] = [[], [], [], [], []]
-    blocks = pixels.split(BLOCK)
-    label_blocks = labels.split(BLOCK) if labels is not None else [None] * len(blocks)
+def evaluate_elbo(model: Vae, pixels: Images, noise: torch.Generator, labels: Tensor | None = None) -> VaeEvaluation:
+    """The whole set [n, C, H, W] in [0, 1], block by block, without gradients."""
+    columns: list[list[Tensor]] = [[], [], [], []]
+    size = block_of(BLOCK, model.outputs)
+    blocks = pixels.split(size)
+    label_blocks = labels.split(size) if labels is not None else [None] * len(blocks)
     with torch.inference_mode():
         for block, block_labels in zip(blocks, label_blocks, strict=True):
             output = vae_output(model, block, noise, block_labels)
-            means, deviations = output.posterior.mean, output.posterior.stddev
-            reconstructions = model.decode(means, block_labels).mean[:, 0]
-            parts = (output.terms.distortion, output.terms.rate, means, deviations, reconstructions)
+            parts = (output.terms.distortion, output.terms.rate, output.posterior.mean, output.posterior.stddev)
             for column, part in zip(columns, parts, strict=True):
                 column.append(part.cpu())
-    images = torch.cat(columns.pop()).numpy()
     distortion, rates, codes, spread = (torch.cat(column).double().numpy() for column in columns)
-    return VaeEvaluation(distortion, rates, codes, kl_per_latent(codes, spread, model.standard_prior), images)
+    return VaeEvaluation(distortion, rates, codes, kl_per_latent(codes, spread, model.standard_prior))
+
+
+def decoded(model: Vae, means: NDArray[np.float64], labels: Tensor | None = None) -> NDArray[np.float32]:
+    """The mean of p(x|z) at z = ``means`` [n, latents]: [n, H, W] or [n, H, W, 3] in [0, 1]."""
+    z = torch.from_numpy(means).float().to(next(model.parameters()).device)
+    decode = in_blocks(lambda *given: model.decode(*given).mean, z, labels, values=model.outputs)
+    images: NDArray[np.float32] = channels_last(decode).numpy()
+    return images

@@ -9,6 +9,7 @@ from genbalance.evaluation.frechet import FeatureMatrix, Moments, frechet, frech
 from genbalance.evaluation.reference import Real
 
 FEWEST = 2  # images of a class that have a covariance
+COLUMNS = ("class", "generated", "real", "n", "fd", "fd_floor", "confidence")
 
 
 def class_table(generated: Features, real: Real) -> pd.DataFrame:
@@ -18,8 +19,10 @@ def class_table(generated: Features, real: Real) -> pd.DataFrame:
     of the distances; ``fd`` of the class's samples to its test images and ``fd_floor`` of as many training images to
     the same; ``confidence``, the mean probability of the class that was read. A class of which there are fewer than two
     samples gets the distance of its mean image, what a model without diversity would draw, and confidence 0. Where
-    there are fewer than two real images nothing is measured: n and the distances are 0.
+    there are fewer than two real images nothing is measured: n and the distances are 0. Without classes, no rows.
     """
+    if real.class_means is None:
+        return pd.DataFrame(columns=[*COLUMNS])
     sides = [(reading.features, read_classes(reading.probabilities)) for reading in (generated, real.test, real.floor)]
     certainty = generated.probabilities.max(axis=1).astype(np.float64)
     rows = []

@@ -16,21 +16,22 @@ SHOWN = 12  # images a row
 
 
 def save_figures(
-    folder: Path, sampler: Sampler, samples: Samples, digits: Prepared, reconstructions: NDArray[np.uint8]
+    folder: Path, sampler: Sampler, samples: Samples, dataset: Prepared, reconstructions: NDArray[np.uint8]
 ) -> None:
     """Writes what every model has.
 
-    - classes.csv.
-    - nearest.png: the most copied-looking of the samples, their nearest training and their nearest test digits, a row
+    - classes.csv, which has no rows where there are no two classes.
+    - nearest.png: the most copied-looking of the samples, their nearest training and their nearest test images, a row
       each.
-    - reconstructions.png: the first test digits above the first of their ``reconstructions`` uint8 [n, S, S].
+    - reconstructions.png: the first test images above the first of their ``reconstructions`` uint8.
     - interpolations.png and traversals.png, each beside a CSV that says what its rows are.
     """
     copies = samples.measured.copies
     save_csv(folder / "classes.csv", samples.measured.classes)
-    nearest = (samples.images[copies.generated], digits.train.images[copies.train], digits.test.images[copies.test])
+    nearest = (samples.images[copies.generated], dataset.train.images[copies.train], dataset.test.images[copies.test])
     pictures.save_png(folder / "nearest.png", pictures.grid(np.concatenate(nearest), len(copies.generated)))
     shown = min(SHOWN, len(reconstructions))
-    pairs = np.concatenate([digits.test.images[:shown], reconstructions[:shown]])
+    pairs = np.concatenate([dataset.test.images[:shown], reconstructions[:shown]])
     pictures.save_png(folder / "reconstructions.png", pictures.grid(pairs, shown))
-    LatentFigures.of(sampler, samples.z, samples.condition, samples.features.probabilities).save(folder)
+    probabilities = samples.features.probabilities if dataset.has_classes else None
+    LatentFigures.of(sampler, samples.z, samples.condition, probabilities).save(folder)

@@ -5,11 +5,18 @@ from numpy.typing import NDArray
 
 
 def active_units(posterior_means: NDArray[np.floating], threshold: float = 0.01) -> int:
-    """Latents whose posterior mean E[z|x] varies over the images [n, latents] by more than ``threshold`` (variance).
+    """How many latents are active (:func:`are_active`)."""
+    return int(are_active(posterior_means, threshold).sum())
+
+
+def are_active(posterior_means: NDArray[np.floating], threshold: float = 0.01) -> NDArray[np.bool_]:
+    """Whether the posterior mean E[z|x] of each latent varies over the images [n, latents] by more than ``threshold``
+    (variance): [latents].
 
     Burda et al. 2016 (arXiv:1509.00519), section 5.2.
     """
-    return int((posterior_means.astype(np.float64).var(axis=0) > threshold).sum())
+    active: NDArray[np.bool_] = posterior_means.astype(np.float64).var(axis=0) > threshold
+    return active
 
 
 def kl_per_latent(

@@ -16,7 +16,7 @@ def discriminant_map(train: Codes, labels: Labels, codes: Codes) -> NDArray[np.f
     Fisher 1936, Rao 1948: the directions along which the means of the classes vary most in units of the standard
     deviation within a class. Those of largest variance tell nothing here: a VAE makes its codes as round as its prior.
     Of two classes there is one such direction; in codes that do not vary within the classes, or between them, there is
-    none: an axis without one is zero. The
+    none, nor where there are no more codes than classes: an axis without one is zero. The
     sign of an axis is free; the class mean that lies furthest out along it is on its positive side.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -26,7 +26,7 @@ def discriminant_map(train: Codes, labels: Labels, codes: Codes) -> NDArray[np.f
     within = known - np.stack([middle[label] for label in labels])
     between = np.stack([*middle.values()]) - known.mean(axis=0)
     least = STILL * np.abs(known).max()
-    if np.abs(within).max() <= least or np.abs(between).max() <= least:
+    if len(known) <= len(middle) or np.abs(within).max() <= least or np.abs(between).max() <= least:
         return np.zeros((len(codes), AXES))
     analysis = LinearDiscriminantAnalysis().fit(known, labels)
     middles = analysis.transform(analysis.means_)[:, :AXES]

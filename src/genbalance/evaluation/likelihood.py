@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Normal
 from tqdm import tqdm
 
+from genbalance.evaluation.features import block_of
 from genbalance.runtime.arithmetic import exp, log
+from genbalance.runtime.device import Images
 
-ROWS = 500  # images × draws at a time: bounds the memory
+ROWS = 500  # images × draws at a time, at most: bounds the memory
 LOG_TWO_PI = math.log(2 * math.pi)
 SILENCE = 60.0  # seconds between two lines on stderr where there is no terminal
 FACTORS = 64  # of at most 2 each: their product stays within float32
@@ -28,39 +30,46 @@ B = TypeVar("B", bound=Sized)
 class Autoencoder(Protocol):
     """What the bound needs of a model."""
 
+    @property
+    def outputs(self) -> int:
+        """Numbers that the decoder makes of one z."""
+
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
         """q(z|x), batch shape [B, latents]."""
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
-        """p(x|z), batch shape [B, 1, S, S]."""
+        """p(x|z), batch shape [B, C, H, W], or [B] with event shape [C, H, W]."""
 
     def log_prior(self, latents: Tensor) -> Tensor:
         """log p(z) of latents [..., latents]: [...]."""
 
 
 def importance_weighted_bound(
-    model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator, labels: Tensor | None = None
+    model: Autoencoder, images: Images, draws: int, noise: torch.Generator, labels: Tensor | None = None
 ) -> NDArray[np.float64]:
-    """−L_k(x) = −log 1/k Σ p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x), nats, for each image [n, 1, S, S]: [n].
+    """−L_k(x) = −log 1/k Σ p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x), nats, for each image [n, C, H, W]: [n].
 
     Burda et al. 2016 (arXiv:1509.00519), equation 8, with k ``draws``. In expectation an upper bound on −log p(x) that
     falls with k; k = 1 is the negative ELBO. Binary images for a Bernoulli decoder: the caller draws them. With
     ``labels`` [n] of a conditional model it bounds −log p(x|y).
     """
-    at_once = max(1, ROWS // draws)
+    rows = block_of(ROWS, model.outputs)
+    at_once = max(1, rows // draws)
     with torch.inference_mode():
         of_blocks = labels.split(at_once) if labels is not None else itertools.repeat(None)
         blocks = zip(watched(images.split(at_once), "−log p(x)"), of_blocks, strict=False)
-        bounds = [_bounds(model, block, draws, noise, known) for block, known in blocks]
+        bounds = [_bounds(model, block, draws, rows, noise, known) for block, known in blocks]
     return torch.cat(bounds).cpu().numpy()
 
 
-def _bounds(model: Autoencoder, images: Tensor, draws: int, noise: torch.Generator, labels: Tensor | None) -> Tensor:
-    """The bound of a block of images, its draws in chunks; sums of exponentials in float64."""
+def _bounds(
+    model: Autoencoder, images: Tensor, draws: int, rows: int, noise: torch.Generator, labels: Tensor | None
+) -> Tensor:
+    """The bound of a block of images, ``rows`` of its draws at a time; sums of exponentials in float64."""
     posterior = model.encode(images, labels)
     total = torch.full((len(images),), -torch.inf, dtype=torch.float64, device=images.device)
-    for first in range(0, draws, ROWS):
-        count = min(ROWS, draws - first)
+    for first in range(0, draws, rows):
+        count = min(rows, draws - first)
         epsilon = torch.randn(count, *posterior.mean.shape, generator=noise, device=images.device)
         z = posterior.mean + posterior.stddev * epsilon
         wanted = labels.repeat(count) if labels is not None else None
@@ -72,12 +81,13 @@ def _bounds(model: Autoencoder, images: Tensor, draws: int, noise: torch.Generat
 
 
 def _log_likelihood(decoded: Distribution, images: Tensor, draws: int) -> Tensor:
-    """log p(x|z) summed over the pixels, [draws, n], of ``decoded`` with batch shape [draws · n, 1, S, S]."""
+    """log p(x|z) summed over the pixels, [draws, n], of ``decoded`` with draws · n rows."""
     if isinstance(decoded, Bernoulli):
         return _log_bernoulli(decoded.logits.reshape(draws, len(images), -1), images.flatten(1))
     # one image is broadcast over its draws; several are repeated in the order of the draws
     seen = images if len(images) == 1 else images.repeat(draws, 1, 1, 1)
-    return decoded.log_prob(seen).flatten(1).sum(dim=1).view(draws, len(images))
+    each: Tensor = decoded.log_prob(seen)
+    return (each if decoded.event_shape else each.flatten(1).sum(dim=1)).view(draws, len(images))
 
 
 def _log_bernoulli(logits: Tensor, images: Tensor) -> Tensor:

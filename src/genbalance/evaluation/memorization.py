@@ -121,7 +121,8 @@ def find_copies(samples: Features, real: Real) -> Copies:
     """Compares samples with the training split and the test images.
 
     The most copied-looking are those whose distance to their nearest training image is the smallest share of that
-    image's distance to its own nearest other training image.
+    image's distance to its own nearest other training image. The cells of C_T are the classes that are read; without
+    classes there is one cell.
     """
     found = authenticity(samples.features, real.train.features)
     first = np.argsort(found.ratio, kind="stable")[:SHOWN]
@@ -130,8 +131,10 @@ def find_copies(samples: Features, real: Real) -> Copies:
         copying_z=data_copying(
             found.distance,
             real.test_to_train,
-            read_classes(samples.probabilities),
-            read_classes(real.test.probabilities),
+            *(
+                read_classes(reading.probabilities) if real.has_classes else np.zeros(len(reading.features), np.int64)
+                for reading in (samples, real.test)
+            ),
         ),
         each={
             "authenticity": found.authentic,

@@ -13,7 +13,11 @@ def linear_probe(train: Codes, train_labels: Labels, test: Codes, test_labels: L
     """Whether a logistic regression on the standardized codes [n, latents] names the class of each test image [m].
 
     Alain & Bengio 2017 (arXiv:1610.01644): its accuracy, the mean, says how linearly the classes lie in the latents.
+    Where the codes are of a single class, it names that one.
     """
+    if len(np.unique(train_labels)) < 2:
+        always: NDArray[np.bool_] = test_labels == train_labels[0]
+        return always
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -1,5 +1,6 @@
-"""How near a reconstruction comes to its original, image by image. Images [n, S, S], pixels in [0, 1]."""
+"""How near a reconstruction comes to its original, image by image. Images [n, H, W(, 3)], pixels in [0, 1]."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import conv2d, pad
 
+from genbalance.data import arrays
 from genbalance.data.pixels import UNIT
-from genbalance.evaluation.features import FeatureExtractor, Features
+from genbalance.evaluation.features import BLOCK, FeatureExtractor, Features, block_of
 from genbalance.evaluation.frechet import frechet_distance
 
 WINDOW = 5  # pixels to either side
@@ -20,8 +22,9 @@ Each = NDArray[np.float64]
 
 def squared_error(originals: Images, reconstructions: Images) -> Each:
     """Of each image the mean over pixels of (x − x̂)²: [n]."""
-    errors: Each = np.square(originals.astype(np.float64) - reconstructions).mean(axis=(1, 2))
-    return errors
+    errors = np.square(originals.astype(np.float64) - reconstructions)
+    means: Each = errors.mean(axis=tuple(range(1, errors.ndim)))
+    return means
 
 
 def peak_signal_to_noise(originals: Images, reconstructions: Images) -> Each:
@@ -34,21 +37,29 @@ def peak_signal_to_noise(originals: Images, reconstructions: Images) -> Each:
 def structural_similarity(originals: Images, reconstructions: Images) -> Each:
     """SSIM of each image (Wang et al. 2004, equation 13), mean over the pixels: [n]; 1 for equal images.
 
-    The window is a Gaussian of 11 pixels with σ = 1.5, the borders are mirrored; images of at least 6 pixels.
+    The window is a Gaussian of 11 pixels with σ = 1.5, the borders are mirrored; images of at least 6 pixels a side. Of
+    colours it is the mean of the three channels'.
     """
     window = torch.exp(-(torch.arange(-WINDOW, WINDOW + 1.0) / 1.5).square() / 2)
     window /= window.sum()
-    x, y = (
-        pad(torch.from_numpy(images)[:, None], [WINDOW] * 4, mode="reflect") for images in (reconstructions, originals)
-    )
+    channels = originals.shape[3] if originals.ndim == 4 else 1
+    x, y = (pad(_planes(images), [WINDOW] * 4, mode="reflect") for images in (reconstructions, originals))
     blurred = conv2d(torch.cat([x, y, x * x, y * y, x * y]), torch.outer(window, window)[None, None])
     mean_x, mean_y, square_x, square_y, product = blurred.split(len(x))
     variances = (square_x - mean_x.square()).clamp(min=0) + (square_y - mean_y.square()).clamp(min=0)
     covariance = product - mean_x * mean_y
     means = mean_x.square() + mean_y.square()
     ratio = (2 * mean_x * mean_y + C1) * (2 * covariance + C2) / ((means + C1) * (variances + C2))
-    each: Each = ratio.flatten(1).mean(dim=1).double().numpy()
+    each: Each = ratio.view(len(originals), channels, -1).mean(dim=2).double().mean(dim=1).numpy()
     return each
+
+
+def _planes(images: Images) -> torch.Tensor:
+    """Each channel of each image as one of its own, [n · C, 1, H, W]."""
+    planes = torch.from_numpy(images)
+    if planes.dim() == 4:
+        planes = planes.permute(0, 3, 1, 2).flatten(0, 1)
+    return planes[:, None].contiguous()
 
 
 def same_class(originals: Features, reconstructions: Features) -> NDArray[np.bool_]:
@@ -57,9 +68,12 @@ def same_class(originals: Features, reconstructions: Features) -> NDArray[np.boo
     return same
 
 
+SCORES = {"mse": squared_error, "psnr": peak_signal_to_noise, "ssim": structural_similarity}
+
+
 @dataclass(frozen=True)
 class Reconstructions:
-    """``images`` uint8 [n, S, S], the classifier's features of the originals ``before`` and of the images ``after``,
+    """``images`` uint8, the classifier's features of the originals ``before`` and of the images ``after``,
     and under ``each`` the value of each image [n]: ``mse``, ``psnr`` in dB, ``ssim``, ``classifier_agreement``."""
 
     images: NDArray[np.uint8]
@@ -74,15 +88,26 @@ class Reconstructions:
 
 
 def measure_reconstructions(
-    originals: NDArray[np.uint8], reconstructions: Images, extractor: FeatureExtractor
+    originals: NDArray[np.uint8], reconstructed: Callable[[slice], Images], extractor: FeatureExtractor
 ) -> Reconstructions:
-    """Compares ``reconstructions`` [n, S, S], in [0, 1], with ``originals`` [n, S, S], 0 … 255."""
-    pixels, images = UNIT.encode(originals), UNIT.to_uint8(reconstructions)
+    """Compares reconstructions with ``originals`` [n, H, W(, 3)], 0 … 255, block by block.
+
+    Args:
+        originals: at least one.
+        reconstructed: makes the reconstructions, in [0, 1], of some rows of the originals.
+        extractor: the classifier.
+    """
+    images = arrays.empty(originals.shape)
+    scores: dict[str, list[Each]] = {name: [] for name in SCORES}
+    size = block_of(BLOCK, originals[0].size)
+    for start in range(0, len(originals), size):
+        rows = slice(start, start + size)
+        found, pixels = reconstructed(rows), UNIT.encode(originals[rows])
+        images[rows] = UNIT.to_uint8(found)
+        for name, score in SCORES.items():
+            scores[name].append(score(pixels, found))
     before, after = extractor.read(originals), extractor.read(images)
     each: dict[str, NDArray[np.float64] | NDArray[np.bool_]] = {
-        "mse": squared_error(pixels, reconstructions),
-        "psnr": peak_signal_to_noise(pixels, reconstructions),
-        "ssim": structural_similarity(pixels, reconstructions),
-        "classifier_agreement": same_class(before, after),
+        name: np.concatenate(values) for name, values in scores.items()
     }
-    return Reconstructions(images, before, after, each)
+    return Reconstructions(images, before, after, each | {"classifier_agreement": same_class(before, after)})

@@ -15,7 +15,7 @@ from genbalance.evaluation.bootstrap import Bootstrap, normal
 from genbalance.evaluation.classes import class_shares, total_variation
 from genbalance.evaluation.classifier_score import classifier_score
 from genbalance.evaluation.fairness import balance, class_table
-from genbalance.evaluation.features import FeatureExtractor, Features, Images
+from genbalance.evaluation.features import Extractor, Features, Images
 from genbalance.evaluation.frechet import FeatureMatrix, frechet, frechet_distance, frechet_infinity, moments
 from genbalance.evaluation.kid import KernelDistance, kernel_distance
 from genbalance.evaluation.memorization import Copies, find_copies
@@ -66,13 +66,25 @@ def two_sample_metrics(
     )
 
 
+OF_CLASSES = frozenset(
+    {
+        *("classifier_score", "classifier_score_real", "class_distance", "class_distance_real", "class_histogram"),
+        *("classifier_agreement", "condition_accuracy", "probe_accuracy"),
+    }
+)
+"""Metrics that depend on which classes the classifier reads, beside those of `balance`: of images without two classes
+they say nothing. Reports leave out the same (`families.registry.OF_CLASSES`, which no evaluation depends on)."""
+RESAMPLED = 512
+"""Features for which the Fréchet distance has an interval, at most: the time of each of its resamples grows with the
+cube of their number, and 200 of 2,048 features would take half an hour."""
 Metrics = dict[str, Any]
 PerImage = NDArray[np.float64] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """``metrics`` by name, their intervals in ``ci95``, a table of ``classes``, and the ``copies`` that were found."""
+    """``metrics`` by name, their intervals in ``ci95``, a table of ``classes``, and the ``copies`` that were found. Of
+    images without two classes the table has no rows, and metrics of classes are left out."""
 
     metrics: Metrics
     classes: pd.DataFrame
@@ -81,8 +93,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class Samples:
-    """n samples of a model: noise ``z`` [n, L], ``condition`` [n] or None, ``images`` uint8 [n, S, S], the classifier's
-    ``features`` of them, and what was ``measured``."""
+    """n samples of a model: noise ``z`` [n, L], ``condition`` [n] or None, ``images`` uint8 [n, H, W(, 3)], the
+    classifier's ``features`` of them, and what was ``measured``."""
 
     z: Tensor
     condition: Tensor | None
@@ -101,7 +113,7 @@ class EvaluationSuite:
 
     @classmethod
     def of(
-        cls, digits: Prepared, extractor: FeatureExtractor, config: EvaluateConfig, seed: int, most: int | None = None
+        cls, dataset: Prepared, extractor: Extractor, config: EvaluateConfig, seed: int, most: int | None = None
     ) -> "EvaluationSuite":
         """n is ``evaluate.samples``, or fewer where a split (or ``most``, the samples at hand) has fewer.
 
@@ -109,7 +121,7 @@ class EvaluationSuite:
             UserError: too few images to measure with.
         """
         n = config.samples if most is None else min(config.samples, most)
-        return cls(Real.of(digits, extractor, n, seed), config, seed)
+        return cls(Real.of(dataset, extractor, n, seed), config, seed)
 
     @property
     def n(self) -> int:
@@ -137,12 +149,12 @@ class EvaluationSuite:
         metrics = {
             "n": self.n,
             **self._metrics(generated, compared),
-            **balance(table, generated, self.real),
+            **(balance(table, generated, self.real) if self.real.has_classes else {}),
             **copies.metrics,
-            "class_histogram": {str(label): float(share) for label, share in enumerate(table["generated"])},
+            "class_histogram": dict(zip(self.real.class_names, map(float, table["generated"]), strict=True)),
             "ci95": self._intervals(generated, compared) | copies.intervals(self.bootstrap),
         }
-        return Measured(metrics, table, copies)
+        return Measured(self._measurable(metrics), table, copies)
 
     def summary(
         self, samples: Samples, own: Mapping[str, PerImage], quality: Mapping[str, PerImage], scalars: Metrics
@@ -159,7 +171,14 @@ class EvaluationSuite:
             samples.measured.metrics | {name: values.mean() for name, values in {**own, **quality}.items()} | scalars
         )
         intervals = {name: self.bootstrap.mean(values) for name, values in {**quality, **own}.items()}
-        return metrics | {"ci95": metrics["ci95"] | intervals}
+        return self._measurable(metrics | {"ci95": metrics["ci95"] | intervals})
+
+    def _measurable(self, metrics: Metrics) -> Metrics:
+        """``metrics``, without those of classes where there are none."""
+        if self.real.has_classes:
+            return metrics
+        kept = {name: value for name, value in metrics.items() if name not in OF_CLASSES}
+        return kept | {"ci95": {name: ends for name, ends in metrics["ci95"].items() if name not in OF_CLASSES}}
 
     @cached_property
     def _reference(self) -> Metrics:
@@ -206,10 +225,13 @@ class EvaluationSuite:
     def _intervals(self, generated: Features, compared: TwoSampleMetrics) -> dict[str, dict[str, float]]:
         test, draw, sizes = self.real.test, self.bootstrap, (self.n, self.n)
         score = classifier_score(generated.probabilities)
-        return {
-            "fd_test": draw.statistic(
+        fd = {}
+        if test.features.shape[1] <= RESAMPLED:
+            fd["fd_test"] = draw.statistic(
                 compared.fd, sizes, lambda a, b: frechet(moments(generated.features, a), moments(test.features, b))
-            ),
+            )
+        return {
+            **fd,
             "kid_test": normal(compared.kid.mean, compared.kid.standard_error),
             "classifier_score": draw.statistic(
                 score, (self.n,), lambda counts: classifier_score(generated.probabilities, counts)

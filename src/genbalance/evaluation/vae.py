@@ -1,5 +1,6 @@
-"""The evaluation of a VAE: its samples, its likelihood, its codes and its reconstructions of test digits."""
+"""The evaluation of a VAE: its samples, its likelihood, its codes and its reconstructions of test images."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,32 +11,42 @@ from torch import Tensor
 from genbalance.data.pixels import UNIT
 from genbalance.data.prepared import Prepared
 from genbalance.evaluation.classes import class_preserved, draw_labels
-from genbalance.evaluation.codes import CODES, MAPPED, PROBED, against_prior, code_map, posterior_draws, posterior_means
-from genbalance.evaluation.elbo import evaluate_elbo
+from genbalance.evaluation.codes import (
+    CODES,
+    MAPPED,
+    PROBED,
+    against_prior,
+    code_map,
+    disentanglement,
+    posterior_draws,
+    posterior_means,
+)
+from genbalance.evaluation.elbo import decoded, evaluate_elbo
 from genbalance.evaluation.features import FeatureExtractor
 from genbalance.evaluation.figures import save_figures
 from genbalance.evaluation.latents import active_units
 from genbalance.evaluation.likelihood import importance_weighted_bound
+from genbalance.evaluation.modes import mode_metrics
 from genbalance.evaluation.probe import linear_probe
 from genbalance.evaluation.reconstruction import measure_reconstructions
 from genbalance.evaluation.suite import EvaluationSuite, Metrics, PerImage, Samples
 from genbalance.losses.vae import binarize
 from genbalance.models.vae import Vae
 from genbalance.params import EvaluateConfig
-from genbalance.runtime.device import generator, upload
+from genbalance.runtime.device import Images, generator, upload, uploaded
 from genbalance.runtime.io import save_csv, whole_folder
 from genbalance.runtime.rng import stream_seed
 from genbalance.sampling.vae import VaeSampler
 
 
 def evaluate(
-    vae: Vae, digits: Prepared, extractor: FeatureExtractor, config: EvaluateConfig, seed: int, out: Path
+    vae: Vae, dataset: Prepared, extractor: FeatureExtractor, config: EvaluateConfig, seed: int, out: Path
 ) -> Metrics:
     """Measures as many samples as there are real images to compare them with, then every test image.
 
     Args:
         vae: on the device of ``extractor``.
-        digits: those that both were trained on.
+        dataset: those that both were trained on.
         extractor: the reference classifier.
         config: how much is measured.
         seed: the root of the random streams ``evaluate/…``.
@@ -47,19 +58,19 @@ def evaluate(
     Raises:
         UserError: there are too few images, or the features of a sample are NaN or infinite.
     """
-    suite, device, sampler = EvaluationSuite.of(digits, extractor, config, seed), extractor.device, VaeSampler(vae)
+    suite, device, sampler = EvaluationSuite.of(dataset, extractor, config, seed), extractor.device, VaeSampler(vae)
 
     # samples, against real images
     z = torch.randn(suite.n, vae.latents, generator=generator(seed, "evaluate/vae")).to(device)
-    labels = draw_labels(digits.train.labels, suite.n, stream_seed(seed, "evaluate/vae/labels"))
+    labels = draw_labels(dataset.train.labels, suite.n, stream_seed(seed, "evaluate/vae/labels"))
     condition = _condition(vae, labels, device)
     images = sampler.images(z, condition)
     features = extractor.read(images)
     samples = Samples(z, condition, images, features, suite.measure(features))
 
     # the likelihood
-    test, test_labels = digits.test.images, _condition(vae, digits.test.labels, device)
-    terms = evaluate_elbo(vae, upload(test, UNIT, device), generator(seed, "evaluate/vae/test", device), test_labels)
+    test, test_labels = dataset.test.images, _condition(vae, dataset.test.labels, device)
+    terms = evaluate_elbo(vae, uploaded(test, UNIT, device), generator(seed, "evaluate/vae/test", device), test_labels)
     own: dict[str, PerImage] = {
         "nelbo": terms.distortion + terms.rates,
         "rate": terms.rates,
@@ -70,19 +81,25 @@ def evaluate(
     draws = generator(seed, "evaluate/vae/draws", device)
     seen = _encoder_input(vae, test, generator(seed, "evaluate/vae/binary", device))
     own["nll"] = importance_weighted_bound(vae, seen, config.importance_draws, draws, test_labels)
+    if vae.likelihood == "logistic_mixture":  # a probability of 8-bit levels; a density has no bits
+        own["bits_per_dim"] = own["nll"] / (math.log(2) * math.prod(vae.shape))
 
     # the codes
-    train, train_labels = digits.train.images[:PROBED], digits.train.labels[:PROBED]
+    train, train_labels = dataset.train.images[:PROBED], dataset.train.labels[:PROBED]
     seen = _encoder_input(vae, train, generator(seed, "evaluate/vae/train", device))
     train_codes = posterior_means(vae.encode, seen, _condition(vae, train_labels, device))
-    own["probe_accuracy"] = linear_probe(train_codes, train_labels, terms.means, digits.test.labels)
+    if dataset.has_classes:
+        own["probe_accuracy"] = linear_probe(train_codes, train_labels, terms.means, dataset.test.labels)
     seen = _encoder_input(vae, test[:CODES], generator(seed, "evaluate/vae/binary", device))
-    some_labels = _condition(vae, digits.test.labels[:CODES], device)
+    some_labels = _condition(vae, dataset.test.labels[:CODES], device)
     codes = posterior_draws(vae.encode, seen, some_labels, generator(seed, "evaluate/vae/codes", device))
     discrepancy = against_prior(codes, vae.prior.draw, generator(seed, "evaluate/vae/prior"), device)
 
     # reconstructions
-    reconstructions = measure_reconstructions(test, terms.reconstructions, extractor)
+    def reconstructed(rows: slice) -> NDArray[np.float32]:
+        return decoded(vae, terms.means[rows], test_labels[rows] if test_labels is not None else None)
+
+    reconstructions = measure_reconstructions(test, reconstructed, extractor)
 
     scalars = {
         "nll_draws": config.importance_draws,
@@ -91,9 +108,16 @@ def evaluate(
         "fd_reconstructions": reconstructions.frechet_distance,
         "reconstructed": len(test),
     }
+    if dataset.train.factors is not None and dataset.test.factors is not None:
+        chance = np.random.default_rng(stream_seed(seed, "evaluate/vae/factors"))
+        train_factors = dataset.train.factors[:PROBED]
+        scalars |= disentanglement(train_codes, train_factors, terms.means, dataset.test.factors, chance)
+    if dataset.stacked:
+        more, modes_seed = generator(seed, "evaluate/vae/modes", device), stream_seed(seed, "evaluate/modes")
+        scalars |= mode_metrics(sampler, extractor, features, suite.real.test, more, modes_seed)
     with whole_folder(out) as folder:
-        save_figures(folder, sampler, samples, digits, reconstructions.images)
-        shown = code_map(train_codes, train_labels, terms.means[:MAPPED], digits.test.labels[:MAPPED])
+        save_figures(folder, sampler, samples, dataset, reconstructions.images)
+        shown = code_map(train_codes, train_labels, terms.means[:MAPPED], dataset.test.labels[:MAPPED])
         save_csv(folder / "codes.csv", shown)
     return suite.summary(samples, own, reconstructions.each, scalars)
 
@@ -103,9 +127,9 @@ def _condition(vae: Vae, labels: NDArray[np.int64], device: torch.device) -> Ten
     return torch.from_numpy(labels).to(device) if vae.classes else None
 
 
-def _encoder_input(vae: Vae, images: NDArray[np.uint8], noise: torch.Generator) -> Tensor:
-    """What the encoder sees of images [n, S, S]: for a Bernoulli likelihood one binary draw."""
+def _encoder_input(vae: Vae, images: NDArray[np.uint8], noise: torch.Generator) -> Images:
+    """What the encoder sees of images [n, H, W(, 3)]: for a Bernoulli likelihood one binary draw."""
+    if vae.likelihood != "bernoulli":
+        return uploaded(images, UNIT, noise.device)
     pixels = upload(images, UNIT, noise.device)
-    if vae.likelihood == "gaussian":
-        return pixels
     return binarize(pixels, torch.rand(pixels.shape, generator=noise, device=pixels.device))

@@ -37,7 +37,7 @@ class Spread:
 
 def find_spread(text: str, every: bool) -> Spread:
     """The runs that ``text`` stands for (see :func:`genbalance.experiments.runs.find_commits`): their headline metrics,
-    those of real digits and the shares of the classes, or ``every`` metric.
+    those of real images and the shares of the classes, or ``every`` metric.
 
     Raises:
         UserError: one cannot be read, they differ in more than the seed, a seed is there twice, or there is one only.
@@ -58,7 +58,7 @@ def find_spread(text: str, every: bool) -> Spread:
 
 
 def _shown(group: Group, names: Mapping[str, None]) -> list[str]:
-    """The headline, whether a class has all but vanished or taken over, and what real digits score."""
+    """The headline, whether a class has all but vanished or taken over, and what real images score."""
     own = headline(group.runs)
     families = {name for run in group.runs for name in run.families}
     classes = [f"evaluate_{name}.class_share_{end}" for name in known() if name in families for end in ("min", "max")]

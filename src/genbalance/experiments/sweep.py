@@ -14,7 +14,7 @@ from genbalance.experiments.runs import Run, differing, find_runs, sample_grids
 from genbalance.families.registry import Family, known, of_param
 from genbalance.reporting import grids
 from genbalance.reporting.map import Map, Place, concerned, distance
-from genbalance.reporting.sweep import Sweep, as_json, columns, figure, missing, parameters, picture_path
+from genbalance.reporting.sweep import Sweep, as_json, columns, figure, missing, parameters, picture_path, scores
 from genbalance.reporting.text import aligned, listed, mean_sd, parameter
 from genbalance.reporting.theme import LIGHT, Plot, png
 from genbalance.runtime.errors import UserError
@@ -145,7 +145,8 @@ def as_text(sweep: Sweep | Map) -> str:
 
 
 def _table(sweep: Sweep, family: Family) -> str:
-    shown = columns(family)
+    shown = {name: label for name, label in columns(family).items() if name in sweep.metrics}
+    shown |= scores(family, sweep.metrics)
     rows = [[sweep.key, "seeds", *shown.values()]]
     for place, value in enumerate(sweep.values):
         cells = (mean_sd(sweep.metrics[name][place]) for name in shown)

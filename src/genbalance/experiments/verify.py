@@ -103,7 +103,7 @@ def _data_path(folder: Path) -> Path:
     try:
         return Path(values["data"]["path"])
     except (KeyError, TypeError):
-        raise UserError(f"{PARAMS_FILE}: data.path: found nothing; allowed: a folder") from None
+        raise UserError(f"{PARAMS_FILE}: data.path: found nothing; allowed: the path of a folder or file") from None
 
 
 def _note(line: str) -> None:
@@ -139,7 +139,7 @@ def clone(repository: Path, commit: str, keep: bool) -> Iterator[Path]:
 
 def lend(repository: Path, folder: Path, data_path: Path) -> None:
     """Copies into the clone what the commit cannot hold and a stage would ask for or download: the files of data/raw
-    and of ``data_path`` (data.path in params.yaml; an absolute one is found where it is).
+    and of ``data_path``, a folder or a file (data.path in params.yaml; an absolute one is found where it is).
 
     Raises:
         UserError: ``data_path`` is relative and leads out of the repository.
@@ -151,7 +151,8 @@ def lend(repository: Path, folder: Path, data_path: Path) -> None:
     for place in (RAW, data_path):
         if place.is_absolute():
             continue
-        for file in sorted((repository / place).rglob("*")):
+        whole = repository / place
+        for file in [whole] if whole.is_file() else sorted(whole.rglob("*")):
             copy = folder / file.relative_to(repository)
             if file.is_file() and not copy.exists():
                 copy.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,15 @@ from genbalance.runtime.errors import UserError
 
 ENCODER, DISCRIMINATOR, LIKELIHOOD = "encoder", "discriminator", "likelihood"
 
+OF_CLASSES = frozenset(
+    {
+        *("classifier_score", "classifier_agreement", "condition_accuracy", "probe_accuracy"),
+        *("modes_covered", "modes_kl", "class_distance", "class_share_min", "class_share_max", "share_worst_to_mean"),
+        *("fd_class_mean", "fd_class_worst", "fd_worst_to_mean"),
+    }
+)
+"""The keys of metrics that are measured by class: evaluations on images without two classes lack them."""
+
 
 @dataclass(frozen=True)
 class By:
@@ -129,7 +138,7 @@ class Family:
         charts: its training curves.
         inks: its colour on the page and in figures, #rrggbb, on light and on dark paper; legible as text on both.
         best: the metric of metrics/evaluate_NAME.json, lower is better, that decides which version is the champion.
-        comparable: params that two versions must share for ``best`` to be compared.
+        comparable: entries of metrics/train_NAME.json that two versions must share for ``best`` to be compared.
         uses_classifier: whether ``best`` depends on the reference classifier.
         samples: how a sample is made, in a sentence for the page.
     """

@@ -34,7 +34,7 @@ FAMILY = Family(
     ),
     inks=("#b54d00", "#e69f00"),
     best="nelbo",
-    comparable=("vae.likelihood",),
+    comparable=("likelihood",),
     uses_classifier=False,
     samples="Decoded from the prior: the mean of each pixel. Not selected.",
 )

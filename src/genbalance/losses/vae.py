@@ -42,8 +42,9 @@ class Terms:
 
 
 def distortion(images: Tensor, decoded: Distribution) -> Tensor:
-    """−log p(x|z) of images [..., B, 1, S, S], summed over the pixels: [..., B]."""
-    return -decoded.log_prob(images).flatten(-3).sum(dim=-1)
+    """−log p(x|z) of images [..., B, C, H, W], summed over the pixels where ``decoded`` has them apart: [..., B]."""
+    each: Tensor = -decoded.log_prob(images)
+    return each if decoded.event_shape else each.flatten(-3).sum(dim=-1)
 
 
 def kl_to_normal(posterior: Normal) -> Tensor:
@@ -77,7 +78,7 @@ def reparameterize(posterior: Normal, noise: Tensor) -> Tensor:
 def binarize(pixels: Tensor, uniform: Tensor) -> Tensor:
     """A binary image with P(x = 1) = pixel; drawn anew at each visit it is dynamic binarization (Burda et al. 2016).
 
-    Shapes: pixels in [0, 1] and ``uniform`` noise in [0, 1), both [B, 1, S, S]. Cross-entropy on grey pixels would be
+    Shapes: pixels in [0, 1] and ``uniform`` noise in [0, 1), both [B, C, H, W]. Cross-entropy on grey pixels would be
     no likelihood; on these it is one.
     """
     return (uniform < pixels).to(pixels.dtype)
@@ -88,7 +89,7 @@ class LatentVariableModel(Protocol):
 
     @property
     def likelihood(self) -> str:
-        """Of a pixel: bernoulli or gaussian."""
+        """Of images: bernoulli, whose images are binary, or another."""
 
     @property
     def standard_prior(self) -> bool:
@@ -98,7 +99,7 @@ class LatentVariableModel(Protocol):
         """q(z|x), batch shape [B, L]."""
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
-        """p(x|z), batch shape [B, 1, S, S]."""
+        """p(x|z), batch shape [B, C, H, W], or [B] with event shape [C, H, W]."""
 
     def log_prior(self, latents: Tensor) -> Tensor:
         """Log p(z), nats, of latents [..., L]."""
@@ -119,7 +120,7 @@ def vae_output(
     labels: Tensor | None = None,
     draws: int = 1,
 ) -> VaeOutput:
-    """Encodes pixels [B, 1, S, S] in [0, 1], draws z and decodes it; the Bernoulli likelihood sees a fresh binary draw.
+    """Encodes pixels [B, C, H, W] in [0, 1], draws z and decodes it; the Bernoulli likelihood sees a fresh binary draw.
 
     With one of the ``draws`` of z the terms are [B], and the rate is in closed form where the prior is the standard
     normal; with k of them they are [k, B], and the rate is log q(z|x) − log p(z) at each.

@@ -91,7 +91,7 @@ def cards(results: Results, params: Mapping[str, Any]) -> list[Card]:
             results, "fd", "Fréchet distance", "FID’s formula on our classifier’s features; near the floor is best"
         ),
         _distance(results, "kid", "Kernel distance (KID)", "on the same features, unbiased; near the floor is best"),
-        _score(results),
+        *([_score(results)] if results.has_classes else []),
         _manifolds(results),
         _copies(results),
         *([_discriminator(results, discriminators)] if discriminators else []),
@@ -193,7 +193,11 @@ def _reconstruction(results: Results, params: Mapping[str, Any]) -> Card:
         for family in results.families
         if family not in encoders
     ]
-    rows = (_all(results, "ssim", "SSIM"), _all(results, "classifier_agreement", "class preserved"))
+    rows: tuple[Row, ...] = (_all(results, "ssim", "SSIM"),)
+    kept = ""
+    if results.has_classes:
+        rows += (_all(results, "classifier_agreement", "class preserved"),)
+        kept = "; class preserved: share with the original’s predicted class"
     units = []
     for family in encoders:
         active, latents = results.number(f"evaluate_{family.name}", "active_units"), params[f"{family.name}.latents"]
@@ -202,8 +206,7 @@ def _reconstruction(results: Results, params: Mapping[str, Any]) -> Card:
         units.append(Scale((Row(label, (mark,), family.name),), "0", f"{latents} latents"))
     return Card(
         "Reconstruction",
-        f"of test images, {listed(by).replace(' and of', ' and, of')}; class preserved: share with the original’s "
-        "predicted class",
+        f"of test images, {listed(by).replace(' and of', ' and, of')}{kept}",
         (Scale(rows, "nothing", "all"), *units),
     )
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from genbalance.families.registry import LIKELIHOOD, Family, of_param
-from genbalance.params import INERT
+from genbalance.params import INERT, read_yaml
 from genbalance.reporting import grids
 from genbalance.reporting.findings import Finding, finding
 from genbalance.reporting.results import Results
@@ -18,6 +19,13 @@ from genbalance.runtime.errors import UserError
 SIDES = ("evaluate.kid_", "evaluate.resamples", "evaluate.inversion_", "evaluate.importance_draws")  # not drawn
 LAST_DIGITS = ("compute.device", "compute.threads", "compute.bits")  # all that these change of a number
 NONE = "–"
+
+
+@cache
+def released() -> Mapping[str, Any]:
+    """The released value of each parameter, by dotted key."""
+    values: Mapping[str, Any] = read_yaml(Path(__file__).parent / "defaults.yaml")
+    return values
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,14 @@ def _context(sweep: Sweep, family: Family, results: Results, params: Mapping[str
 
 def _matters(key: str, sweep: Sweep, family: Family, params: Mapping[str, Any]) -> bool:
     if key == "data.path":
-        return bool(params["data.source"] == "idx")
+        return params["data.source"] in ("idx", "folder", "array")
     foreign = of_param(key) and family not in of_param(key)
     return not foreign and key not in (sweep.key, "seed", *LAST_DIGITS) and not key.startswith((*SIDES, *INERT))
 
 
 def _value(values: Mapping[str, Any], key: str) -> Any:
-    value = values.get(key, NONE)
+    """A sweep of before a parameter was there had what is its default now."""
+    value = values.get(key, released().get(key, NONE))
     return Path(value).name if key == "data.path" else value
 
 

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family
 from genbalance.reporting.results import Results
-from genbalance.reporting.sweep import Sweep
+from genbalance.reporting.sweep import Sweep, best_scores
 from genbalance.reporting.text import listed, number, share
 
 FLAT = 0.1  # relative to the larger of two numbers: a lesser difference is not mentioned
@@ -99,7 +99,7 @@ def _trade(sweep: Sweep, family: Family) -> Finding:
         f"From {symbol} = {ends} the rate {_goes(rate)} and the distortion {_goes(distortion)} nats per image.",
         f"The samples’ Fréchet distance is {_listed(sweep, fd, {0, fd.index(min(fd)), last})}.",
     ]
-    return Finding(f"{answer}; {samples}.", " ".join([*numbers, _seeds(sweep)]))
+    return Finding(f"{answer}; {samples}.", _together(sweep, family, numbers))
 
 
 def _quality(sweep: Sweep, family: Family) -> Finding:
@@ -126,7 +126,12 @@ def _quality(sweep: Sweep, family: Family) -> Finding:
             numbers.append(f"It is {_listed(sweep, fd, {side[0], side[-1]}, edge)}, {_there(sweep, family, side[-1])}.")
     if ENCODER in family.parts:
         numbers.append(f"The rate {_goes(sweep.means(f'evaluate_{family.name}.rate'))} nats per image.")
-    return Finding(f"{answer}.", " ".join([*numbers, _seeds(sweep)]))
+    return Finding(f"{answer}.", _together(sweep, family, numbers))
+
+
+def _together(sweep: Sweep, family: Family, numbers: Sequence[str]) -> str:
+    """The sentences, what was measured of known factors, and how many seeds there are."""
+    return " ".join(filter(None, [*numbers, best_scores(sweep, family), _seeds(sweep)]))
 
 
 def _there(sweep: Sweep, family: Family, place: int) -> str:

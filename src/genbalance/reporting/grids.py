@@ -6,6 +6,10 @@ from collections.abc import Mapping
 COLUMNS = 10
 """Of every grid of samples or reconstructions; a pixel of grey lies around each image."""
 
+GREY = 48
+"""The level of that pixel: `genbalance.data.pictures.LINE`, which nothing here imports, since it loads NumPy. A test
+draws with one and cuts with the other."""
+
 
 def part(png: bytes, width: int, height: int, top: int = 0) -> bytes:
     """The ``width`` × ``height`` pixels of a picture from its left edge and the row ``top`` on."""
@@ -38,15 +42,26 @@ def row_count(png: bytes) -> int:
         OSError: it is no picture.
     """
     width, height = size(png)
-    side, beside = divmod(width - 1, COLUMNS)
-    return 0 if beside or side < 1 or (height - 1) % side else (height - 1) // side
+    step = _row_height(png)
+    return 0 if (width - 1) % COLUMNS or width <= COLUMNS or not step or (height - 1) % step else (height - 1) // step
 
 
 def rows(png: bytes, first: int, count: int) -> bytes:
     """The rows of images from ``first`` on of a grid of :data:`COLUMNS` columns."""
     width, _ = size(png)
-    side = (width - 1) // COLUMNS
-    return part(png, width, count * side + 1, first * side)
+    step = _row_height(png)
+    return part(png, width, count * step + 1, first * step)
+
+
+def _row_height(png: bytes) -> int:
+    """Pixels from one line of grey between the images to the next; 0 where there are no such lines."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture:
+        levels = np.asarray(picture.convert("RGB"))
+    lines = np.flatnonzero((levels == GREY).all(axis=(1, 2)))
+    return int(lines[1]) if len(lines) > 1 and lines[0] == 0 else 0
 
 
 FRAMES = 5

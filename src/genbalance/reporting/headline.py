@@ -8,6 +8,7 @@ from genbalance.reporting.measures import ARROWS, GROUPS
 from genbalance.reporting.results import Results
 
 SAMPLES = ("fd_infinity", "precision", "recall", "density", "coverage", "nn_accuracy", "authenticity")
+SCORE = "classifier_score"  # the only one that needs classes
 Places = dict[str, tuple[str, str]]
 """By the name that a number has in the headline: the stage whose metrics hold it, and its key there."""
 
@@ -22,7 +23,7 @@ def headline_places(families: Iterable[Family]) -> Places:
 def _keys(family: Family) -> tuple[str, ...]:
     encoder, discriminator, likelihood = (part in family.parts for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD))
     return (
-        *("fd_test", "kid_test", "classifier_score"),
+        *("fd_test", "kid_test", SCORE),
         *(("d_accuracy_generated",) * discriminator),
         *SAMPLES,
         *(("nll", "nelbo") * likelihood),
@@ -43,7 +44,8 @@ def headline_pictures(families: Iterable[Family]) -> dict[str, Path]:
 
 def headline(results: Results) -> dict[str, float]:
     """What the parent run shows in the tracker's table, by name."""
-    return {name: results.number(*place) for name, place in headline_places(results.families).items()}
+    places = headline_places(results.families)
+    return {name: results.number(*place) for name, place in places.items() if results.has_classes or place[1] != SCORE}
 
 
 SUMMARY_DIGITS = 4  # significant ones; with six columns that λ and β change, `dvc exp show` fits into 120 columns
@@ -94,9 +96,9 @@ LABELS, WIDTH = 44, 80  # columns of the table: labels with their arrows, and al
 
 
 def headline_table(results: Results) -> str:
-    """A dozen numbers of each family beside those of real digits as plain text, up to three families in 80 columns.
+    """A dozen numbers of each family beside those of real images as plain text, up to three families in 80 columns.
 
-    An arrow says where the best lies: ↓ low, ↑ high, →real near what real digits get, →½ there.
+    An arrow says where the best lies: ↓ low, ↑ high, →real near what real images get, →½ there.
 
     Raises:
         UserError: a metric is missing, or is not a number.
@@ -106,12 +108,12 @@ def headline_table(results: Results) -> str:
     n = results.number(f"evaluate_{families[0].name}", "n")
     title = results.metrics["prepare"].get("title", "")
     lines = [
-        f"{title}: {n:,} samples against {n:,} test digits",
-        _row("", "", *(family.title for family in families), "real digits"),
+        f"{title}: {n:,} samples against {n:,} test images",
+        _row("", "", *(family.title for family in families), "real images"),
     ]
     for measure in (measures[key] for key in PRINTED):
         own = [family for family in families if measure.of(family)]
-        if own:
+        if own and (results.has_classes or not measure.of_classes):
             cells = [(family, measure.key if family in own else None) for family in families]
             cells.append((own[-1], measure.real if isinstance(measure.real, str) else None))
             values = (_cell(results, family, key) if key else "" for family, key in cells)

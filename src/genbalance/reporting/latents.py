@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from genbalance.families.registry import ENCODER, Family
-from genbalance.reporting.classes import CROWDED
+from genbalance.reporting.classes import CROWDED, MANY
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import number, share
 from genbalance.reporting.theme import Plot, Theme
@@ -20,6 +20,10 @@ DARK_INKS = (
     *("#9d8cf0", "#4fc473", "#e08ad2", "#5fd4c0", "#f08d9c"),
     *("#c3d94f", "#d4679c", "#88ccee", "#ddcc77", "#bbbbbb"),
 )
+
+
+MAP_SIZE = (9.4, 5.6)  # inches
+FEW = 200  # codes that are drawn as larger dots
 
 
 def kl_per_latent(results: Results, family: Family, prior: str) -> Plot:
@@ -50,39 +54,68 @@ def kl_per_latent(results: Results, family: Family, prior: str) -> Plot:
 
 
 def code_map(results: Results, family: Family, conditional: bool) -> Plot:
-    """The codes of test images on the plane where their classes lie furthest apart, each as its class."""
+    """The codes of test images on the plane where their classes lie furthest apart, each as its class; without classes,
+    on the plane in which they vary most."""
+    return _map_of_classes(results, family, conditional) if results.has_classes else _map_of_codes(results, family)
+
+
+def _map_of_codes(results: Results, family: Family) -> Plot:
+    table = results.tables[f"evaluate_{family.name}/codes"]
+
+    def draw(figure: "Figure", theme: Theme) -> None:
+        panel = figure.subplots()
+        panel.scatter(table["x"], table["y"], 40, theme.of(family), marker=".", lw=0, alpha=0.75)
+        panel.set(xlabel="first principal component", ylabel="second principal component")
+
+    return Plot(
+        _name(results, family, "code_map"),
+        f"{family.title}: latent space",
+        f"Map of the codes of {number(len(table['x']))} test images on two principal components.",
+        "Each dot is the code E[z|x] of a test image, on the two directions in which the codes of training images vary "
+        "most.",
+        draw,
+        MAP_SIZE,
+    )
+
+
+def _map_of_classes(results: Results, family: Family, conditional: bool) -> Plot:
     stage = f"evaluate_{family.name}"
     table = results.tables[f"{stage}/codes"]
     labels = [int(label) for label in table["class"]]
-    named = results.classes <= CROWDED
+    as_number = results.classes <= CROWDED and all(results.class_name(label) == str(label) for label in set(labels))
+    named = len(set(labels)) <= MANY
 
     def draw(figure: "Figure", theme: Theme) -> None:
         from matplotlib.patheffects import withStroke
 
         panel = figure.subplots()
         inks = LIGHT_INKS if theme.name == "light" else DARK_INKS
+        size = 36 if as_number else 80 if len(labels) <= FEW else 12
         for label in sorted(set(labels)):
             chosen = [place for place, of in enumerate(labels) if of == label]
             x, y = ([table[axis][place] for place in chosen] for axis in ("x", "y"))
-            marker = f"${label}$" if named else "."
-            panel.scatter(x, y, 36 if named else 12, inks[label % len(inks)], marker=marker, lw=0, alpha=0.75)
-            panel.text(sum(x) / len(x), sum(y) / len(y), str(label), ha="center", va="center",
-                       fontsize=17 if named else 10, weight="bold", color=inks[label % len(inks)],
-                       path_effects=[withStroke(linewidth=4, foreground=theme.card)])  # fmt: skip
+            marker = f"${label}$" if as_number else "."
+            panel.scatter(x, y, size, inks[label % len(inks)], marker=marker, lw=0, alpha=0.75)
+            if named:
+                panel.text(sum(x) / len(x), sum(y) / len(y), results.class_name(label), ha="center", va="center",
+                           fontsize=17 if as_number else 10, weight="bold", color=inks[label % len(inks)],
+                           parse_math=False, path_effects=[withStroke(linewidth=4, foreground=theme.card)])  # fmt: skip
         panel.set(xlabel="first discriminant [standard deviations within a class]", ylabel="second discriminant")
 
+    text = "large" if as_number else "numbers" if results.class_name(0) == "0" else "names"
+    middle = f"{text}: the middle of each class" if named else "a colour stands for several classes"
     return Plot(
         _name(results, family, "code_map"),
         f"{family.title}: classes in latent space",
         f"Map of the codes of {number(len(labels))} test images of {number(len(set(labels)))} classes on two linear "
         f"discriminants; a logistic regression on all latents has an accuracy of "
         f"{share(results.number(stage, 'probe_accuracy'))} on the test images.",
-        f"Each {'digit' if named else 'dot'} is the code {'E[z|x, y]' if conditional else 'E[z|x]'} of a test image"
-        f"{', drawn as its class' if named else ''}; {'large' if named else 'numbers'}: the middle of each class. The "
+        f"Each {'digit' if as_number else 'dot'} is the code {'E[z|x, y]' if conditional else 'E[z|x]'} of a test image"
+        f"{', drawn as its class' if as_number else ''}; {middle}. The "
         "plane was chosen on training images, for their classes to lie apart on it; it shows two directions of all."
         f"{' A decoder conditioned on the class needs none of it in its codes.' if conditional else ''}",
         draw,
-        (9.4, 5.6),
+        MAP_SIZE,
     )
 
 

@@ -4,7 +4,7 @@ get."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, OF_CLASSES, Family
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import number, share, span
 
@@ -21,7 +21,7 @@ Source = str | Callable[[Results, str], float]
 @dataclass(frozen=True)
 class Measure:
     """``real`` and ``mean_image`` are what these two get; a ``share`` has three decimals; families without ``part``
-    lack it."""
+    lack it. An ``optional`` one is measured on some data alone: where no family has its key it is left out."""
 
     label: str
     key: str
@@ -30,22 +30,32 @@ class Measure:
     mean_image: Source | None = None
     share: bool = False
     part: str = ""
+    optional: bool = False
 
     def of(self, family: Family) -> bool:
         """Whether the family has it."""
         return not self.part or self.part in family.parts
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether it is measured by class: data without classes lack it."""
+        return self.key in OF_CLASSES
 
-def _beside_real(label: str, key: str, better: str, share: bool = False) -> Measure:
-    return Measure(label, key, better, f"{key}_real", share=share)
+
+def _beside_real(label: str, key: str, better: str, share: bool = False, optional: bool = False) -> Measure:
+    return Measure(label, key, better, f"{key}_real", share=share, optional=optional)
 
 
 def _encoder(label: str, key: str, better: str = "", real: str | None = None, share: bool = False) -> Measure:
     return Measure(label, key, better, real, share=share, part=ENCODER)
 
 
-def _likelihood(label: str, key: str) -> Measure:
-    return Measure(label, key, LOWER, part=LIKELIHOOD)
+def _of_factors(label: str, key: str) -> Measure:
+    return Measure(label, key, HIGHER, share=True, part=ENCODER, optional=True)
+
+
+def _likelihood(label: str, key: str, optional: bool = False) -> Measure:
+    return Measure(label, key, LOWER, part=LIKELIHOOD, optional=optional)
 
 
 def _discriminator(label: str, key: str) -> Measure:
@@ -88,6 +98,8 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         _beside_real("mean distance of two samples", "pairwise_distance", REAL),
     ),
     "Classes": (
+        _beside_real("modes covered, of 1,000", "modes_covered", HIGHER, optional=True),
+        _beside_real("KL of the modes to uniform ones [nats]", "modes_kl", LOWER, optional=True),
         Measure("share of the rarest class", "class_share_min", REAL, _share(min), share=True),
         Measure("share of the commonest class", "class_share_max", REAL, _share(max), share=True),
         _beside_real("total variation from the real classes", "class_distance", LOWER, share=True),
@@ -96,7 +108,7 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         Measure("Fréchet distance within a class, worst", "fd_class_worst", LOWER, _floor(max)),
         Measure("worst of these to their mean", "fd_worst_to_mean", LOWER),
     ),
-    "Copies of training digits": (
+    "Copies of training images": (
         _beside_real("AuthPct (share not copied)", "authenticity", REAL, share=True),
         _beside_real("nearer to a training than to a test image", "nearer_train", HALF, share=True),
         _beside_real("copying z-score", "copying_z", ZERO),
@@ -116,9 +128,18 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         _encoder("rate [nats]", "rate"),
         _likelihood("distortion [nats]", "distortion"),
         _likelihood("IWAE bound [nats]", "nll"),
+        _likelihood("IWAE bound [bits per dimension]", "bits_per_dim", optional=True),
         _encoder("active units", "active_units"),
         _encoder("linear probe accuracy", "probe_accuracy", HIGHER, share=True),
         _encoder("aggregate posterior against prior (MMD)", "prior_discrepancy", LOWER, "prior_discrepancy_floor"),
+    ),
+    "Disentanglement": (
+        _of_factors("mutual information gap (MIG)", "mig"),
+        _of_factors("separated attribute predictability (SAP)", "sap"),
+        _of_factors("DCI: disentanglement", "dci_disentanglement"),
+        _of_factors("DCI: completeness", "dci_completeness"),
+        _of_factors("DCI: informativeness", "dci_informativeness"),
+        _of_factors("FactorVAE score", "factor_vae_score"),
     ),
 }
 
@@ -144,12 +165,21 @@ class Line:
 
 def side_by_side(results: Results) -> dict[str, list[Line]]:
     """The run's families side by side, by groups of metrics that at least one of them has, with the floor (real images)
-    and the ceiling (the mean image) if any."""
+    and the ceiling (the mean image) if any; without classes, those that need none."""
     groups = {
-        title: [_line(results, measure) for measure in measures if any(map(measure.of, results.families))]
+        title: [_line(results, measure) for measure in measures if _is_measured(results, measure)]
         for title, measures in GROUPS.items()
     }
     return {title: lines for title, lines in groups.items() if lines}
+
+
+def _is_measured(results: Results, measure: Measure) -> bool:
+    if measure.of_classes and not results.has_classes:
+        return False
+    having = [family for family in results.families if measure.of(family)]
+    if measure.optional:
+        return any(measure.key in results.metrics[f"evaluate_{family.name}"] for family in having)
+    return bool(having)
 
 
 def _line(results: Results, measure: Measure) -> Line:

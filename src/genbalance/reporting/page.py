@@ -11,7 +11,7 @@ from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Fam
 from genbalance.params import INERT, read_yaml
 from genbalance.reporting import cards, classes, dag, grids, latents, measures, text
 from genbalance.reporting.curves import curves
-from genbalance.reporting.effects import coefficients, effects, in_context
+from genbalance.reporting.effects import coefficients, effects, in_context, released
 from genbalance.reporting.findings import holes
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import SYMBOLS, number, parameter
@@ -85,7 +85,6 @@ class Settings:
         return sections
 
 
-DEFAULTS = Path(__file__).parent / "defaults.yaml"
 PIPELINE = Path("dvc.yaml")
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "dvc", "mlflow")
 
@@ -100,7 +99,7 @@ def read_settings(params: Mapping[str, Any], versions: Mapping[str, str]) -> Set
     kept, defaults = (
         {key: value for key, value in values.items() if key.startswith("families.") or not key.startswith(INERT)}
         | {"data.path": Path(values["data.path"]).name}  # the folders above a user's own files are private
-        for values in (params, read_yaml(DEFAULTS))
+        for values in (params, released())
     )
     pipeline = dag.stages(read_yaml(PIPELINE), params)
     return Settings(kept, defaults, pipeline, {name: versions[name] for name in PACKAGES if name in versions})
@@ -134,6 +133,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
     contexts = in_context(results, settings.params)
     families, params = results.families, settings.params
     encoders = results.having(ENCODER)
+    names = results.metrics["prepare"].get("class_names", {})
     return render(
         "page.html.j2",
         families=families,
@@ -153,6 +153,8 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
         holes={family.name: holes(results, family) for family in encoders},
         sections=settings.sections,
         data=results.metrics["prepare"],
+        has_classes=results.has_classes,
+        class_names=list(names.values()) if len(names) <= classes.MANY else [],
         classifier=results.metrics["train_classifier"],
         measured={family.name: results.metrics[f"evaluate_{family.name}"] for family in families},
         cards=cards.cards(results, params),
@@ -162,7 +164,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
         tours={family.name: _tours(results, family) for family in families},
         sweeps=[(it, _pair(it.plot, drawn)) for it in contexts],
         comparison=measures.side_by_side(results),
-        numbers={stage: text.flat(values) for stage, values in results.metrics.items()},
+        numbers={stage: text.flat(_without_long(stage, values)) for stage, values in results.metrics.items()},
         dag=dag.drawing(settings.pipeline),
         weights=results.weights,
         machines=sorted({values["machine"] for values in results.metrics.values() if "machine" in values}),
@@ -185,7 +187,20 @@ def _plots(results: Results, settings: Settings) -> dict[str, list[Plot]]:
         "codes": [
             latents.code_map(results, family, params.get(f"{family.name}.conditional", False)) for family in encoders
         ],
-        "classes": [classes.class_histogram(results), classes.class_distances(results), classes.confusion(results)],
+        "classes": [
+            *([classes.class_histogram(results), classes.class_distances(results)] if results.has_classes else []),
+            classes.confusion(results),
+        ],
+    }
+
+
+def _without_long(stage: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics, in which a number for each of many classes is no more than a word on where these stand."""
+    return {
+        key: f"{number(len(value))} values in metrics/{stage}.json"
+        if isinstance(value, Mapping) and len(value) > classes.MANY and key != "ci95"
+        else value
+        for key, value in metrics.items()
     }
 
 
@@ -197,9 +212,14 @@ def _tours(results: Results, family: Family) -> dict[str, Any]:
     """What the rows of a family's interpolations and traversals are."""
     stage = f"evaluate_{family.name}"
     ends, rows = (results.tables[f"{stage}/{name}"] for name in ("interpolations", "traversals"))
+
+    def name(read: float) -> str:
+        return results.class_name(read) if results.has_classes else str(int(read) + 1)
+
+    start = name(rows["class"][0])
     return {
-        "ends": [f"{int(first)} → {int(last)}" for first, last in zip(ends["from"], ends["to"], strict=True)],
+        "ends": [f"{name(first)} → {name(last)}" for first, last in zip(ends["from"], ends["to"], strict=True)],
         "latents": [f"z {int(latent)}" for latent in rows["latent"]],
-        "start": int(rows["class"][0]),
+        "start": (start if start.strip("0123456789") else f"a {start}") if results.has_classes else "the first sample",
         "span": f"{number(rows['low'][0])} to {number(rows['high'][0])}",
     }

@@ -116,8 +116,18 @@ class Results:
 
     @property
     def classes(self) -> int:
-        """How many classes the data has."""
+        """How many classes the data has; 0: no labels."""
         return int(self.number("prepare", "classes"))
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether anything is measured by class: there are two of them or more."""
+        return self.classes > 1
+
+    def class_name(self, label: float) -> str:
+        """What a class is called."""
+        names = self.metrics["prepare"].get("class_names", {})
+        return str(names.get(str(int(label)), int(label)))
 
 
 def read_results(root: Path, names: Iterable[str]) -> Results:
@@ -129,9 +139,14 @@ def read_results(root: Path, names: Iterable[str]) -> Results:
     families = tuple(map(family_of, names))
     wanted = files(families)
     artifacts = root / "artifacts"
+    metrics = {name: _metrics(root / "metrics" / f"{name}.json") for name in wanted.metrics}
+    of_classes = () if _number(metrics["prepare"], "prepare", "classes") > 1 else ("classes",)  # have no rows
     return Results(
-        metrics={name: _metrics(root / "metrics" / f"{name}.json") for name in wanted.metrics},
-        tables={name: _table(artifacts / f"{name}.csv", columns) for name, columns in wanted.tables.items()},
+        metrics=metrics,
+        tables={
+            name: _table(artifacts / f"{name}.csv", columns, empty=name.endswith(of_classes))
+            for name, columns in wanted.tables.items()
+        },
         pictures={name: _bytes(root / f"{name}.png") for name in wanted.pictures},
         films={name: _film(artifacts / name) for name in wanted.films},
         weights={str(path): _md5(root / path) for path in wanted.weights},
@@ -168,7 +183,7 @@ def _metrics(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> Table:
+def _table(path: Path, columns: tuple[str, ...], empty: bool = False) -> Table:
     try:
         rows = list(csv.DictReader(_bytes(path).decode("utf-8").splitlines()))
         table = {column: [float(row[column]) for row in rows] for column in columns}
@@ -176,7 +191,7 @@ def _table(path: Path, columns: tuple[str, ...]) -> Table:
         raise UserError(f"{path}: has no column {error}; {AGAIN}") from None
     except (TypeError, ValueError):
         raise UserError(f"{path}: holds something that is not a number; {AGAIN}") from None
-    if not rows:
+    if not rows and not empty:
         raise UserError(f"{path}: has no rows; {AGAIN}")
     return table
 

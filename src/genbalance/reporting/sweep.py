@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known, of_param
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, OF_CLASSES, Family, known, of_param
 from genbalance.reporting import grids
 from genbalance.reporting.text import SYMBOLS, listed, number
 from genbalance.reporting.theme import Plot, Theme, legend, log_axis
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def columns(family: Family) -> dict[str, str]:
-    """The metrics that a sweep must have measured of a family, by dotted name, each with a short label for tables."""
+    """The metrics that a sweep must have measured of a family, but for those of classes, by dotted name, each with a
+    short label for tables."""
     encoder, discriminator, likelihood = (part in family.parts for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD))
     labels = {
         "rate": "rate" if encoder else "",
@@ -46,15 +47,28 @@ def columns(family: Family) -> dict[str, str]:
     return {_metric(family, key): label for key, label in labels.items() if label}
 
 
+SCORES = {"mig": "MIG", "sap": "SAP", "dci_disentanglement": "DCI", "factor_vae_score": "FactorVAE"}
+"""What is measured of an encoder on data whose factors are known, in [0, 1], each with a short label."""
+
+
+def scores(family: Family, metrics: Collection[str]) -> dict[str, str]:
+    """The :data:`SCORES` that ``metrics`` have of a family, by dotted name, each with its label."""
+    named = {_metric(family, key): label for key, label in SCORES.items()}
+    return {name: label for name, label in named.items() if name in metrics}
+
+
 def measured(key: str, metrics: Collection[str]) -> tuple[Family, ...]:
     """The families that the parameter ``key`` belongs to of which ``metrics`` has all of :func:`columns`."""
-    return tuple(family for family in of_param(key) if columns(family).keys() <= set(metrics))
+    return tuple(family for family in of_param(key) if not _lacks(family, metrics))
 
 
 def missing(key: str, metrics: Collection[str]) -> list[str]:
     """What ``metrics`` lack of the nearest family of the parameter ``key``: nothing if one is measured."""
-    lacks = [[name for name in columns(family) if name not in metrics] for family in of_param(key)]
-    return min(lacks, key=len)
+    return min((_lacks(family, metrics) for family in of_param(key)), key=len)
+
+
+def _lacks(family: Family, metrics: Collection[str]) -> list[str]:
+    return [name for name in columns(family) if name not in metrics and name.rpartition(".")[2] not in OF_CLASSES]
 
 
 def parameters() -> str:
@@ -281,7 +295,7 @@ def rate_distortion(sweep: Sweep, family: Family, here: Here | None = None) -> P
     distances = [_metric(family, key) for key in ("fd_test", "fd_reconstructions")]
 
     def draw(figure: "Figure", theme: Theme) -> None:
-        curve, units, lower = _panels(figure)
+        curve, units, lower, *more = _panels(figure, bool(scores(family, sweep.metrics)))
         _curve(curve, theme, sweep, family, here)
         _spread(units, sweep, _metric(family, "active_units"), theme.of(family), "active units")
         units.set_ylabel("active units")
@@ -290,6 +304,8 @@ def rate_distortion(sweep: Sweep, family: Family, here: Here | None = None) -> P
         _spread(lower, sweep, distances[1], theme.extra, "reconstructions", "--", "s")
         log_axis(lower, [value for metric in distances for value in sweep.means(metric)])
         _along(sweep, lower, "Fréchet distance")
+        for panel in more:
+            _disentanglement(panel, theme, sweep, family)
 
     ends = f"{sweep.values[0]:g} to {sweep.values[-1]:g}"
     return Plot(
@@ -297,9 +313,9 @@ def rate_distortion(sweep: Sweep, family: Family, here: Here | None = None) -> P
         _title(sweep, family),
         f"As {sweep.symbol} goes from {ends} the rate goes from {number(rate[0])} to {number(rate[-1])} and the "
         f"distortion from {number(distortion[0])} to {number(distortion[-1])} nats per image.",
-        "A point for each value." + (RING if here else ""),
+        "A point for each value." + _about_scores(sweep, family) + (RING if here else ""),
         draw,
-        (9.4, 4.4),
+        _size(sweep, family),
     )
 
 
@@ -309,22 +325,26 @@ def balance(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
     best = sweep.values[fd.index(min(fd))]
 
     def draw(figure: "Figure", theme: Theme) -> None:
-        distance, right, shares = _panels(figure)
+        distance, right, shares, *more = _panels(figure, bool(scores(family, sweep.metrics)))
         _distance(distance, theme, sweep, family, here)
         _beside_distance(right, theme, sweep, family)
         _spread(shares, sweep, _metric(family, "precision"), theme.of(family), "precision")
         _spread(shares, sweep, _metric(family, "recall"), theme.extra, "recall", "--", "s")
         shares.set_ylim(-0.03, 1.03)
         _along(sweep, shares, "share")
+        for panel in more:
+            _disentanglement(panel, theme, sweep, family)
 
     return Plot(
         _name(sweep, family, "sweep"),
         _title(sweep, family),
         f"Over {sweep.symbol} from {sweep.values[0]:g} to {sweep.values[-1]:g} the Fréchet distance is least at "
         f"{best:g}, {number(min(fd))}, and largest {number(max(fd))}.",
-        "Lines: means over seeds; dots: runs; bands: a standard deviation to either side." + (RING if here else ""),
+        "Lines: means over seeds; dots: runs; bands: a standard deviation to either side."
+        + _about_scores(sweep, family)
+        + (RING if here else ""),
         draw,
-        (9.4, 4.4),
+        _size(sweep, family),
     )
 
 
@@ -351,15 +371,64 @@ def _distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: H
 
 
 def _beside_distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) -> None:
-    """D's accuracies; the classifier score of a family without D."""
+    """D's accuracies; the classifier score of a family without D, or without classes coverage."""
     if DISCRIMINATOR not in family.parts:
-        _spread(panel, sweep, _metric(family, "classifier_score"), theme.of(family), "classifier score")
-        panel.set_ylabel("classifier\nscore")
+        scored = _metric(family, "classifier_score") in sweep.metrics
+        metric, label = ("classifier_score", "classifier score") if scored else ("coverage", "coverage")
+        _spread(panel, sweep, _metric(family, metric), theme.of(family), label)
+        panel.set_ylabel(label.replace(" ", "\n"))
         return
     panel.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
     _spread(panel, sweep, _metric(family, "d_accuracy_test"), theme.real, "real, held out", "--", "s")
     _spread(panel, sweep, _metric(family, "d_accuracy_generated"), theme.of(family), "generated")
     panel.set(ylabel="D’s accuracy", ylim=(-0.03, 1.03))
+
+
+def _disentanglement(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) -> None:
+    """The mean of each score over seeds and, where all values have several, its 95% interval as a bar."""
+    looks = ((theme.of(family), "o-"), (theme.real, "s--"), (theme.extra, "^-."), (theme.muted, "D:"))
+    for (metric, label), (ink, look) in zip(scores(family, sweep.metrics).items(), looks, strict=False):
+        middle = sweep.means(metric)
+        panel.plot(sweep.values, middle, look, color=ink, ms=4, label=label)
+        if _has_several(sweep):
+            bars = [_half_interval(group) for group in sweep.metrics[metric]]
+            panel.errorbar(sweep.values, middle, bars, fmt="none", ecolor=ink, elinewidth=1.2, capsize=3)
+    _log_x(panel, sweep)
+    legend(panel)
+    panel.set_ylim(-0.03, 1.03)
+    _along(sweep, panel, "disentanglement")
+
+
+def _half_interval(values: Sequence[float]) -> float:
+    """Half the width of Student's 95% interval of the mean of several values."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
+
+
+def _has_several(sweep: Sweep) -> bool:
+    """Whether each value has several seeds."""
+    return min(map(len, sweep.seeds)) > 1
+
+
+def best_scores(sweep: Sweep, family: Family) -> str:
+    """Where each of :func:`scores` is best over the sweep, in a sentence; nothing where there is none."""
+    found = []
+    for metric, label in scores(family, sweep.metrics).items():
+        means = sweep.means(metric)
+        found.append(f"{label} {max(means):.2f} at {sweep.symbol} = {sweep.values[means.index(max(means))]:g}")
+    return f"Disentanglement is best by {listed(found)}." if found else ""
+
+
+def _about_scores(sweep: Sweep, family: Family) -> str:
+    if not (known := scores(family, sweep.metrics)):
+        return ""
+    bars = ", bars: their 95% intervals" if _has_several(sweep) else ""
+    return f" {listed(known.values())}: means over seeds{bars}; 1 is best. {best_scores(sweep, family)}"
+
+
+def _size(sweep: Sweep, family: Family) -> tuple[float, float]:
+    return (9.4, 5.6 if scores(family, sweep.metrics) else 4.4)
 
 
 def _name(sweep: Sweep, family: Family, kind: str) -> str:
@@ -377,13 +446,16 @@ def _ring(panel: "Axes", x: float, y: float, theme: Theme, alike: bool) -> None:
         panel.scatter([x], [y], s=150, facecolors="none", edgecolors=theme.ink, lw=1.4, ls=(0, (2, 1.2)))
 
 
-def _panels(figure: "Figure") -> tuple["Axes", "Axes", "Axes"]:
-    """A large one beside two small ones on one axis."""
+def _panels(figure: "Figure", more: bool) -> list["Axes"]:
+    """A large one beside two small ones on one axis; with a fourth one on that axis below the first, where there is
+    ``more``."""
     grid = figure.add_gridspec(2, 2)
     lower = figure.add_subplot(grid[1, 1])
     upper = figure.add_subplot(grid[0, 1], sharex=lower)
     upper.tick_params(labelbottom=False)
-    return figure.add_subplot(grid[:, 0]), upper, lower
+    if not more:
+        return [figure.add_subplot(grid[:, 0]), upper, lower]
+    return [figure.add_subplot(grid[0, 0]), upper, lower, figure.add_subplot(grid[1, 0], sharex=lower)]
 
 
 def _spread(

@@ -2,8 +2,9 @@
 products and compilation."""
 
 import os
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ M = TypeVar("M", bound=nn.Module)
 P = ParamSpec("P")
 R = TypeVar("R")
 
+MOST_BYTES = 4 * 2**30  # of images as float32
 WIDE = 1000  # units from which a linear layer gains by bf16 products on a CPU that has instructions for them
 
 
@@ -58,11 +60,74 @@ def initialised(build: Callable[[], M], seed: int, name: str, device: torch.devi
     return module.to(device).to(memory_format=torch.channels_last)
 
 
+class Images(Protocol):
+    """Images [n, C, H, W] as networks take them: a tensor, or what is converted when it is asked for."""
+
+    def __len__(self) -> int:
+        """n."""
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        """Some of them."""
+
+    def split(self, size: int) -> Sequence[Tensor]:
+        """All of them, so many at a time."""
+
+
 def upload(images: NDArray[np.uint8], pixels: Pixels, device: torch.device) -> Tensor:
-    """uint8 images [n, S, S] as one float32 tensor [n, 1, S, S] on the device, in the range of ``pixels``: training
-    slices it, so that no time goes into loading."""
+    """uint8 images [n, H, W] or [n, H, W, 3] as one float32 tensor [n, C, H, W] on the device, in the range of
+    ``pixels``."""
     encoded: Tensor = pixels.encode(torch.from_numpy(images).to(device))
-    return encoded[:, None]
+    return encoded[:, None] if encoded.dim() == 3 else encoded.permute(0, 3, 1, 2)
+
+
+def uploaded(images: NDArray[np.uint8], pixels: Pixels, device: torch.device) -> Images:
+    """Images to train on or to measure: all of them by `upload`, so that no time goes into loading, or, where they
+    would take more than MOST_BYTES, as bytes wherever they lie, a part of which is uploaded when it is asked for."""
+    return upload(images, pixels, device) if 4 * images.size <= MOST_BYTES else _OnTheFly(images, pixels, device)
+
+
+@dataclass(frozen=True)
+class _OnTheFly:
+    images: NDArray[np.uint8]
+    pixels: Pixels
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
+        chosen = rows if isinstance(rows, slice) else rows.cpu().numpy()
+        return upload(np.ascontiguousarray(self.images[chosen]), self.pixels, self.device)
+
+    def split(self, size: int) -> Sequence[Tensor]:
+        return _Blocks(self, size)
+
+
+@dataclass(frozen=True)
+class _Blocks(Sequence[Tensor]):
+    whole: _OnTheFly
+    size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.whole) // self.size)
+
+    def __getitem__(self, place: Any) -> Any:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return self.whole[place * self.size : (place + 1) * self.size]
+
+
+def download(outputs: Tensor, pixels: Pixels) -> NDArray[np.uint8]:
+    """A network's outputs [n, C, H, W], in the range of ``pixels``, as images [n, H, W] or [n, H, W, 3]: the inverse of
+    `upload`."""
+    images: NDArray[np.uint8] = channels_last(pixels.to_uint8(outputs)).numpy()
+    return images
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Images [n, C, H, W] as NumPy has them, [n, H, W] or [n, H, W, 3], on the CPU."""
+    images = images.cpu()
+    return images[:, 0] if images.shape[1] == 1 else images.permute(0, 2, 3, 1).contiguous()
 
 
 def uses_bf16(compute: ComputeConfig, device: torch.device, *networks: nn.Module) -> bool:

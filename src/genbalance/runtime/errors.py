@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 
-# what stands behind an extra of pyproject.toml, by the module that MLflow or SQLAlchemy looks for
-EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "boto3": "s3"}
+# what stands behind an extra of pyproject.toml, by the module that is looked for
+EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "boto3": "s3", "onnxruntime": "features"}
 MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 LONGEST = 120  # letters of a key, a value or a name that a message shows

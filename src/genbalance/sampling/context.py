@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbalance.data import prepared
-from genbalance.evaluation.reference_classifier import in_pixels, load_extractor
+from genbalance.evaluation.reference_classifier import load_extractor
 from genbalance.families import registry
 from genbalance.params import Params, read_params
 from genbalance.runtime.errors import UserError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from genbalance.evaluation.features import FeatureExtractor
     from genbalance.sampling.sampler import Sampler
     from genbalance.sampling.selection import Selection
+
+
+LISTED = 20  # names of classes in a message, at most
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Context:
         return read_params(self.params)
 
     @cached_property
-    def digits(self) -> prepared.Prepared:
-        """The prepared digits."""
+    def dataset(self) -> prepared.Prepared:
+        """The prepared images."""
         return prepared.load(self.data)
 
     @property
@@ -63,33 +66,62 @@ class Context:
         """The model's weights."""
         return self.weights or Path("models") / f"{self.model}.safetensors"
 
-    def check(self, option: str, *digits: int) -> None:
-        """Checks without torch: params, data, files, and whether the data have the ``digits`` that an option names.
+    def label(self, option: str, named: str | None) -> int | None:
+        """The class that an option names, by its name or its number; None where the images have no classes and none is
+        named. Checks params, data and files too, without torch.
 
         Raises:
             UserError: something is not as it should be.
         """
         _ = self.config
-        classes = self.digits.classes
-        for digit in digits:
-            if not 0 <= digit < classes:
-                raise UserError(
-                    f"{option}: found {digit}, but {self.data} has {classes} classes; allowed: 0 … {classes - 1}"
-                )
+        label = self._label(option, named)
+        if option == "--digits" and self.dataset.class_names and named not in self.dataset.class_names:
+            raise UserError(
+                f"--digits: found {named}, but the classes of {self.data} are called {self._listed}; allowed: digits "
+                "that are called so, or --digit with a class's name"
+            )
         for path in (self.classifier, self.file):
             if not path.exists():
                 raise UserError(f"{path}: is not there; run `dvc repro`")
+        return label
 
-    def selection(self, digit: int) -> "Selection":
-        """Chooses among candidates for a digit, which have a random stream of their own."""
+    def _label(self, option: str, named: str | None) -> int | None:
+        dataset = self.dataset
+        if not dataset.has_classes:
+            if named is None:
+                return None
+            raise UserError(f"{option}: found {named}, but the images of {self.data} have no classes; leave it out")
+        if named in dataset.class_names:
+            return dataset.class_names.index(named)
+        if named is not None and named.isdecimal() and int(named) < dataset.classes:
+            return int(named)
+        allowed = f"0 … {dataset.classes - 1}"
+        if dataset.class_names:
+            allowed = f"{self._listed}, or {allowed}"
+        found = "none" if named is None else named
+        raise UserError(f"{option}: found {found}, but {self.data} has {dataset.classes} classes; allowed: {allowed}")
+
+    @property
+    def _listed(self) -> str:
+        """The names of the classes."""
+        listed = self.dataset.class_names[:LISTED]
+        return f"{', '.join(listed)}{', …' if len(listed) < self.dataset.classes else ''}"
+
+    def named(self, label: int) -> int | str:
+        """A class as JSON has it: its number, or the name that it has instead."""
+        return self.dataset.class_names[label] if self.dataset.class_names else label
+
+    def selection(self, digit: int | None) -> "Selection":
+        """Chooses among candidates for a class, or of all images for None, which have a random stream of their own."""
         from genbalance.runtime.device import generator
         from genbalance.sampling.rejection import RejectionSampler
         from genbalance.sampling.selection import BLOCK, Scorer, Selection
 
         noise = generator(self.root, f"generate/{self.model}/{digit}", self._device)
-        scorer = Scorer.of(self._extractor, self.digits.train, digit)
+        name = "" if digit is None else self.dataset.class_name(digit)
+        scorer = Scorer.of(self._extractor, self.dataset.train, digit, name)
         rejection = RejectionSampler(self.sampler, self._extractor, digit, noise, BLOCK, self.tries)
-        return Selection(rejection, scorer, self.model)
+        return Selection(rejection, scorer, self.model, name)
 
     @cached_property
     def sampler(self) -> "Sampler":
@@ -104,12 +136,12 @@ class Context:
 
         def build(**config: Any) -> "torch.nn.Module":
             network: torch.nn.Module = family.build(**config)
-            size, classes = config["size"], config.get("classes", 0)
-            if size != self.digits.height or classes not in (0, self.digits.classes):
+            shape, classes = config["shape"], config.get("classes", 0)
+            if shape != self.dataset.shape or classes not in (0, self.dataset.classes):
                 raise UserError(
-                    f"{self.file}: draws {in_pixels(size)} pixels{f' of {classes} classes' if classes else ''}, but "
-                    f"{self.data} has {self.digits.classes} of {in_pixels(self.digits.height)}; allowed: a model of "
-                    "these digits"
+                    f"{self.file}: draws {prepared.in_words(shape)}{f' of {classes} classes' if classes else ''}, but "
+                    f"{self.data} has {self.dataset.classes} of {prepared.in_words(self.dataset.shape)}; allowed: a "
+                    "model of these images"
                 )
             return network
 
@@ -138,4 +170,4 @@ class Context:
 
     @cached_property
     def _extractor(self) -> "FeatureExtractor":
-        return load_extractor(self.classifier, self.data, self.digits, self._device)
+        return load_extractor(self.classifier, self.data, self.dataset, self._device)

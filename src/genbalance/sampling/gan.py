@@ -1,6 +1,7 @@
 """How a GAN draws images, and what an ONNX file holds of it."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,8 @@ from torch.nn.functional import one_hot
 from genbalance.data.pixels import SIGNED
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.gan import Gan
-from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels, to_images
+from genbalance.runtime.device import download
+from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class GanSampler:
 
     def images(self, z: Tensor, condition: Condition) -> Images:
         """The generator's images."""
-        return to_images(SIGNED, in_blocks(self.gan.generator, z, condition))
+        return download(in_blocks(self.gan.generator, z, condition, values=prod(self.gan.shape)), SIGNED)
 
     def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:
         """Images between two conditions: their one-hot vectors are mixed."""
@@ -43,7 +45,8 @@ class GanSampler:
             return self.images(z, None)
         first, second = one_hot(ends, self.gan.generator.conditions).to(z.dtype)
         mixed = torch.lerp(first, second, shares[:, None])
-        return to_images(SIGNED, in_blocks(self.gan.generator.net, torch.cat([z, mixed], dim=1)))
+        inputs = torch.cat([z, mixed], dim=1)
+        return download(in_blocks(self.gan.generator.net, inputs, values=prod(self.gan.shape)), SIGNED)
 
 
 class _Generator(nn.Module):

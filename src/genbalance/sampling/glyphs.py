@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from genbalance.data.pictures import TILE
+from genbalance.data.pictures import TILE, like
 
 Stroke = tuple[tuple[float, float], tuple[float, float]]  # from (x, y) to (x, y), shares of the tile's width and height
 
@@ -22,18 +22,19 @@ GLYPHS: dict[str, tuple[Stroke, ...]] = {
 def line(text: str, digits: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """``text`` as one row of tiles without gaps, white on black; small ones enlarged as in a grid.
 
-    Its n-th digit is the n-th of ``digits`` [S, S]; glyphs are half as wide.
+    Its n-th digit is the n-th of ``digits`` [H, W] or [H, W, 3]; glyphs are half as wide.
     """
     drawn = iter(digits)
     side = len(digits[0])
-    row = np.concatenate(list(_tiles(text, drawn, side)), axis=1)
+    row = np.concatenate(list(_tiles(text, drawn, digits[0])), axis=1)
     scale = max(1, -(-TILE // side))
     return row.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def _tiles(text: str, digits: Iterator[NDArray[np.uint8]], side: int) -> Iterator[NDArray[np.uint8]]:
+def _tiles(text: str, digits: Iterator[NDArray[np.uint8]], picture: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    side = len(picture)
     for character in text:
-        yield _glyph(character, side) if character in GLYPHS else next(digits)
+        yield like(picture, _glyph(character, side)) if character in GLYPHS else next(digits)
 
 
 def _glyph(character: str, side: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 and their files.
 
 Shapes: latents [L] and points on a path [n, L], of standard normal noise; ``condition``: None where a model has none;
-sequences uint8 [rows, steps, S, S].
+sequences uint8 [rows, steps, H, W] or [rows, steps, H, W, 3].
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from genbalance.data.pictures import arranged, enlarged, grid, save_png, text_tile, text_width
+from genbalance.data.pictures import arranged, enlarged, grid, like, save_png, text_tile, text_width
 from genbalance.runtime.io import whole_file
 from genbalance.sampling.sampler import Condition, Images, Sampler
 
@@ -49,7 +49,7 @@ def traversal(start: Tensor, latent: int, values: Tensor) -> Tensor:
 
 
 def interpolation(sampler: Sampler, ends: Tensor, condition: Condition, steps: int) -> Images:
-    """Images [steps, S, S] between two points ``ends`` [2, L] with the ``condition`` [2]."""
+    """Images [steps, H, W(, 3)] between two points ``ends`` [2, L] with the ``condition`` [2]."""
     shares = torch.linspace(0, 1, steps, device=ends.device)
     return sampler.between(slerp(ends[0], ends[1], shares), condition, shares)
 
@@ -57,7 +57,7 @@ def interpolation(sampler: Sampler, ends: Tensor, condition: Condition, steps: i
 def traversals(
     sampler: Sampler, start: Tensor, condition: Condition, values: Tensor, latents: Iterable[int]
 ) -> dict[int, Images]:
-    """For each of ``latents`` the images [n, S, S] of its traversal of ``values`` [n] from ``start``, with the
+    """For each of ``latents`` the images [n, H, W(, 3)] of its traversal of ``values`` [n] from ``start``, with the
     ``condition`` [1]; those that change the image most, summed variance of the pixels, come first."""
     repeated = None if condition is None else condition.expand(len(values))
     found = {latent: sampler.images(traversal(start, latent, values), repeated) for latent in latents}
@@ -69,7 +69,7 @@ def save_sequences(path: Path, sequences: NDArray[np.uint8], labels: Sequence[st
 
     Args:
         path: .png: a row each; .gif: the sequences side by side, a step a frame, forth and back without an end.
-        sequences: [rows, steps, S, S].
+        sequences: to draw.
         labels: an ASCII text for each row, perhaps of two lines; left of it in a PNG, above it in a GIF.
     """
     if path.suffix.lower() == ".png":
@@ -87,13 +87,13 @@ def _rows(sequences: NDArray[np.uint8], labels: Sequence[str]) -> NDArray[np.uin
     if not labels:
         return picture
     height, width = (len(picture) - 1) // rows, max(map(text_width, labels))
-    column = np.concatenate([text_tile(label, height, width) for label in labels])
-    return np.hstack([np.pad(column, ((0, 1), (0, 0))), picture])
+    column = np.pad(np.concatenate([text_tile(label, height, width) for label in labels]), ((0, 1), (0, 0)))
+    return np.hstack([like(picture, column), picture])
 
 
 def _frame(images: NDArray[np.uint8], labels: Sequence[str]) -> NDArray[np.uint8]:
     tiles = enlarged(images, SIDE)
     if labels:
         captions = [text_tile(", ".join(label.splitlines()), CAPTION, tiles.shape[2]) for label in labels]
-        tiles = np.concatenate([np.stack(captions), tiles], axis=1)
+        tiles = np.concatenate([like(tiles[0], np.stack(captions)), tiles], axis=1)
     return arranged(tiles, int(np.ceil(np.sqrt(len(tiles)))))

@@ -20,8 +20,9 @@ SPAN = 3.0  # a latent goes from -SPAN to SPAN
 
 @dataclass(frozen=True)
 class LatentFigures:
-    """Interpolations [rows, steps, S, S] between samples that the classifier reads as ``ends`` (from, to) a row, and
-    traversals of ``latents``, one a row, of a sample that it reads as ``start``."""
+    """Interpolations [rows, steps, H, W(, 3)] between samples that the classifier reads as ``ends`` (from, to) a row,
+    and traversals of ``latents``, one a row, of a sample that it reads as ``start``. Without classes, ``ends`` and
+    ``start`` are the samples' numbers, from 0."""
 
     interpolations: Images
     ends: tuple[tuple[int, int], ...]
@@ -31,19 +32,24 @@ class LatentFigures:
 
     @classmethod
     def of(
-        cls, sampler: Sampler, z: Tensor, condition: Condition, probabilities: NDArray[np.floating]
+        cls, sampler: Sampler, z: Tensor, condition: Condition, probabilities: NDArray[np.floating] | None
     ) -> "LatentFigures":
         """Between and around the samples that the classifier reads most surely as a class, one of each; it reads
-        another class in them where the model has dropped the class.
+        another class in them where the model has dropped the class. Without classes, between and around the first
+        samples.
 
         Args:
             sampler: the model.
             z: latents of the samples [n, L].
             condition: of the samples [n].
-            probabilities: of the classes, as the classifier reads the samples [n, C].
+            probabilities: of the classes, as the classifier reads the samples [n, C]; None where there are no classes.
         """
-        surest = probabilities.argmax(axis=0)
-        read = probabilities[surest].argmax(axis=1).tolist()
+        if probabilities is None:
+            surest = np.arange(min(2 * PAIRS, len(z)))
+            read = surest.tolist()
+        else:
+            surest = probabilities.argmax(axis=0)
+            read = probabilities[surest].argmax(axis=1).tolist()
         places = torch.from_numpy(surest).to(z.device)
         points, known = z[places], None if condition is None else condition[places]
         classes = len(surest)
@@ -51,7 +57,8 @@ class LatentFigures:
         between = [
             interpolation(sampler, points[[*pair]], None if known is None else known[[*pair]], STEPS) for pair in pairs
         ]
-        start = classes // 3  # a 3 of ten digits: more strokes to change than a 0 or a 1
+        # a 3 of ten digits: more strokes to change than a 0 or a 1
+        start = classes // 3 if probabilities is not None else 0
         values = torch.linspace(-SPAN, SPAN, STEPS, device=z.device)
         here = None if known is None else known[start : start + 1]
         along = traversals(sampler, points[start], here, values, range(sampler.latent_dim))

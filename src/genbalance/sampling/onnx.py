@@ -35,11 +35,11 @@ def export(model: str, weights_file: Path, out: Path) -> str:
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
     taken = ", ".join(f"{name} {['batch', *given.example.shape[1:]]}" for name, given in drawing.inputs.items())
-    return f"{out}: {taken.replace(chr(39), '')} → images [batch, 1, S, S] in [0, 1]"
+    return f"{out}: {taken.replace(chr(39), '')} → images [batch, C, H, W] in [0, 1]"
 
 
 def save_onnx(path: Path, model: str, drawing: Drawing) -> None:
-    """Writes it, weights included: output ``images`` [B, 1, S, S], intensities in [0, 1]. The same weights give the
+    """Writes it, weights included: output ``images`` [B, C, H, W], intensities in [0, 1]. The same weights give the
     same bytes.
 
     The metadata key ``genbalance`` holds, as JSON, ``model`` (the family), ``classes`` (how many it can be conditioned

@@ -18,8 +18,8 @@ CONFIDENCE = 0.9  # least probability of the digit wanted, by the reference clas
 
 @dataclass(frozen=True)
 class Accepted:
-    """Candidates of one block: ``images`` uint8 [n, S, S], the latents ``z`` [n, L] and ``condition`` [n] that they are
-    drawn from, their ``number`` [n] in the random stream, from 0, and the classifier's ``reading`` of them."""
+    """Candidates of one block: ``images`` uint8 [n, H, W(, 3)], the latents ``z`` [n, L] and ``condition`` [n] that
+    they are drawn from, their ``number`` [n] in the random stream, from 0, and the classifier's ``reading`` of them."""
 
     images: Images
     z: Tensor
@@ -34,7 +34,7 @@ class Accepted:
 @dataclass
 class Counts:
     """How many candidates were drawn (``tried``), of these ``read`` as the digit, of these accepted (``confident``),
-    and, where they are chosen from, how many of the accepted copy neither a training digit nor one another
+    and, where they are chosen from, how many of the accepted copy neither a training image nor one another
     (``usable``)."""
 
     tried: int = 0

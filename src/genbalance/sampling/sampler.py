@@ -2,7 +2,7 @@
 file holds.
 
 Shapes: latents z [n, L], standard normal but for the GAN's truncation; conditions [n], whole numbers: the GAN's
-clusters, or the VAE's labels, None where a model has none; images uint8 [n, S, S].
+clusters, or the VAE's labels, None where a model has none; images uint8 [n, H, W] or [n, H, W, 3].
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from genbalance.data.pixels import Pixels
 
 Images = NDArray[np.uint8]
 Condition = Tensor | None
@@ -52,12 +50,6 @@ def sample_labels(classes: int, digit: int | None, count: int, noise: torch.Gene
     return torch.full((count,), digit, device=noise.device)
 
 
-def to_images(pixels: Pixels, outputs: Tensor) -> Images:
-    """A network's outputs [n, 1, S, S], in the range of ``pixels``, as images."""
-    images: Images = pixels.to_uint8(outputs)[:, 0].numpy()
-    return images
-
-
 EXAMPLES = 3  # rows of the inputs that a network is traced with; its file takes any number
 
 
@@ -89,7 +81,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What an ONNX file computes: the ``network`` of ``inputs``, by name and in its order, → images [B, 1, S, S] in
+    """What an ONNX file computes: the ``network`` of ``inputs``, by name and in its order, → images [B, C, H, W] in
     [0, 1]; ``classes``: how many it can be conditioned on, 0: none."""
 
     network: nn.Module

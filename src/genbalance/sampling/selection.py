@@ -1,8 +1,8 @@
 """The best of many candidates for one digit: read as it with confidence, no copies, no duplicates, typical of the
-training digits, and different from one another.
+training images, and different from one another. Of images without classes, the same but for what is read.
 
 The functions are pure ones of arrays. Of n candidates: ``features`` [n, d] of the reference classifier; ``score`` [n],
-higher is better; ``copying`` [n], the distance to the nearest training digit over that digit's distance to its own
+higher is better; ``copying`` [n], the distance to the nearest training image over that digit's distance to its own
 nearest other one (a copy: 0); and ``reach`` [n], the latter distance: how far apart digits lie there. Each returns
 rows, best first, and does not depend on the order in which the candidates come.
 """
@@ -29,9 +29,10 @@ Rows = NDArray[np.int64]
 
 K = 3  # neighbours of the realism score, as in the paper
 LARGEST = 1e6  # realism of a copy, whose score would be infinite
-NEAR = 0.6  # of the reach: nearer than that are copies; 5 in 1,000 held-out digits are that near to a training digit
+NEAR = 0.6  # of the reach: nearer than that are copies; 5 in 1,000 held-out images are that near to a training image
 SHORTLIST = 2  # candidates per image wanted, among which the most diverse are chosen
 BLOCK = 250  # candidates at a time
+MOST = 10_000  # training images that the realism is among, at most: the time grows with their square
 POOL = 8  # candidates to choose from, per image wanted,
 LEAST = 64  # and at least
 
@@ -42,9 +43,9 @@ def ranked(features: Points, score: Each) -> Rows:
 
 
 def usable(features: Points, score: Each, copying: Each, reach: Each) -> Rows:
-    """Those that copy neither a training digit nor a better candidate, best first.
+    """Those that copy neither a training image nor a better candidate, best first.
 
-    A near-copy lies nearer than `NEAR` times the distance of neighbouring training digits: of a training digit
+    A near-copy lies nearer than `NEAR` times the distance of neighbouring training images: of a training image
     (``copying``, after Alaa et al. 2022, arXiv:2102.08921), or of a better candidate that is usable itself.
     """
     order = ranked(features, score)
@@ -118,13 +119,13 @@ class Realism:
 
 @dataclass(frozen=True)
 class Candidates:
-    """n scored candidates: ``images`` [n, S, S], the latents ``z`` [n, L] and the ``condition`` [n] that they are drawn
-    from.
+    """n scored candidates: ``images`` [n, H, W(, 3)], the latents ``z`` [n, L] and the ``condition`` [n] that they are
+    drawn from.
 
     ``number`` [n]: its place in the random stream; ``read`` [n]: the class that the reference classifier reads;
-    ``confidence`` [n]: its probability of the digit wanted; ``typicality`` [n]: the realism score among the training
-    digits of that class; ``nearest`` [n]: the nearest of these, as a row of the training split; ``copying`` and
-    ``reach`` [n]: see :mod:`genbalance.sampling.selection`; ``features`` [n, d].
+    ``confidence`` [n]: its probability of the digit wanted, 1 where none is; ``typicality`` [n]: the realism score
+    among the training images of that class; ``nearest`` [n]: the nearest of these, as a row of the training split;
+    ``copying`` and ``reach`` [n]: see :mod:`genbalance.sampling.selection`; ``features`` [n, d].
     """
 
     images: Images
@@ -169,26 +170,27 @@ def _joined(values: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores candidates for ``digit`` by the training digits [m] of this class, whose features are ``train`` [m, d] and
-    which are ``rows`` [m] of their split."""
+    """Scores candidates for ``digit`` by the training images [m] of this class, of all classes for None, whose features
+    are ``train`` [m, d] and which are ``rows`` [m] of their split."""
 
-    digit: int
+    digit: int | None
     train: NDArray[np.float32]
     rows: Rows
     realism: Realism
 
     @classmethod
-    def of(cls, extractor: FeatureExtractor, split: Split, digit: int) -> "Scorer":
-        """Takes the features of the training digits of a class.
+    def of(cls, extractor: FeatureExtractor, split: Split, digit: int | None, name: str = "") -> "Scorer":
+        """Takes the features of the training images of a class, which messages call by its ``name``, or its number.
 
         Raises:
             UserError: there are too few.
         """
-        rows = np.flatnonzero(split.labels == digit)
+        rows = np.arange(len(split)) if digit is None else np.flatnonzero(split.labels == digit)
         if len(rows) <= K:
-            raise UserError(f"digit {digit}: found {len(rows)} training digits of it; allowed: at least {K + 1}")
+            what = "images" if digit is None else f"digit {name or digit}"
+            raise UserError(f"{what}: found {len(rows)} training images; allowed: at least {K + 1}")
         train = extractor.read(split.images[rows]).features
-        return cls(digit, train, rows, Realism.of(train))
+        return cls(digit, train, rows, Realism.of(train if digit is not None else train[:MOST]))
 
     def score(self, found: Accepted) -> Candidates:
         """The candidates with their scores."""
@@ -201,7 +203,7 @@ class Scorer:
             condition=found.condition,
             number=found.number,
             read=read_classes(probabilities),
-            confidence=probabilities[:, self.digit].astype(np.float64),
+            confidence=np.ones(len(found)) if self.digit is None else probabilities[:, self.digit].astype(np.float64),
             typicality=self.realism.score(features),
             nearest=self.rows[near.nearest],
             copying=near.ratio,
@@ -212,11 +214,13 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Selection:
-    """Chooses among the candidates that ``rejection`` accepts; ``model`` is the model's name in messages."""
+    """Chooses among the candidates that ``rejection`` accepts; ``model`` is the model's name in messages, and ``name``
+    that of the class, where it is not its number."""
 
     rejection: RejectionSampler
     scorer: Scorer
     model: str
+    name: str = ""
 
     def best(self, count: int) -> Candidates:
         """The best ``count`` of at least as many times `POOL` confident candidates, best first (see
@@ -226,17 +230,22 @@ class Selection:
             UserError: after the last try, fewer are usable.
         """
         counts, parts = self.rejection.counts, list[Candidates]()
-        for found in self.rejection.accepted(CONFIDENCE):
+        for found in self.rejection.accepted(None if self.scorer.digit is None else CONFIDENCE):
             parts.append(self.scorer.score(found))
             if counts.confident >= max(POOL * count, LEAST) and (best := self._best(parts, count)):
                 return best
         if best := self._best(parts, count):
             return best
+        if self.scorer.digit is None:
+            raise UserError(
+                f"of {counts.tried:,} candidates of the {self.model}, without near-copies {counts.usable:,} are left, "
+                f"but {count:,} are needed; allowed: a smaller --count, more --tries, or --raw"
+            )
         raise UserError(
-            f"digit {self.scorer.digit}: of {counts.tried:,} candidates of the {self.model}, the classifier read "
-            f"{counts.read:,} as it, {counts.confident:,} of them with a probability of at least {CONFIDENCE:g}; "
-            f"without near-copies {counts.usable:,} are left, but {count:,} are needed; allowed: a smaller count, more "
-            "--tries, or --raw"
+            f"digit {self.name or self.scorer.digit}: of {counts.tried:,} candidates of the {self.model}, the "
+            f"classifier read {counts.read:,} as it, {counts.confident:,} of them with a probability of at least "
+            f"{CONFIDENCE:g}; without near-copies {counts.usable:,} are left, but {count:,} are needed; allowed: a "
+            "smaller count, more --tries, or --raw"
         )
 
     def raw(self, count: int) -> Candidates:
@@ -246,13 +255,19 @@ class Selection:
             UserError: after the last try there are fewer.
         """
         counts, parts = self.rejection.counts, list[Candidates]()
-        for found in self.rejection.accepted(None if self.rejection.sampler.classes else 0):
+        every = self.rejection.sampler.classes or self.scorer.digit is None
+        for found in self.rejection.accepted(None if every else 0):
             parts.append(self.scorer.score(found))
             if sum(map(len, parts)) >= count:
                 return Candidates.joined(parts).rows(np.arange(count))
+        if every:
+            raise UserError(
+                f"{counts.tried:,} candidates of the {self.model} are drawn at most, but {count:,} are needed; "
+                "allowed: a smaller count or more --tries"
+            )
         raise UserError(
-            f"digit {self.scorer.digit}: of {counts.tried:,} candidates of the {self.model}, the classifier read "
-            f"{counts.read:,} as it, but {count:,} are needed; allowed: a smaller count or more --tries"
+            f"digit {self.name or self.scorer.digit}: of {counts.tried:,} candidates of the {self.model}, the "
+            f"classifier read {counts.read:,} as it, but {count:,} are needed; allowed: a smaller count or more --tries"
         )
 
     def _best(self, parts: Sequence[Candidates], count: int) -> Candidates | None:

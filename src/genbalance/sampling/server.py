@@ -42,34 +42,41 @@ class Request:
     count: int
 
 
-def parse_requests(table: "pd.DataFrame", classes: int) -> list[Request]:
-    """The rows of a table with any of the columns ``digit`` (none, null or −1: any), ``count`` (none or null: 1) and
-    ``seed`` (none or null: 0).
+def parse_requests(table: "pd.DataFrame", classes: int, names: Sequence[str] = ()) -> list[Request]:
+    """The rows of a table with any of the columns ``digit`` (a class by its number or one of ``names``; none, null or
+    −1: any, as always where there are no ``classes``), ``count`` (none or null: 1) and ``seed`` (none or null: 0).
 
     Raises:
         UserError: a value is not one of those.
     """
     requests = []
     for row in table.to_dict("records"):
-        digit = _whole("digit", row.get("digit"), -1, classes - 1, otherwise=-1)
+        named = row.get("digit")
+        if isinstance(named, str) and named in names:
+            digit = names.index(named)
+        elif not classes and named not in (None, -1) and named == named:  # NaN is a null
+            raise UserError(f"digit: found {named!r}, but the images have no classes; leave it out")
+        else:
+            digit = _whole("digit", named, -1, classes - 1, otherwise=-1, also=names)
         count = _whole("count", row.get("count"), 1, MOST, otherwise=1)
         seed = _whole("seed", row.get("seed"), 0, LARGEST_SEED, otherwise=SEED)
         requests.append(Request(None if digit < 0 else digit, seed, count))
     return requests
 
 
-def _whole(column: str, value: Any, least: int, most: int, otherwise: int) -> int:
+def _whole(column: str, value: Any, least: int, most: int, otherwise: int, also: Sequence[str] = ()) -> int:
     if value is None or value != value:  # a null beside numbers is NaN
         return otherwise
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not least <= value <= most or value != int(value):
-        raise UserError(f"{column}: found {value!r}; allowed: whole numbers from {least} to {most}")
+        named = f", or a name such as {also[0]!r}" if also else ""
+        raise UserError(f"{column}: found {value!r}; allowed: whole numbers from {least} to {most}{named}")
     return int(value)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images uint8 [n, S, S], the class that the classifier reads in each [n] and its probability [n]."""
+    """Images uint8 [n, H, W(, 3)], the class that the classifier reads in each [n] and its probability [n]."""
 
     images: NDArray[np.uint8]
     read: NDArray[np.int64]
@@ -78,16 +85,25 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Server:
-    """A model, the reference classifier, and how many classes that one knows."""
+    """A model, the reference classifier, how many classes that one knows (0: none), and what they are called."""
 
     sampler: Sampler
     extractor: FeatureExtractor
     classes: int
+    names: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, model: str, weights_file: Path, classifier_file: Path, mean: float, std: float) -> "Server":
+    def load(
+        cls,
+        model: str,
+        weights_file: Path,
+        classifier_file: Path,
+        mean: float,
+        std: float,
+        class_names: Sequence[str] = (),
+    ) -> "Server":
         """Out of the files of a model of the family ``model``, and of the classifier, which was trained on pixels of
-        this mean and standard deviation.
+        this mean and standard deviation and on classes of these names.
 
         Raises:
             UserError: a file is not what it should be.
@@ -96,7 +112,19 @@ class Server:
         classifier = weights.load(classifier_file, Classifier, CPU)
         extractor = FeatureExtractor(classifier, standardized(mean, std), CPU)
         sampler = family.make_sampler(weights.load(weights_file, family.build, CPU))
-        return cls(sampler, extractor, classifier.head.out_features)
+        return cls(sampler, extractor, classifier.classes, tuple(class_names))
+
+    def answer(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """The answer to a table of requests: see :func:`parse_requests` and :func:`answer`.
+
+        Raises:
+            UserError: a request is not allowed or cannot be answered.
+        """
+        requests = parse_requests(table, self.classes, self.names)
+        rows = answer([self.draw(request) for request in requests])
+        if not self.classes:
+            return rows.drop(columns=["read", "confidence"])
+        return rows.assign(read=[self.names[label] for label in rows["read"]]) if self.names else rows
 
     def draw(self, request: Request) -> Drawn:
         """As many digits as are asked for. Those of any class are the first ones; of a class, the first that the
@@ -115,10 +143,12 @@ class Server:
             probabilities.append(accepted.reading.probabilities)
             if rejection.counts.confident >= count:
                 return _first(images, probabilities, count)
+        named = self.names[digit] if self.names and digit is not None else digit
+        counts = rejection.counts
         raise UserError(
-            f"digit: found {digit}, but the classifier read only {rejection.counts.confident} of "
-            f"{rejection.counts.tried:,} candidates as it with a probability of {CONFIDENCE} or more, and {count} are "
-            "needed; ask for fewer, or for another digit"
+            f"digit: found {named}, but the classifier read only {counts.confident} of {counts.tried:,} candidates as "
+            f"it with a probability of {CONFIDENCE} or more, and {count} are needed; ask for fewer, or "
+            "for another digit"
         )
 
 
@@ -129,8 +159,8 @@ def answer(drawn: Iterable[Drawn]) -> "pd.DataFrame":
 
     rows = [
         {"row": row, "read": int(read), "confidence": float(confidence), "png": _png(image)}
-        for row, digits in enumerate(drawn)
-        for image, read, confidence in zip(digits.images, digits.read, digits.confidence, strict=True)
+        for row, dataset in enumerate(drawn)
+        for image, read, confidence in zip(dataset.images, dataset.read, dataset.confidence, strict=True)
     ]
     return pd.DataFrame(rows, columns=["row", "read", "confidence", "png"])
 

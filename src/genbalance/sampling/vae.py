@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from genbalance.data.pixels import UNIT
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.vae import Vae
-from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels, to_images
+from genbalance.runtime.device import download
+from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class VaeSampler:
 
     def images(self, z: Tensor, condition: Condition) -> Images:
         """The decoder's mean images."""
-        return to_images(UNIT, in_blocks(self.vae.sample, z, condition))
+        return download(in_blocks(self.vae.sample, z, condition, values=self.vae.outputs), UNIT)
 
     def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:
         """Images between two labels: their embeddings are mixed."""

@@ -1,6 +1,7 @@
 """How a VAE-GAN draws images, and what an ONNX file holds of it."""
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,8 @@ from torch.distributions import Normal
 from genbalance.data.pixels import SIGNED
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.vae_gan import VaeGan
-from genbalance.sampling.sampler import Condition, Drawing, Images, Input, to_images
+from genbalance.runtime.device import download
+from genbalance.sampling.sampler import Condition, Drawing, Images, Input
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class VaeGanSampler:
 
     def images(self, z: Tensor, condition: Condition) -> Images:  # noqa: ARG002 (the protocol's)
         """The decoder's images."""
-        return to_images(SIGNED, in_blocks(self.vae_gan.autoencoder.decode, z))
+        return download(in_blocks(self.vae_gan.autoencoder.decode, z, values=prod(self.vae_gan.shape)), SIGNED)
 
     def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:  # noqa: ARG002 (the protocol's)
         """The decoder's images: there are no conditions to mix."""
@@ -43,7 +45,7 @@ class VaeGanSampler:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded images: ``mean`` [B, 1, S, S] in [0, 1]."""
+    """Decoded images: ``mean`` [B, C, H, W] in [0, 1]."""
 
     mean: Tensor
 
@@ -53,6 +55,11 @@ class UnitAutoencoder:
     """Encoder and decoder with pixels in [0, 1]; labels are taken for None."""
 
     vae_gan: VaeGan
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the decoder makes of one z."""
+        return prod(self.vae_gan.shape)
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:  # noqa: ARG002 (as a VAE's)
         """q(z|x): a normal of batch shape [B, L]."""

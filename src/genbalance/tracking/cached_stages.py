@@ -15,7 +15,7 @@ from genbalance.tracking.address import home_address
 from genbalance.tracking.lineage import KEY, OUT, RESTORED, key_of, runs_behind
 from genbalance.tracking.pipeline_run import close_abandoned, parent_of, settle
 from genbalance.tracking.provenance import PARENT, STAGE, code_tags, code_version, shown
-from genbalance.tracking.store import Store, load_mlflow, open_store, store_lock
+from genbalance.tracking.store import BATCH, Store, load_mlflow, metric_name, open_store, store_lock
 
 FROM = "genbalance.restored.from"  # the run that made what was restored, where it is known
 
@@ -86,10 +86,12 @@ def _log(store: Store, parent: str, name: str, entry: Mapping[str, Any], made_by
     recorded = flatten(entry.get("params", {}).get(str(PARAMS_FILE), {}))
     params = [Param(key, value) for key, value in shown(recorded).items()]
     now = time.time_ns() // 1_000_000
-    metrics = [Metric(key, float(value), now, 0) for key, value in _metrics(_stage(name), outs).items()]
+    metrics = [Metric(metric_name(key), float(value), now, 0) for key, value in _metrics(_stage(name), outs).items()]
     with store.contact() as client:
         run_id = client.create_run(store.experiment_id, run_name=_stage(name), tags=tags).info.run_id
-        client.log_batch(run_id, metrics=metrics, params=params)
+        client.log_batch(run_id, params=params)
+        for start in range(0, len(metrics), BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + BATCH])
         client.set_terminated(run_id, "FINISHED")
 
 

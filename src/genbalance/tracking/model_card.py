@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from genbalance.data.prepared import PARTS, Prepared
+from genbalance.data.prepared import PARTS, Prepared, in_words
 from genbalance.families.registry import ENCODER, LIKELIHOOD, Family
 
-Row = tuple[str, str, str]  # a label, the metric's key, its key for real digits
+Row = tuple[str, str, str]  # a label, the metric's key, its key for real images
 
 SAMPLES: tuple[Row, ...] = (
     ("Fréchet distance ↓", "fd_test", "fd_floor"),
@@ -18,23 +18,43 @@ SAMPLES: tuple[Row, ...] = (
     ("1-NN accuracy, best at ½", "nn_accuracy", "nn_accuracy_real"),
     ("AuthPct (share not copied)", "authenticity", "authenticity_real"),
     ("rarest class to the mean", "share_worst_to_mean", ""),
+    ("modes covered, of 1,000 ↑", "modes_covered", "modes_covered_real"),
 )
 OF_PARTS: tuple[tuple[str, Row], ...] = (
     (LIKELIHOOD, ("−ELBO, nats per image ↓", "nelbo", "")),
     (ENCODER, ("rate, nats", "rate", "")),
     (LIKELIHOOD, ("distortion, nats", "distortion", "")),
+    (LIKELIHOOD, ("bits per dimension ↓", "bits_per_dim", "")),
+    (ENCODER, ("mutual information gap (MIG) ↑", "mig", "")),
+    (ENCODER, ("separated attribute predictability (SAP) ↑", "sap", "")),
+    (ENCODER, ("DCI: disentanglement ↑", "dci_disentanglement", "")),
+    (ENCODER, ("DCI: completeness ↑", "dci_completeness", "")),
+    (ENCODER, ("DCI: informativeness ↑", "dci_informativeness", "")),
+    (ENCODER, ("FactorVAE score ↑", "factor_vae_score", "")),
 )
+OF_SOME_DATA = frozenset(
+    {
+        *("classifier_score", "share_worst_to_mean", "modes_covered", "bits_per_dim"),
+        *("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness", "factor_vae_score"),
+    }
+)
+"""Metrics that need classes, stacked images, a likelihood of 8-bit levels or known factors."""
 REQUESTS = """`mlflow models serve -m models:/{name}@champion --env-manager local`, then POST to `/invocations` as JSON:
 `{{"dataframe_records": [{{"digit": 7, "seed": 1, "count": 2}}]}}`.
-`digit`: 0 … {last}, null or −1 for any; `seed`: 0 by default, the same draws the same digits; `count`: 1 by default.
+`digit`: {allowed}, null or −1 for any; `seed`: 0 by default, the same draws the same images; `count`: 1 by default.
 Each answer has `row` (of the request), `read` (the class that the classifier predicts), `confidence` (its
 probability) and `png` (Base64)."""
+WITHOUT_CLASSES = """`mlflow models serve -m models:/{name}@champion --env-manager local`, then POST to `/invocations`
+as JSON: `{{"dataframe_records": [{{"seed": 1, "count": 2}}]}}`.
+`seed`: 0 by default, the same draws the same images; `count`: 1 by default. Each answer has `row` (of the request) and
+`png` (Base64)."""
+NAMED = 20  # classes in the card, at most
 
 
 def card(
     family: Family,
     name: str,
-    digits: Prepared,
+    dataset: Prepared,
     params: Mapping[str, Any],
     metrics: Mapping[str, Any],
     code: str,
@@ -45,21 +65,25 @@ def card(
     Args:
         family: the model's.
         name: under which it is registered.
-        digits: what it was trained and measured on.
+        dataset: what it was trained and measured on.
         params: of its training, by dotted name.
         metrics: of its evaluation.
         code: the short form of the commit.
         md5: of its weights.
     """
-    sizes = ", ".join(f"{len(getattr(digits, part)):,} {part}" for part in PARTS)
-    pixels = f"{digits.height} × {digits.width} grey pixels"
+    sizes = ", ".join(f"{len(getattr(dataset, part)):,} {part}" for part in PARTS)
+    named = dataset.class_names[:NAMED] if dataset.has_classes else ()
+    names = f" ({', '.join(named)}{', …' if len(named) < dataset.classes else ''})" if named else ""
+    classes = f"{dataset.classes} classes{names} of " if dataset.has_classes else ""
+    requests = REQUESTS if dataset.has_classes else WITHOUT_CLASSES
+    allowed = f"0 … {dataset.classes - 1}" + (" or a class's name" if named else "")
     sections = {
         "What it is": family.description,
-        "Data": f"{digits.title} ({digits.source}): {sizes}; {digits.classes} classes of {pixels}.",
+        "Data": f"{dataset.title} ({dataset.source}): {sizes}; {classes}{in_words(dataset.shape)}.",
         "Params": _params(params),
         "Metrics": _metrics(family, metrics),
-        "Limits": _limits(metrics),
-        "Requests": REQUESTS.format(name=name, last=digits.classes - 1),
+        "Limits": _limits(metrics, dataset.has_classes),
+        "Requests": requests.format(name=name, allowed=allowed),
         "Source": f"Commit {code}, weights of md5 {md5}.",
     }
     return f"# {name}\n\n" + "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items()) + "\n"
@@ -71,8 +95,10 @@ def _params(values: Mapping[str, Any]) -> str:
 
 
 def _metrics(family: Family, metrics: Mapping[str, Any]) -> str:
-    lines = [f"On n = {metrics['n']:,} test digits.", "", "| | this model | real digits |", "|---|---|---|"]
+    lines = [f"On n = {metrics['n']:,} test images.", "", "| | this model | real images |", "|---|---|---|"]
     for label, key, real in [*(row for part, row in OF_PARTS if part in family.parts), *SAMPLES]:
+        if key not in metrics and key in OF_SOME_DATA:
+            continue
         value = f"{metrics[key]:.4g}"
         if spread := metrics["ci95"].get(key):
             value += f" ({spread['low']:.4g} … {spread['high']:.4g})"
@@ -80,18 +106,21 @@ def _metrics(family: Family, metrics: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", "In brackets: 95% bootstrap intervals."])
 
 
-def _limits(metrics: Mapping[str, Any]) -> str:
-    return "\n".join(
-        [
-            "- Distances are those of this project's classifier: no Inception-FID, not comparable with one.",
-            "- Privacy: samples may copy training digits; nothing here proves that they do not. "
-            f"{metrics['authenticity']:.1%} are farther from the nearest training digit than that is from the others; "
-            f"of real digits, {metrics['authenticity_real']:.1%}.",
+def _limits(metrics: Mapping[str, Any], has_classes: bool) -> str:
+    lines = [
+        "- Distances are those of this project's classifier: no Inception-FID, not comparable with one.",
+        "- Privacy: samples may copy training images; nothing here proves that they do not. "
+        f"{metrics['authenticity']:.1%} are farther from the nearest training image than that is from the others; "
+        f"of real images, {metrics['authenticity_real']:.1%}.",
+    ]
+    if has_classes:
+        lines += [
             "- Fairness: classes are not sampled equally. The rarest is sampled "
             f"{metrics['share_worst_to_mean']:.2f} times as often as the mean one, and the worst has "
             f"{metrics['fd_worst_to_mean']:.2f} times the mean Fréchet distance within a class.",
             "- The class of a sample is the prediction of the reference classifier, which errs; samples that it "
             "assigns to another class are never returned.",
-            "- Not for: readers of digits that matter, identity, documents, or anything but digits like these.",
         ]
+    return "\n".join(
+        [*lines, "- Not for: decisions that matter, identity, documents, or anything but images like these."]
     )

@@ -136,12 +136,13 @@ def keep_trained(
         run_id: of the training.
         kind: the name of a family, or classifier.
         weights: its file.
-        profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
+        profile: what it was trained on: ``channels``, ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of
+            the pixels. Of fewer than two classes a classifier has learned rotations.
     """
     from mlflow.entities import LoggedModelOutput
 
     config = {"kind": kind} | {key: profile[key] for key in ("mean", "std")}
-    signature = _signature(kind, profile["height"], profile["width"], profile["classes"])
+    signature = _signature(kind, profile)
 
     def save(folder: Path, model_id: str) -> None:
         save_program(folder, "trained.py", model_id, run_id, {"weights": weights}, config, signature)
@@ -151,23 +152,29 @@ def keep_trained(
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
 
 
-def image_schema(height: int, width: int) -> str:
-    """The schema of a data set of grey images uint8 [n, height, width] and their labels, as MLflow keeps it."""
+def image_schema(profile: Mapping[str, Any]) -> str:
+    """The schema of a data set of images uint8 [n, height, width] or [n, height, width, 3] and their labels, as MLflow
+    keeps it; ``profile`` has ``channels``, ``height`` and ``width``."""
     import numpy as np
     from mlflow.types import Schema, TensorSpec
 
-    images = TensorSpec(np.dtype("uint8"), (-1, height, width), "images")
+    images = TensorSpec(np.dtype("uint8"), _shape(profile), "images")
     labels = TensorSpec(np.dtype("int64"), (-1,), "labels")
     schemas = {"features": Schema([images]).to_json(), "targets": Schema([labels]).to_json()}
     return json.dumps({"mlflow_tensorspec": schemas})
 
 
-def _signature(kind: str, height: int, width: int, classes: int) -> "ModelSignature":
+def _shape(profile: Mapping[str, Any]) -> tuple[int, ...]:
+    return (-1, profile["height"], profile["width"], *((3,) if profile["channels"] == 3 else ()))
+
+
+def _signature(kind: str, profile: Mapping[str, Any]) -> "ModelSignature":
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-    images = Schema([TensorSpec(np.dtype("uint8"), (-1, height, width))])
+    images = Schema([TensorSpec(np.dtype("uint8"), _shape(profile))])
     if kind == "classifier":
-        return ModelSignature(images, Schema([TensorSpec(np.dtype("float32"), (-1, classes))]))
+        outputs = profile["classes"] if profile["classes"] > 1 else -1  # rotations: as many as the shape allows
+        return ModelSignature(images, Schema([TensorSpec(np.dtype("float32"), (-1, outputs))]))
     return ModelSignature(Schema([ColSpec(DataType.long, "seed"), ColSpec(DataType.long, "count")]), images)

@@ -76,6 +76,7 @@ class Candidate:
         run_id: of the training, "" where none is known.
         tags: further ones of the version.
         card: its description, Markdown.
+        classes: that can be asked for; 0: none.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Candidate:
     run_id: str
     tags: Mapping[str, str]
     card: str
+    classes: int
 
     @property
     def all_tags(self) -> dict[str, str]:
@@ -226,7 +228,14 @@ def _save(candidate: Candidate, path: Path, model_id: str) -> None:
     # MLflow refuses whole numbers in a column with a null
     whole_or_null = AnyType()  # type: ignore[no-untyped-call]
     request = [ColSpec(whole_or_null, name, required=False) for name in ("digit", "seed", "count")]
-    image = {"row": DataType.long, "read": DataType.long, "confidence": DataType.double, "png": DataType.string}
+    read = DataType.string if candidate.config.get("class_names") else DataType.long
+    image = {"row": DataType.long, "read": read, "confidence": DataType.double, "png": DataType.string}
+    example = EXAMPLE
+    if not candidate.classes:
+        del image["read"], image["confidence"]
+        example = {key: value for key, value in EXAMPLE.items() if key != "digit"}
+    elif candidate.classes <= EXAMPLE["digit"]:
+        example = EXAMPLE | {"digit": candidate.classes - 1}
     save_program(
         path,
         "served.py",
@@ -235,7 +244,7 @@ def _save(candidate: Candidate, path: Path, model_id: str) -> None:
         {"weights": candidate.weights, CLASSIFIER_KEY: candidate.classifier},
         candidate.config,
         ModelSignature(Schema([*request]), Schema([ColSpec(kind, name) for name, kind in image.items()])),
-        pd.DataFrame([EXAMPLE]),
+        pd.DataFrame([example]),
     )
 
 
@@ -258,25 +267,28 @@ def _candidate(
     store: Store, lock: Stages, of: Family, deps: Mapping[str, str], metrics: Mapping[str, Any]
 ) -> Candidate:
     name, weights, training = f"genbalance-{of.name}", f"models/{of.name}.safetensors", _entry(lock, f"train_{of.name}")
-    digits, code = prepared.load(Path(DIGITS)), code_version()
+    dataset, code = prepared.load(Path(DIGITS)), code_version()
     params = flatten(training.get("params", {}).get(str(PARAMS_FILE), {}))
     suite = {"n": str(metrics["n"]), "digits": deps[DIGITS]}
     if of.uses_classifier:
         suite[CLASSIFIER_KEY] = deps[CLASSIFIER]
-    suite |= {key.rpartition(".")[2]: str(params.get(key)) for key in of.comparable}
+    trained = read_json(Path(f"metrics/train_{of.name}.json"))
+    suite |= {key: str(trained.get(key)) for key in of.comparable}
     runs = sorted(runs_behind(store, training), key=lambda run: run.restored)  # the one that trained, if it is known
     return Candidate(
         name=name,
         weights=Path(weights),
         md5=deps[weights],
         classifier=Path(CLASSIFIER),
-        config={"model": of.name, "mean": digits.mean, "std": digits.std},
+        config={"model": of.name, "mean": dataset.mean, "std": dataset.std}
+        | ({"class_names": list(dataset.class_names)} if dataset.class_names and dataset.has_classes else {}),
         metric=of.best,
         value=float(metrics[of.best]),
         suite=suite,
         run_id=runs[0].run_id if runs else "",
         tags=code_tags(code),
-        card=card(of, name, digits, params, metrics, code.short, deps[weights]),
+        card=card(of, name, dataset, params, metrics, code.short, deps[weights]),
+        classes=dataset.classes if dataset.has_classes else 0,
     )
 
 

@@ -23,7 +23,7 @@ from genbalance.tracking.models import image_schema, keep_trained
 from genbalance.tracking.pipeline_run import REMAINING, close_abandoned, parent_of, settle
 from genbalance.tracking.processes import PROCESS, dvc_command, dvc_has_ended, dvc_process, this_process
 from genbalance.tracking.provenance import PARENT, STAGE, code_tags, code_version, environment_tags, shown
-from genbalance.tracking.store import BATCH, Store, load_mlflow, open_store, reach, store_lock
+from genbalance.tracking.store import BATCH, Store, load_mlflow, metric_name, open_store, reach, store_lock
 from genbalance.tracking.sync import copying
 from genbalance.tracking.system import sampling
 from genbalance.tracking.ui import SECTION
@@ -79,6 +79,7 @@ class Run:
         of a curve belongs to the weights that were kept; it is logged as ``kept_<name>``, since the UI would draw it as
         the curve's step 0.
         """
+        values = {metric_name(name): value for name, value in values.items()}
         if step != self._step and time.monotonic() - self._flushed >= INTERVAL:
             self.flush()
         self._step = step
@@ -112,11 +113,11 @@ class Run:
             name: the data's name.
             digest: a hash of its content, of which MLflow keeps 36 characters.
             source: where it comes from.
-            profile: what it is like, as JSON can hold it, with ``height`` and ``width`` of its images.
+            profile: what it is like, as JSON can hold it, with ``channels``, ``height`` and ``width`` of its images.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        origin, schema = json.dumps({"uri": source}), image_schema(profile["height"], profile["width"])
+        origin, schema = json.dumps({"uri": source}), image_schema(profile)
         data = Dataset(name, digest[:36], "local", origin, schema, json.dumps(dict(profile)))
         inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "pipeline")])]
         with self.store.contact() as client:
@@ -129,7 +130,8 @@ class Run:
         Args:
             kind: the name of a model family, or classifier.
             weights: its file.
-            profile: what it was trained on: ``height``, ``width``, ``classes``, and ``mean`` and ``std`` of the pixels.
+            profile: what it was trained on: ``channels``, ``height``, ``width``, ``classes``, and ``mean`` and ``std``
+                of the pixels.
         """
         self.flush()
         with self.store.contact() as client:

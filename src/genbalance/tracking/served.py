@@ -28,11 +28,9 @@ class ServedDigits(PythonModel):
             MlflowException: a request is not allowed or cannot be answered; a server answers 400.
         """
         from genbalance.runtime.errors import UserError
-        from genbalance.sampling.server import answer, parse_requests
 
         try:
-            requests = parse_requests(model_input, self.server.classes)
-            return answer([self.server.draw(request) for request in requests])
+            return self.server.answer(model_input)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from None
 

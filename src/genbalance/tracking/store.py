@@ -1,6 +1,8 @@
 """An MLflow store: its lock, opening it, and the experiment in it that holds our runs."""
 
+import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 ARTIFACT_ROOT = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # of a new experiment's artifacts, for MLflow's server and for us
 BATCH = 1000  # metrics that MLflow takes in one call
+LONGEST_METRIC = 250  # characters of a metric's name, MLflow's limit
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -31,6 +34,16 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # errors are raised, and printed by us as one line
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+
+
+def metric_name(name: str) -> str:
+    """A metric's name as MLflow takes it: a class, which is a part of some, may be called anything. Other characters
+    than MLflow's become their hexadecimal code, and what is too long ends in its md5, so that two names stay two."""
+    allowed = re.sub(r"[^\w.\- :]", lambda found: f"_{ord(found[0]):x}", name)
+    if len(allowed) <= LONGEST_METRIC:
+        return allowed
+    md5 = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return f"{allowed[: LONGEST_METRIC - 9]}_{md5[:8]}"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class TrainedNetwork(PythonModel):
-    """A classifier answers with the class probabilities [n, classes] of grey images uint8 [n, S, S]; a generative model
-    with ``count`` images uint8 [count, S, S] for each row of a table with the columns ``seed`` and ``count``."""
+    """A classifier answers with the class probabilities [n, classes] of images uint8 [n, H, W(, 3)]; a generative model
+    with ``count`` images uint8 [count, H, W(, 3)] for each row of a table with the columns ``seed`` and ``count``."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Reads the weights."""

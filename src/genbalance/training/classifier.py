@@ -1,9 +1,17 @@
-"""The reference classifier's training: cross-entropy on shifted and rotated digits."""
+"""The reference classifier's training: cross-entropy on shifted and rotated images.
+
+Of images without classes it learns to recognise by which multiple of 90 degrees they were turned (Gidaris et al. 2018,
+arXiv:1803.07728): that needs no labels, and features that tell what an image shows.
+"""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim import AdamW
@@ -13,9 +21,10 @@ from genbalance.data.pixels import standardized
 from genbalance.data.prepared import Prepared
 from genbalance.evaluation.calibration import reading_quality
 from genbalance.evaluation.features import in_blocks
-from genbalance.models.classifier import Classifier
+from genbalance.models.classifier import Classifier, turned, turns
 from genbalance.params import Params
-from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, upload, uses_bf16
+from genbalance.runtime.device import Images as Uploaded
+from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, uploaded, uses_bf16
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
 from genbalance.training import loop
@@ -26,8 +35,9 @@ SHOWN = {"loss": "val_loss", "accuracy": "val_accuracy"}  # of the validation im
 ADVICE = "a smaller classifier.learning_rate"
 
 
-def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> Trained:
-    """Trains the classifier, keeps the last epoch and tests it.
+def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
+    """Trains the classifier, keeps the last epoch and tests it: on the classes, or, where there are no two of them, on
+    the turns of the images, each image in all of its turns.
 
     The schedule ends with steps of almost zero; a choice among epochs by few validation images would be one by chance.
 
@@ -35,13 +45,18 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
         UserError: a batch does not fit the training split, or the training has diverged.
     """
     config, seed = params.classifier, params.seed
-    count, size = len(digits.train), config.batch_size
+    count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("classifier.batch_size", size, count)
-    pixels = standardized(digits.mean, digits.std)
-    images, val, test = (upload(split.images, pixels, device) for split in (digits.train, digits.val, digits.test))
-    labels, val_labels = torch.from_numpy(digits.train.labels).to(device), torch.from_numpy(digits.val.labels)
+    pixels = standardized(dataset.mean, dataset.std)
+    images, val, test = (uploaded(split.images, pixels, device) for split in (dataset.train, dataset.val, dataset.test))
+    labels = torch.from_numpy(dataset.train.labels).to(device)
+    degrees = () if dataset.has_classes else turns(dataset.shape)
 
-    arguments = {"size": digits.height, "classes": digits.classes, "width": config.width}
+    arguments: dict[str, Any] = {"shape": dataset.shape, "classes": dataset.classes, "width": config.width}
+    if dataset.stacked:
+        arguments["stacked"] = True
+    if degrees:
+        arguments |= {"classes": len(degrees), "rotations": True}
     model = initialised(lambda: Classifier(**arguments), seed, "classifier/init", device)
     compile_on_gpu(params.compute, device, model)
     bf16 = uses_bf16(params.compute, device, model)
@@ -49,8 +64,13 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
     order, noise = (generator(seed, f"classifier/{name}", device) for name in ("order", "augmentation"))
 
     def loss(batch: Tensor) -> Scalars:
-        augmented = shift_and_rotate(images[batch], config.shift, config.rotation, noise)
-        return {"train_loss": cross_entropy(logits(augmented).float(), labels[batch])}
+        given, target = images[batch], labels[batch]
+        if config.flip:
+            given = flip_half(given, noise)
+        if degrees:  # last: a mirror image that is turned is still upright before it is turned
+            given, target = turn(given, degrees, noise)
+        augmented = shift_and_rotate(given, config.shift, config.rotation, noise)
+        return {"train_loss": cross_entropy(logits(augmented).float(), target)}
 
     optimizer = AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True)
     schedule = OneCycleLR(optimizer, config.learning_rate, total_steps=config.epochs * (count // size) + 1)
@@ -64,7 +84,7 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
             for _ in epochs.steps(phases, loop.batches(count, size, order)):
                 schedule.step()
             model.eval()
-            read = in_blocks(model, val)
+            read, val_labels = _read(model, val, dataset.val.labels, degrees)
             validation = {
                 "val_loss": cross_entropy(read, val_labels).item(),
                 "val_accuracy": (read.argmax(dim=1) == val_labels).double().mean().item(),
@@ -74,21 +94,55 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
         epochs.log_best(val_loss=min, val_accuracy=max)
         curves = epochs.curves
 
-    quality, predicted = reading_quality(in_blocks(model, test), digits.test.labels)
+    read, actual = _read(model, test, dataset.test.labels, degrees)
+    quality, predicted = reading_quality(read, actual.numpy(), None if degrees else dataset.class_name)
     accuracy = {"epochs": config.epochs, "val_accuracy": validation["val_accuracy"]}
-    confusion = pd.DataFrame({"actual": digits.test.labels, "predicted": predicted})
+    confusion = pd.DataFrame({"actual": actual.numpy(), "predicted": predicted})
+    if degrees:
+        confusion = confusion.apply(lambda column: np.take(degrees, column))
     metrics = accuracy | quality | {"machine": machine(device)}
     return Trained(arguments, model.state_dict(), metrics, curves, {"confusion": confusion})
 
 
+def _read(
+    model: Classifier, images: Uploaded, labels: NDArray[np.int64], degrees: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Logits of images [n, C, H, W] and what they ought to name: the ``labels`` [n], or, where ``degrees`` are to be
+    told apart, the place of each image's turn among them, of all images in all turns [n · turns]."""
+    if not degrees:
+        return in_blocks(model, images), torch.from_numpy(labels)
+
+    def read(by: int) -> Tensor:
+        return in_blocks(lambda some: model(turned(some, by)), images)
+
+    return torch.cat([read(by) for by in degrees]), torch.arange(len(degrees)).repeat_interleave(len(labels))
+
+
+def turn(images: Tensor, degrees: Sequence[int], noise: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images [B, C, H, W], each turned by one of ``degrees``, uniformly, and the place [B] of its turn among these."""
+    chosen = torch.randint(len(degrees), (len(images),), generator=noise, device=images.device)
+    every = torch.stack([turned(images, by) for by in degrees])
+    return every[chosen, torch.arange(len(images), device=images.device)], chosen
+
+
+def flip_half(images: Tensor, noise: torch.Generator) -> Tensor:
+    """Images [B, C, H, W], each mirrored left to right with a probability of ½."""
+    chosen = torch.rand(len(images), 1, 1, 1, generator=noise, device=images.device) < 0.5
+    return images.flip(3).where(chosen, images)
+
+
 def shift_and_rotate(images: Tensor, shift: float, rotation: float, noise: torch.Generator) -> Tensor:
-    """Images [B, 1, S, S], each moved by up to ``shift`` pixels along each axis and turned by up to ``rotation``
+    """Images [B, C, H, W], each moved by up to ``shift`` pixels along each axis and turned by up to ``rotation``
     degrees, uniformly; what comes in from outside repeats the border."""
-    count, _, _, size = images.shape
+    count, _, height, width = images.shape
     draws = torch.rand(count, 3, generator=noise, device=images.device) * 2 - 1
     angle = draws[:, 0] * math.radians(rotation)
-    move = draws[:, 1:] * (2 * shift / size)
+    # grids reach from -1 to 1 along both axes, whatever the sides
+    move = draws[:, 1:] * torch.tensor([2 * shift / width, 2 * shift / height], device=images.device)
     cos, sin = angle.cos(), angle.sin()
-    rows = [torch.stack([cos, -sin, move[:, 0]], dim=1), torch.stack([sin, cos, move[:, 1]], dim=1)]
+    rows = [
+        torch.stack([cos, -sin * (height / width), move[:, 0]], dim=1),
+        torch.stack([sin * (width / height), cos, move[:, 1]], dim=1),
+    ]
     grid = affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
     return grid_sample(images, grid, padding_mode="border", align_corners=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,16 @@ from genbalance.evaluation.features import in_blocks
 from genbalance.losses import gan as losses
 from genbalance.models.gan import Gan, Generator
 from genbalance.params import GanConfig, Params
-from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, upload, uses_bf16
+from genbalance.runtime.device import (
+    Images,
+    compile_on_gpu,
+    download,
+    generator,
+    initialised,
+    lowered,
+    uploaded,
+    uses_bf16,
+)
 from genbalance.runtime.machine import machine
 from genbalance.runtime.rng import stream_seed
 from genbalance.tracking import Run
@@ -34,18 +44,19 @@ SHOWN = {"loss": "loss_total", "D on held-out": "d_accuracy_held_out"}
 ADVICE = "a smaller gan.learning_rate, or a lambda nearer 1"
 
 
-def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> Trained:
+def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
     """Trains generator and discriminator; the generator that is kept is the moving average of its weights.
 
     Raises:
         UserError: a batch or a turn does not fit the training split, or the training has diverged.
     """
     config, seed = params.gan, params.seed
-    count, size = len(digits.train), config.batch_size
+    count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("gan.batch_size", size, count)
+    loop.check_conditional("gan.conditional", config.conditional, dataset.classes)
     loop.check_turns("gan.d_steps", config.d_steps, count // size)
 
-    gan, arguments, real, held_out = build_gan(config, digits, seed, device)
+    gan, arguments, real, held_out = build_gan(config, dataset, seed, device)
     average = MovingAverage(gan.generator, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, gan)
     compile_on_gpu(
@@ -101,9 +112,9 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
 
 @dataclass(frozen=True)
 class ConditionedImages:
-    """Images [n, 1, S, S] in [−1, 1] and their conditions [n], None where the networks take none."""
+    """Images [n, C, H, W] in [−1, 1] and their conditions [n], None where the networks take none."""
 
-    images: Tensor
+    images: Images
     conditions: Tensor | None
 
     def rows(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -112,17 +123,17 @@ class ConditionedImages:
 
 
 def build_gan(
-    config: GanConfig, digits: Prepared, seed: int, device: torch.device
+    config: GanConfig, dataset: Prepared, seed: int, device: torch.device
 ) -> tuple[Gan, dict[str, Any], ConditionedImages, ConditionedImages]:
     """The untrained networks, the arguments they were made with, and the training and the validation images.
 
     Where ``config`` asks for clusters or classes, each image has the condition of the nearest cluster (of its class).
     """
-    classes = digits.classes if config.conditional else 0
-    train, val = (upload(split.images, SIGNED, device) for split in (digits.train, digits.val))
+    classes = dataset.classes if config.conditional else 0
+    train, val = (uploaded(split.images, SIGNED, device) for split in (dataset.train, dataset.val))
     arguments: dict[str, Any] = {
         "arch": config.arch,
-        "size": digits.height,
+        "shape": dataset.shape,
         "latents": config.latents,
         "width": config.width,
         "conditions": 0,
@@ -131,18 +142,18 @@ def build_gan(
         "truncation": config.truncation,
     }
     if config.clusters or classes:
-        labels = digits.train.labels if classes else None
-        pixels = train.flatten(1).cpu().numpy()
-        found = clusters(pixels, labels, classes, config.clusters, stream_seed(seed, "gan/clusters"))
+        labels = dataset.train.labels if classes else None
+        chance = stream_seed(seed, "gan/clusters")
+        found = clusters(dataset.train.images, SIGNED, labels, classes, config.clusters, chance)
         arguments["conditions"] = len(found[0])
     gan = initialised(lambda: Gan(**arguments), seed, "gan/init", device)
     if gan.conditions:
         gan.conditions.set(*map(torch.from_numpy, found))
 
-    def with_conditions(images: Tensor, split: Split) -> ConditionedImages:
+    def with_conditions(images: Images, split: Split) -> ConditionedImages:
         return ConditionedImages(images, gan.conditions_of(images, torch.from_numpy(split.labels).to(device)))
 
-    return gan, arguments, with_conditions(train, digits.train), with_conditions(val, digits.val)
+    return gan, arguments, with_conditions(train, dataset.train), with_conditions(val, dataset.val)
 
 
 class GanObjective:
@@ -249,9 +260,9 @@ class SampleGrid:
     def __init__(self, gan: Gan, columns: int, noise: torch.Generator) -> None:
         count = columns**2
         labels = torch.arange(count, device=noise.device) % gan.classes if gan.classes else None
-        self._columns = columns
+        self._columns, self._values = columns, prod(gan.shape)
         self._inputs = gan.draw_latents(count, noise), gan.draw_conditions(count, noise, labels)
 
     def draw(self, generator: Generator) -> NDArray[np.uint8]:
         """The grid as one picture [H, W]."""
-        return pictures.grid(SIGNED.to_uint8(in_blocks(generator, *self._inputs))[:, 0].numpy(), self._columns)
+        return pictures.grid(download(in_blocks(generator, *self._inputs, values=self._values), SIGNED), self._columns)

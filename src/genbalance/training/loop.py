@@ -73,6 +73,18 @@ def linear_fall(steps: int, share: float) -> Callable[[int], float]:
     return lambda done: min(1.0, (1 - done / steps) / share) if share > 0 else 1.0
 
 
+def check_conditional(key: str, conditional: bool, classes: int) -> None:
+    """Refuses a model that is to be conditioned on classes where there are no two.
+
+    Raises:
+        UserError: it is so.
+    """
+    if conditional and classes < 2:
+        raise UserError(
+            f"{key}: found true, but the images have {'one class' if classes else 'no labels'}; allowed: false"
+        )
+
+
 def check_turns(key: str, every: int, steps: int) -> None:
     """Refuses a phase that would not have its turn in each epoch.
 

@@ -14,14 +14,15 @@ from torch.optim.lr_scheduler import LambdaLR
 from genbalance.data import pictures
 from genbalance.data.pixels import UNIT
 from genbalance.data.prepared import Prepared
-from genbalance.evaluation.elbo import VaeEvaluation, evaluate_elbo
+from genbalance.evaluation.elbo import VaeEvaluation, decoded, evaluate_elbo
 from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.latents import active_units
 from genbalance.losses.vae import vae_output, warmed_up
 from genbalance.models.vae import Vae
 from genbalance.models.weights import snapshot
-from genbalance.params import Params, VaeConfig
-from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, upload, uses_bf16
+from genbalance.params import Likelihood, Params, VaeConfig
+from genbalance.runtime.device import compile_on_gpu, download, generator, initialised, lowered, uploaded, uses_bf16
+from genbalance.runtime.errors import UserError
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
 from genbalance.training import loop
@@ -34,23 +35,25 @@ SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = 
 ADVICE = "a smaller vae.learning_rate"
 
 
-def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> Trained:
+def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
     """Trains encoder, decoder and prior; the epoch that is kept has the least validation loss, which takes one draw of
     z whatever the training takes.
 
     Raises:
-        UserError: a batch does not fit the training split, or the training has diverged.
+        UserError: a batch does not fit the training split, `vae.likelihood` is not for such images, or the training
+            has diverged.
     """
     config, seed, beta = params.vae, params.seed, params.beta
-    count, size = len(digits.train), config.batch_size
+    count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("vae.batch_size", size, count)
-    pixels, val = (upload(split.images, UNIT, device) for split in (digits.train, digits.val))
+    loop.check_conditional("vae.conditional", config.conditional, dataset.classes)
+    model, arguments = build_vae(config, dataset, seed, device)
+    pixels, val = (uploaded(split.images, UNIT, device) for split in (dataset.train, dataset.val))
     labels, val_labels, grid_labels = (
         torch.from_numpy(given).to(device) if config.conditional else None
-        for given in (digits.train.labels, digits.val.labels, np.arange(GRID_COLUMNS**2) % digits.classes)
+        for given in (dataset.train.labels, dataset.val.labels, np.arange(GRID_COLUMNS**2) % max(1, dataset.classes))
     )
 
-    model, arguments = build_vae(config, digits, seed, device)
     average = MovingAverage(model, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, model)
     compile_on_gpu(params.compute, device, model.encoder, model.decoder)
@@ -81,7 +84,9 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
         for name, network in networks.items()
     ]
     latents = torch.randn(GRID_COLUMNS**2, config.latents, generator=generator(seed, "vae/shown")).to(device)
-    grids = Grids(latents, grid_labels, digits.val.images[: GRID_COLUMNS**2 // 2], GRID_COLUMNS)
+    first = slice(GRID_COLUMNS**2 // 2)
+    original_labels = val_labels[first] if val_labels is not None else None
+    grids = Grids(latents, grid_labels, dataset.val.images[first], original_labels, GRID_COLUMNS)
     best = BestEpoch("val_loss")
 
     def validate() -> VaeEvaluation:
@@ -109,24 +114,45 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
         curves, images = epochs.curves, epochs.grids()
 
     parameters = sum(p.numel() for p in model.parameters())
-    metrics = {"best_epoch": best.epoch} | best.metrics | {"parameters": parameters, "machine": machine(device)}
+    made = {"likelihood": arguments["likelihood"], "parameters": parameters, "machine": machine(device)}
+    metrics = {"best_epoch": best.epoch} | best.metrics | made
     kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
     return Trained(arguments, best.weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
 
 
-def build_vae(config: VaeConfig, digits: Prepared, seed: int, device: torch.device) -> tuple[Vae, dict[str, Any]]:
-    """The untrained network, and the arguments it was made with."""
+def build_vae(config: VaeConfig, dataset: Prepared, seed: int, device: torch.device) -> tuple[Vae, dict[str, Any]]:
+    """The untrained network, and the arguments it was made with.
+
+    Raises:
+        UserError: ``vae.likelihood`` is not for such images.
+    """
     arguments: dict[str, Any] = {
         "arch": config.arch,
-        "likelihood": config.likelihood,
-        "size": digits.height,
+        "likelihood": likelihood_of(config, dataset.channels),
+        "shape": dataset.shape,
         "latents": config.latents,
         "width": config.width,
         "log_sigma_floor": config.log_sigma_floor,
         "prior": config.prior,
-        "classes": digits.classes if config.conditional else 0,
+        "classes": dataset.classes if config.conditional else 0,
     }
     return initialised(lambda: Vae(**arguments), seed, "vae/init", device), arguments
+
+
+def likelihood_of(config: VaeConfig, channels: int) -> Likelihood:
+    """`vae.likelihood`, and for ``auto`` that of grey images or of colour.
+
+    Raises:
+        UserError: it is bernoulli, of black and white, and the images have colour.
+    """
+    if config.likelihood == "auto":
+        return "bernoulli" if channels == 1 else "gaussian_shared"
+    if config.likelihood == "bernoulli" and channels > 1:
+        raise UserError(
+            f"vae.likelihood: found bernoulli, which is of black and white, with images of {channels} channels; "
+            "allowed: gaussian_shared (auto), gaussian or logistic_mixture"
+        )
+    return config.likelihood
 
 
 def validation_metrics(validated: VaeEvaluation, beta: float) -> dict[str, float]:
@@ -185,18 +211,27 @@ class Grids:
     Args:
         latents: standard normal noise [n, L] of the samples.
         labels: of the samples [n], None where the model is not conditional.
-        originals: uint8 images [m, S, S].
+        originals: uint8 images [m, H, W] or [m, H, W, 3], the first that are validated.
+        original_labels: theirs [m], None where the model is not conditional.
         columns: of either grid.
     """
 
-    def __init__(self, latents: Tensor, labels: Tensor | None, originals: NDArray[np.uint8], columns: int) -> None:
-        self._latents, self._labels, self._originals, self._columns = latents, labels, originals, columns
+    def __init__(
+        self,
+        latents: Tensor,
+        labels: Tensor | None,
+        originals: NDArray[np.uint8],
+        original_labels: Tensor | None,
+        columns: int,
+    ) -> None:
+        self._latents, self._labels, self._columns = latents, labels, columns
+        self._originals, self._original_labels = originals, original_labels
 
     def draw(self, model: Vae, validated: VaeEvaluation) -> dict[str, NDArray[np.uint8]]:
         """``samples``, and ``reconstructions``: rows of originals, each above the row of their reconstructions, the
         first of ``validated``."""
-        samples = UNIT.to_uint8(in_blocks(model.sample, self._latents, self._labels))[:, 0].numpy()
+        samples = download(in_blocks(model.sample, self._latents, self._labels, values=model.outputs), UNIT)
         columns = min(self._columns, len(self._originals))
-        below = UNIT.to_uint8(validated.reconstructions[: len(self._originals)])
+        below = UNIT.to_uint8(decoded(model, validated.means[: len(self._originals)], self._original_labels))
         pairs = pictures.alternate_rows(self._originals, below, columns)
         return {"samples": pictures.grid(samples, self._columns), "reconstructions": pictures.grid(pairs, columns)}

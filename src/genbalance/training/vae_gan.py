@@ -27,7 +27,17 @@ from genbalance.losses.vae import kl_to_normal, reparameterize
 from genbalance.losses.vae_gan import feature_distortion, vae_loss
 from genbalance.models.vae_gan import Autoencoder, VaeGan
 from genbalance.params import Params, VaeGanConfig
-from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, upload, uses_bf16
+from genbalance.runtime.device import (
+    Images,
+    compile_on_gpu,
+    download,
+    generator,
+    initialised,
+    lowered,
+    upload,
+    uploaded,
+    uses_bf16,
+)
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
 from genbalance.training import loop
@@ -41,19 +51,19 @@ SHOWN = {"D on held-out": "d_accuracy_held_out", "KL": "val_rate"}
 ADVICE = "a smaller vae_gan.learning_rate, or a lambda nearer 1"
 
 
-def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> Trained:
+def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
     """Trains encoder, decoder and discriminator; encoder and decoder are kept as the moving average of their weights.
 
     Raises:
         UserError: a batch does not fit the training split, or the training has diverged.
     """
     config, seed = params.vae_gan, params.seed
-    count, size = len(digits.train), config.batch_size
+    count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("vae_gan.batch_size", size, count)
-    images, val = (upload(split.images, SIGNED, device) for split in (digits.train, digits.val))
+    images, val = (uploaded(split.images, SIGNED, device) for split in (dataset.train, dataset.val))
 
-    arguments = {
-        "size": digits.height,
+    arguments: dict[str, Any] = {
+        "shape": dataset.shape,
         "latents": config.latents,
         "width": config.width,
         "encoder_width": config.encoder_width,
@@ -80,7 +90,7 @@ def train(params: Params, digits: Prepared, device: torch.device, run: Run) -> T
     schedules = [LambdaLR(phase.optimizer, fall) for phase in phases]
 
     latents = autoencoder.draw(GRID_COLUMNS**2, shown)
-    grids = Grids(latents, digits.val.images[: GRID_COLUMNS**2 // 2])
+    grids = Grids(latents, dataset.val.images[: GRID_COLUMNS**2 // 2])
     optimizers = (d_optimizer, vae_optimizer, g_optimizer)
     parts: tuple[Part, ...] = (model, average, objective, *optimizers, *schedules, noise, order)
     run.log({"bf16": float(bf16)})
@@ -114,14 +124,14 @@ class VaeGanObjective:
 
     Args:
         model: all networks.
-        images: the training images [n, 1, S, S] in [−1, 1].
+        images: the training images [n, C, H, W] in [−1, 1].
         beta: β.
         config: the penalty.
         noise: the stream of latents, of the prior and of q(z|x).
     """
 
     def __init__(
-        self, model: VaeGan, images: Tensor, beta: float, config: VaeGanConfig, noise: torch.Generator
+        self, model: VaeGan, images: Images, beta: float, config: VaeGanConfig, noise: torch.Generator
     ) -> None:
         self._model, self._images, self._beta, self._config, self._noise = model, images, beta, config, noise
         self._d_steps = 0
@@ -181,7 +191,7 @@ class VaeGanObjective:
         return self._model.autoencoder.decode(reparameterize(posterior, self._standard_normal(len(images))))
 
 
-def validation_kl(autoencoder: Autoencoder, images: Tensor) -> NDArray[np.float64]:
+def validation_kl(autoencoder: Autoencoder, images: Images) -> NDArray[np.float64]:
     """The KL of each latent on validation images, nats per image: [L]."""
     moments = in_blocks(lambda some: torch.cat(_moments(autoencoder, some), dim=1), images).double().numpy()
     means, deviations = np.split(moments, 2, axis=1)
@@ -189,7 +199,7 @@ def validation_kl(autoencoder: Autoencoder, images: Tensor) -> NDArray[np.float6
 
 
 def validation_metrics(
-    autoencoder: Autoencoder, discriminator: nn.Module, images: Tensor, kl: NDArray[np.float64]
+    autoencoder: Autoencoder, discriminator: nn.Module, images: Images, kl: NDArray[np.float64]
 ) -> dict[str, float]:
     """On validation images, which D is never trained on: its accuracy, the rate, and the number of active units."""
     logits = in_blocks(discriminator, images)
@@ -211,7 +221,7 @@ class Grids:
 
     Args:
         latents: of the samples [n, L].
-        originals: uint8 images [m, S, S].
+        originals: uint8 images [m, H, W] or [m, H, W, 3].
     """
 
     def __init__(self, latents: Tensor, originals: NDArray[np.uint8]) -> None:
@@ -221,7 +231,7 @@ class Grids:
     def draw(self, autoencoder: Autoencoder) -> dict[str, NDArray[np.uint8]]:
         """``samples``, and ``reconstructions``: rows of originals, each above the row of their reconstructions."""
         samples, rebuilt = (
-            SIGNED.to_uint8(in_blocks(network, inputs))[:, 0].numpy()
+            download(in_blocks(network, inputs, values=self._images[0].numel()), SIGNED)
             for network, inputs in ((autoencoder.decode, self._latents), (autoencoder.reconstruct, self._images))
         )
         columns = min(GRID_COLUMNS, len(self._originals))

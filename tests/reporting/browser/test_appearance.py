@@ -53,3 +53,12 @@ def test_the_paper_is_bright_in_light_and_dim_in_dark(seen):
     colours = seen.ask("""const style = getComputedStyle(document.body);
       return [style.backgroundColor, style.color].map(it => Math.max(...it.match(/\\d+/g)))""")
     assert (colours[0] < colours[1]) == dark
+
+
+def test_nothing_stands_out_of_its_card_be_its_numbers_as_long_as_they_may(fresh):
+    assert browsing.spilled(fresh) == []
+    fresh.ask("""all(".scale dd > span:only-child").forEach(it => {
+      it.lastChild.textContent = " −5.537·10⁻⁴";
+      it.querySelectorAll("small").forEach(span => span.textContent = "−5.054·10⁻⁴ … 6.021·10⁻⁴");
+    })""")
+    assert browsing.spilled(fresh) == []

@@ -34,6 +34,10 @@ CASES = [
     (browsing.overflow, WIDE),
     (browsing.unreachable_regions, f'<div style="overflow-x: auto">{WIDE}</div>'),
     (browsing.clipped, f'<div style="overflow: hidden"><img alt="a" src="{DOT}" width="900"></div>'),
+    (
+        browsing.spilled,
+        '<div class="card" style="width: 3em"><p><span style="white-space: nowrap">more than fits</span></div>',
+    ),
     (browsing.tiny_text, '<p style="font-size: 9px">tiny'),
     (browsing.tiny_text, '<svg viewBox="0 0 1000 100" width="100"><text y="50" font-size="16">tiny</text></svg>'),
     (browsing.small_targets, '<nav><a href="#">low</a></nav>'),

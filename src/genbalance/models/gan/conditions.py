@@ -1,7 +1,9 @@
-"""What both networks of a GAN are conditioned on: one of N conditions, clusters of the training digits or classes."""
+"""What both networks of a GAN are conditioned on: one of N conditions, clusters of the training images or classes."""
 
 import torch
 from torch import Tensor, nn
+
+from genbalance.runtime.device import Images
 
 BLOCK = 1000  # images at a time: bounds the memory
 
@@ -9,7 +11,7 @@ BLOCK = 1000  # images at a time: bounds the memory
 class Conditions(nn.Module):
     """Which condition a real image has, and which one to draw a new image for.
 
-    Buffers: ``centroids`` [N, S·S], pixels in [−1, 1]; ``shares`` [C, N], of each condition among the training images
+    Buffers: ``centroids`` [N, C·H·W], pixels in [−1, 1]; ``shares`` [C, N], of each condition among the training images
     of a class, or [1, N] among all of them where nobody asks for a class. A real image has the condition of the nearest
     centroid of its class.
     """
@@ -17,10 +19,10 @@ class Conditions(nn.Module):
     centroids: Tensor
     shares: Tensor
 
-    def __init__(self, count: int, classes: int, size: int) -> None:
+    def __init__(self, count: int, classes: int, pixels: int) -> None:
         super().__init__()
         self.classes = classes
-        self.register_buffer("centroids", torch.zeros(count, size * size))
+        self.register_buffer("centroids", torch.zeros(count, pixels))
         self.register_buffer("shares", torch.full((max(classes, 1), count), 1 / count))
 
     def set(self, centroids: Tensor, shares: Tensor) -> None:
@@ -28,10 +30,10 @@ class Conditions(nn.Module):
         self.centroids.copy_(centroids)
         self.shares.copy_(shares)
 
-    def of(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Conditions [B] of real images [B, 1, S, S], and of their ``labels`` [B] where there are classes."""
-        blocks = zip(images.flatten(1).split(BLOCK), self._rows(labels, len(images)).split(BLOCK), strict=True)
-        return torch.cat([self._nearest(pixels, rows) for pixels, rows in blocks])
+    def of(self, images: Images, labels: Tensor | None = None) -> Tensor:
+        """Conditions [B] of real images [B, C, H, W], and of their ``labels`` [B] where there are classes."""
+        blocks = zip(images.split(BLOCK), self._rows(labels, len(images)).split(BLOCK), strict=True)
+        return torch.cat([self._nearest(block.flatten(1), rows) for block, rows in blocks])
 
     def _nearest(self, pixels: Tensor, rows: Tensor) -> Tensor:
         distances = self.centroids.square().sum(dim=1) - 2 * pixels @ self.centroids.T  # but for ‖x‖²

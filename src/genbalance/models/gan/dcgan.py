@@ -1,55 +1,96 @@
 """Convolutions: the DCGAN (Radford et al. 2016, arXiv:1511.06434)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+RESIDUAL = 32  # pixels a side of an image from which on there are residual blocks
+AFFORDABLE = 16  # pixels a side of a picture that has one, at most: beyond, a block costs more than all layers
 
-def _sides(size: int) -> list[int]:
-    """The sides of the pictures inside a DCGAN, full size first, halved (rounding up) until at most 7."""
-    sides = [size]
-    while sides[-1] > 7 or len(sides) < 3:
-        sides.append(-(-sides[-1] // 2))
+
+def _sides(height: int, width: int) -> list[tuple[int, int]]:
+    """The sizes of the pictures inside a DCGAN, full size first, halved (rounding up) until both sides are at most
+    8."""
+    sides = [(height, width)]
+    while max(sides[-1]) > 8 or len(sides) < 3:
+        height, width = sides[-1]
+        sides.append((-(-height // 2), -(-width // 2)))
     return sides
 
 
 class _Crop(nn.Module):
     """Cuts what a doubling adds to an odd side."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
-        self.side = side
+        self.height, self.width = size
 
     def forward(self, images: Tensor) -> Tensor:
-        return images[..., : self.side, : self.side]
+        return images[..., : self.height, : self.width]
 
 
-def dcgan_generator(inputs: int, size: int, width: int) -> nn.Module:
-    """z [B, inputs] → images [B, 1, S, S] in (−1, 1) by transposed convolutions with batch norm: ``width`` channels at
-    half the full side, twice as many at each further halving."""
-    full, *inner = _sides(size)
+class _Residual(nn.Module):
+    """x + conv(act(conv(act(x)))), which starts as the identity; with batch norm before each activation or without."""
+
+    def __init__(self, channels: int, normalized: bool) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        first, last = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        for convolution in (first, last):
+            layers += [*([nn.BatchNorm2d(channels)] if normalized else []), nn.LeakyReLU(0.2), convolution]
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        self.branch = nn.Sequential(*layers)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        residual: Tensor = self.branch(pictures)
+        return pictures + residual
+
+
+def _residual(channels: int, size: tuple[int, int], whole: Sequence[int], normalized: bool) -> list[nn.Module]:
+    """A residual block behind a layer that leaves pictures of this ``size``, where the ``whole`` image is large enough
+    to need one and the picture small enough to afford it."""
+    wanted = max(whole) >= RESIDUAL and max(size) <= AFFORDABLE
+    return [_Residual(channels, normalized)] if wanted else []
+
+
+def dcgan_generator(inputs: int, shape: Sequence[int], width: int) -> nn.Module:
+    """z [B, inputs] → images [B, C, H, W] in (−1, 1) by transposed convolutions with batch norm: ``width`` channels at
+    half the full side, twice as many at each further halving; from 32 pixels a side on with residual blocks (He et al.
+    2016, arXiv:1603.05027) between them."""
+    colours, *whole = shape
+    full, *inner = _sides(*whole)
     channels = width * 2 ** (len(inner) - 1)
     layers: list[nn.Module] = [
-        nn.Linear(inputs, channels * inner[-1] ** 2, bias=False),
-        nn.Unflatten(1, (channels, inner[-1], inner[-1])),
+        nn.Linear(inputs, channels * inner[-1][0] * inner[-1][1], bias=False),
+        nn.Unflatten(1, (channels, *inner[-1])),
+        *_residual(channels, inner[-1], whole, normalized=True),
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
     ]
-    for side in reversed(inner[:-1]):
+    for size in reversed(inner[:-1]):
         layers += [
             nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False),
-            _Crop(side),
+            _Crop(size),
+            *_residual(channels // 2, size, whole, normalized=True),
             nn.BatchNorm2d(channels // 2),
             nn.ReLU(inplace=True),
         ]
         channels //= 2
-    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, 1, 4, 2, 1), _Crop(full), nn.Tanh())
+    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, colours, 4, 2, 1), _Crop(full), nn.Tanh())
 
 
-def dcgan_trunk(size: int, width: int) -> tuple[nn.Module, int]:
+def dcgan_trunk(shape: Sequence[int], width: int) -> tuple[nn.Module, int]:
     """Images → features, and their number: the generator's mirror in strided convolutions, and one more; no batch norm,
     which would let a batch's images vouch for one another."""
+    inputs, *whole = shape
     layers: list[nn.Module] = []
-    inputs, outputs = 1, width
-    for _ in _sides(size):
-        layers += [nn.Conv2d(inputs, outputs, 4, 2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
-        inputs, outputs, size = outputs, 2 * outputs, size // 2
-    return nn.Sequential(*layers, nn.Flatten()), inputs * size**2
+    outputs, (height, wide) = width, whole
+    for _ in _sides(*whole):
+        # a side of one pixel, which a long image comes to before its other side, stays
+        kernel, stride = zip(*((4, 2) if side > 1 else (3, 1) for side in (height, wide)), strict=True)
+        height, wide = max(1, height // 2), max(1, wide // 2)
+        residual = _residual(outputs, (height, wide), whole, normalized=False)
+        layers += [nn.Conv2d(inputs, outputs, kernel, stride, padding=1), *residual, nn.LeakyReLU(0.2, inplace=True)]
+        inputs, outputs = outputs, 2 * outputs
+    return nn.Sequential(*layers, nn.Flatten()), inputs * height * wide

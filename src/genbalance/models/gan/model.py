@@ -1,8 +1,11 @@
 """Generator and discriminator around the networks of ``gan.arch``.
 
-Shapes: latents z [B, L], images [B, 1, S, S] in [−1, 1], logits [B]: D(x) = sigmoid(logit); conditions [B] whole
+Shapes: latents z [B, L], images [B, C, H, W] in [−1, 1], logits [B]: D(x) = sigmoid(logit); conditions [B] whole
 numbers below N, where there are any (see :mod:`genbalance.models.gan.conditions`).
 """
+
+from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +15,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 from genbalance.models.gan.conditions import Conditions
 from genbalance.models.gan.dcgan import dcgan_generator, dcgan_trunk
 from genbalance.models.gan.mlp import mlp_generator, mlp_trunk
-from genbalance.params import Count, GanArch, GanWidth, Latents, Side, Truncation, checked
+from genbalance.params import Count, GanArch, GanWidth, ImageShape, Latents, Truncation, checked
 from genbalance.runtime.arithmetic import Narrow
+from genbalance.runtime.device import Images
 
 GENERATORS = {"mlp": mlp_generator, "dcgan": dcgan_generator}
 TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk}
@@ -22,17 +26,17 @@ TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk}
 class Generator(nn.Module):
     """z, and perhaps a condition, → an image."""
 
-    def __init__(self, arch: str, size: int, latents: int, width: int, conditions: int = 0) -> None:
+    def __init__(self, arch: str, shape: Sequence[int], latents: int, width: int, conditions: int = 0) -> None:
         super().__init__()
         self.latents, self.conditions = latents, conditions
-        self.net: nn.Module = GENERATORS[arch](latents + conditions, size, width)
+        self.net: nn.Module = GENERATORS[arch](latents + conditions, shape, width)
 
     def draw(self, count: int, noise: torch.Generator) -> Tensor:
         """Latents [count, L] of the prior, z ~ N(0, I), on the device of ``noise``."""
         return torch.randn(count, self.latents, generator=noise, device=noise.device)
 
     def forward(self, latents: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Images [B, 1, S, S] in (−1, 1)."""
+        """Images [B, C, H, W] in (−1, 1)."""
         if conditions is not None:
             latents = torch.cat([latents, one_hot(conditions, self.conditions).to(latents.dtype)], dim=1)
         images: Tensor = self.net(latents)
@@ -43,9 +47,11 @@ class Discriminator(nn.Module):
     """An image, and perhaps a condition, → one logit: linear in the trunk's features, and with conditions also in their
     product with an embedding of the condition (Miyato & Koyama 2018, arXiv:1802.05637)."""
 
-    def __init__(self, arch: str, size: int, width: int, conditions: int = 0, spectral: bool = False) -> None:
+    def __init__(
+        self, arch: str, shape: Sequence[int], width: int, conditions: int = 0, spectral: bool = False
+    ) -> None:
         super().__init__()
-        self.trunk, features = TRUNKS[arch](size, width)
+        self.trunk, features = TRUNKS[arch](shape, width)
         self.head = Narrow(features, 1)
         if conditions:
             self.embedding = nn.Embedding(conditions, features)
@@ -68,7 +74,7 @@ class Gan(nn.Module):
 
     Args:
         arch: mlp or dcgan.
-        size: S, pixels a side.
+        shape: [C, H, W] of an image.
         latents: L.
         width: of the convolutions.
         conditions: N; 0: the networks have no condition.
@@ -82,7 +88,7 @@ class Gan(nn.Module):
     def __init__(
         self,
         arch: GanArch,
-        size: Side,
+        shape: ImageShape,
         latents: Latents,
         width: GanWidth,
         conditions: Count = 0,
@@ -91,10 +97,10 @@ class Gan(nn.Module):
         truncation: Truncation = 1.0,
     ) -> None:
         super().__init__()
-        self.latents, self.classes, self.truncation = latents, classes, truncation
-        self.generator = Generator(arch, size, latents, width, conditions)
-        self.discriminator = Discriminator(arch, size, width, conditions, spectral)
-        self.conditions = Conditions(conditions, classes, size) if conditions else None
+        self.shape, self.latents, self.classes, self.truncation = shape, latents, classes, truncation
+        self.generator = Generator(arch, shape, latents, width, conditions)
+        self.discriminator = Discriminator(arch, shape, width, conditions, spectral)
+        self.conditions = Conditions(conditions, classes, prod(shape)) if conditions else None
 
     def draw_latents(self, count: int, noise: torch.Generator) -> Tensor:
         """Latents [count, L] to sample with."""
@@ -104,6 +110,6 @@ class Gan(nn.Module):
         """Conditions [count] for new images of the classes ``labels`` [count]; None where the networks take none."""
         return self.conditions.draw(count, noise, labels) if self.conditions else None
 
-    def conditions_of(self, images: Tensor, labels: Tensor | None = None) -> Tensor | None:
-        """Conditions [B] of real images [B, 1, S, S] of the classes ``labels``; None where the networks take none."""
+    def conditions_of(self, images: Images, labels: Tensor | None = None) -> Tensor | None:
+        """Conditions [B] of real images [B, C, H, W] of the classes ``labels``; None where the networks take none."""
         return self.conditions.of(images, labels if self.classes else None) if self.conditions else None

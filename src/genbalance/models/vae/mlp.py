@@ -1,6 +1,8 @@
 """Encoder and decoder as perceptrons: two hidden layers each."""
 
 import itertools
+from collections.abc import Sequence
+from math import prod
 
 from torch import nn
 
@@ -13,15 +15,15 @@ def perceptron(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def mlp_encoder(size: int, planes: int, outputs: int, width: int) -> nn.Module:
-    """Images [B, planes, S, S] → [B, outputs]."""
-    return nn.Sequential(nn.Flatten(), perceptron(planes * size * size, width, width), nn.Linear(width, outputs))
+def mlp_encoder(shape: Sequence[int], outputs: int, width: int) -> nn.Module:
+    """Images [B, C, H, W], (C, H, W) = ``shape``, → [B, outputs]."""
+    return nn.Sequential(nn.Flatten(), perceptron(prod(shape), width, width), nn.Linear(width, outputs))
 
 
-def mlp_decoder(size: int, channels: int, inputs: int, width: int) -> nn.Module:
-    """[B, inputs] → images [B, channels, S, S]."""
+def mlp_decoder(shape: Sequence[int], inputs: int, width: int) -> nn.Module:
+    """[B, inputs] → [B, C, H, W]."""
     return nn.Sequential(
         perceptron(inputs, width, width),
-        nn.Linear(width, channels * size * size),
-        nn.Unflatten(1, (channels, size, size)),
+        nn.Linear(width, prod(shape)),
+        nn.Unflatten(1, tuple(shape)),
     )
