@@ -6,7 +6,7 @@ from genbalance.params import Params
 from genbalance.runtime.stage import execute, publish
 from genbalance.tracking import Run
 
-DIGITS = Path("data/prepared")
+PREPARED = Path("data/prepared")
 OUT = Path("artifacts/evaluate_vae")
 METRICS = Path("metrics/evaluate_vae.json")
 PRINTED = {
@@ -25,9 +25,9 @@ def main(params: Params, run: Run) -> None:
     from genbalance.runtime.device import set_up
 
     device = set_up(params.compute, params.seed, "evaluate_vae")
-    dataset = prepared.load(DIGITS)
-    run.dataset(dataset.source, prepared.digest(DIGITS), dataset.title, dataset.profile)
-    extractor = load_extractor(Path("models/classifier.safetensors"), DIGITS, dataset, device)
+    dataset = prepared.load(PREPARED)
+    run.dataset(dataset.source, prepared.digest(PREPARED), dataset.title, dataset.profile)
+    extractor = load_extractor(Path("models/classifier.safetensors"), PREPARED, dataset, device)
     vae = weights.load(Path("models/vae.safetensors"), Vae, device)
     metrics = evaluate(vae, dataset, extractor, params.evaluate, params.seed, OUT)
     run.artifact(OUT)

@@ -1,4 +1,4 @@
-"""data.source → data/prepared (uint8 digits in three splits, their normalization) and metrics/prepare.json."""
+"""data.source → data/prepared (uint8 images in three splits, their normalization) and metrics/prepare.json."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ PRINTED = {"training images": "train", "validation images": "val", "test images"
 
 
 def main(params: Params, run: Run) -> None:
-    """Reads, splits, measures and stores the digits, and shows some of each class."""
+    """Reads, splits, measures and stores the images, and shows some of each class."""
     from genbalance.data import pixels, prepared, sources, split
     from genbalance.data.pictures import per_class
     from genbalance.runtime.repository import root
@@ -35,7 +35,7 @@ def main(params: Params, run: Run) -> None:
     run.dataset(dataset.source, prepared.digest(OUT), dataset.title, dataset.profile)
     if not dataset.has_classes:
         print(f"prepare: {NO_CLASSES}", flush=True)
-    run.image("digits", per_class(dataset.train, dataset.classes, GRID_COLUMNS), step=0)
+    run.image("images", per_class(dataset.train, dataset.classes, GRID_COLUMNS), step=0)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from genbalance.params import Params
 from genbalance.runtime.stage import execute, publish
 from genbalance.tracking import Run
 
-DIGITS = Path("data/prepared")
+PREPARED = Path("data/prepared")
 OUT = Path("artifacts/train_classifier")
 WEIGHTS = Path("models/classifier.safetensors")
 PRINTED = {"epochs": "epochs", "test accuracy": "test_accuracy", "calibration error": "ece"}
@@ -22,8 +22,8 @@ def main(params: Params, run: Run) -> None:
     from genbalance.training.classifier import train
 
     device = set_up(params.compute, params.seed, "train_classifier")
-    dataset = prepared.load(DIGITS)
-    run.dataset(dataset.source, prepared.digest(DIGITS), dataset.title, dataset.profile)
+    dataset = prepared.load(PREPARED)
+    run.dataset(dataset.source, prepared.digest(PREPARED), dataset.title, dataset.profile)
     trained = train(params, dataset, device, run)
     trained.save(WEIGHTS, OUT)
     run.artifact(OUT)

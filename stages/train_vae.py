@@ -10,7 +10,7 @@ from genbalance.params import Params
 from genbalance.runtime.stage import execute, publish
 from genbalance.tracking import Run
 
-DIGITS = Path("data/prepared")
+PREPARED = Path("data/prepared")
 OUT = Path("artifacts/train_vae")
 WEIGHTS = Path("models/vae.safetensors")
 GRIDS = Path("metrics/train_vae")  # _samples.png, _reconstructions.png
@@ -27,8 +27,8 @@ def main(params: Params, run: Run) -> None:
     from genbalance.training.vae import train
 
     device = set_up(params.compute, params.seed, "train_vae")
-    dataset = prepared.load(DIGITS)
-    run.dataset(dataset.source, prepared.digest(DIGITS), dataset.title, dataset.profile)
+    dataset = prepared.load(PREPARED)
+    run.dataset(dataset.source, prepared.digest(PREPARED), dataset.title, dataset.profile)
     trained = train(params, dataset, device, run)
     for file in trained.save(WEIGHTS, OUT, GRIDS):
         run.artifact(file)

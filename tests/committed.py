@@ -50,8 +50,8 @@ def _with_defaults(text: str) -> str:
             key = f"{section}.{found['key']}" if found["indent"] else found["key"]
             if found["value"] and key in DEFAULTS:
                 value = DEFAULTS[key]
-                told = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
-                line = f"{found['indent']}{found['key']}:{found['gap']}{told}{found['rest']}"
+                typed = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+                line = f"{found['indent']}{found['key']}:{found['gap']}{typed}{found['rest']}"
         lines.append(line)
     return "\n".join(lines) + "\n"
 

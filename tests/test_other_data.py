@@ -214,10 +214,10 @@ def test_trained_models_of_a_folder_of_classes_draw_and_are_exported(
         session = onnxruntime.InferenceSession(file)
         assert session.get_outputs()[0].shape[1:] == [3, HEIGHT, WIDTH]
 
-    told = tmp_path / "measured.json"
-    said = genbalance(ran.classes, "evaluate", str(made.classes), "--json", str(told))
+    file = tmp_path / "measured.json"
+    said = genbalance(ran.classes, "evaluate", str(made.classes), "--json", str(file))
     assert all(name in said for name in CLASSES)
-    assert json.loads(told.read_text(encoding="utf-8"))["precision"] > 0.5  # they are the real ones
+    assert json.loads(file.read_text(encoding="utf-8"))["precision"] > 0.5  # they are the real ones
 
 
 def test_images_without_classes_run_through_and_that_is_said_once(ran: SimpleNamespace) -> None:
@@ -372,15 +372,15 @@ def test_a_bad_picture_is_one_line_that_names_it(stage: Callable, tmp_path: Path
 
 def test_labels_of_another_count_are_one_line(stage: Callable, tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", images=colour(), labels=np.arange(119) % 4)
-    told = "own.npz: labels: found 119 labels for the 120 images of own.npz: images; there must be one for each"
-    refused(stage, tmp_path, told, data__source="array", data__path="own.npz")
+    message = "own.npz: labels: found 119 labels for the 120 images of own.npz: images; there must be one for each"
+    refused(stage, tmp_path, message, data__source="array", data__path="own.npz")
 
 
-def refused(stage: Callable, tmp_path: Path, told: str, **choices: Any) -> None:
+def refused(stage: Callable, tmp_path: Path, message: str, **choices: Any) -> None:
     before = {path for path in tmp_path.rglob("*") if path.is_dir()}
     code, lines = stage("prepare", **choices)
     assert (code, len(lines)) == (1, 1), lines
-    assert lines[0].startswith(f"prepare: {told}")
+    assert lines[0].startswith(f"prepare: {message}")
     left = {path for path in tmp_path.rglob("*") if path.is_dir()} - before
     assert not [path for path in left if path.name in ("prepared", "metrics") or path.name.startswith(".part")]
 

@@ -38,7 +38,7 @@ app = typer.Typer(
     name="genbalance",
     cls=_Commands,
     help="Effect of the balancing coefficients, λ in a GAN and β in a VAE. `dvc repro` and `dvc exp run` run the "
-    "experiments; these commands compare them, generate digits and publish the models.",
+    "experiments; these commands compare them, generate images and publish the models.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # plain text: rich would take longer to load than all the rest
@@ -69,7 +69,7 @@ def genbalance(
 ModelOption = Annotated[Model, typer.Option(help="Model to sample from.")]
 WeightsOption = Annotated[Path | None, typer.Option(help="The model's weights.  [default: models/MODEL.safetensors]")]
 DataOption = Annotated[Path, typer.Option(help="The prepared images, from stage `prepare`.")]
-ClassifierOption = Annotated[Path, typer.Option(help="The reference classifier, trained on these digits.")]
+ClassifierOption = Annotated[Path, typer.Option(help="The reference classifier, trained on these images.")]
 ParamsOption = Annotated[Path, typer.Option(help="The file with the parameters seed and compute.")]
 SeedOption = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed; overrides params.yaml.")]
 TriesOption = Annotated[int, typer.Option(min=1, help="At most so many candidates are drawn per digit.")]

@@ -174,11 +174,11 @@ def test_large_images_are_refused_before_others_are_read_unless_a_size_is_given(
     assert source(path, size=16).train.images.shape == (2, 16, 16)
 
 
-@pytest.mark.parametrize(("width", "told"), [(64, False), (65, True), (128, True)])
-def test_images_that_the_networks_are_not_made_for_are_told(tree, source, width, told):
+@pytest.mark.parametrize(("width", "noted"), [(64, False), (65, True), (128, True)])
+def test_images_that_the_networks_are_not_made_for_are_noted(tree, source, width, noted):
     path = tree("a/1.png", shape=(8, width))
     notes = source(path).notes
-    assert [note.startswith(f"images of 8 × {width} grey pixels: the DCGAN") for note in notes] == [True] * told
+    assert [note.startswith(f"images of 8 × {width} grey pixels: the DCGAN") for note in notes] == [True] * noted
     assert source(path, size=64).notes == ()
 
 

@@ -246,15 +246,6 @@ def test_a_number_that_is_none_is_refused_by_name(bad: float, workplace: Path) -
     assert run.values == {}
 
 
-def test_classes_of_any_names_are_logged_by_their_numbers(workplace: Path) -> None:
-    shares = {"a & b": 0.25, "a # b": 0.5, "long " * 100: 0.125, "7": 0.125}
-    run = Recorded()
-    publish(run, "toy", {"n": 3, "class_histogram": shares}, Path("models/toy"), {})  # type: ignore[arg-type]
-    of_classes = {f"class_histogram.{number}": share for number, share in enumerate(shares.values())}
-    assert run.values == {"n": 3} | of_classes
-    assert json.loads(Path("metrics/toy.json").read_text(encoding="utf-8"))["class_histogram"] == shares
-
-
 def test_numbers_of_numpy_are_plain_numbers(workplace: Path) -> None:
     run = Recorded()
     publish(run, "toy", {"n": np.int64(3), "share": np.float32(0.1)}, Path("models/toy"), {})  # type: ignore[arg-type]

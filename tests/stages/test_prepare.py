@@ -83,7 +83,7 @@ def test_outs_metrics_and_run_tell_the_same(params, idx_files):
     assert (metrics["source"], digits.source) == ("idx", "idx")
     assert (metrics["mean"], metrics["std"]) == pytest.approx((digits.mean, digits.std), rel=1e-5)
     assert len(metrics["files"]) == 4
-    assert run.images["digits"].shape == (4 * 11, 10 * 11)
+    assert run.images["images"].shape == (4 * 11, 10 * 11)
     [(name, _, _, profile)] = run.datasets
     assert name == "idx"
     assert {key: profile[key] for key in sizes} == sizes

@@ -7,6 +7,7 @@ import shutil
 import sys
 import zipfile
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -362,7 +363,8 @@ def test_a_model_that_mlflow_does_not_take_is_refused_with_mlflows_own_reason(
     def refuse(**_: object) -> None:
         raise MlflowException("The following failures occurred:\n##### File gan.safetensors #####\nit is a link")
 
-    monkeypatch.setattr("mlflow.pyfunc.save_model", refuse)
+    # by its name in sys.modules: until something has loaded it, mlflow.pyfunc is a stand-in that loads it
+    monkeypatch.setattr(import_module("mlflow.pyfunc"), "save_model", refuse)
     code, printed = registered_by_command("--model", "gan")
     assert code == 1
     assert printed.endswith(

@@ -19,6 +19,7 @@ from genbalance.runtime.io import write_json
 from genbalance.tracking import Run, tracked
 from genbalance.tracking.cached_stages import log_missing
 from genbalance.tracking.run import KIND, LONGEST_NAME, keep_folder
+from genbalance.tracking.store import metric_name
 
 
 def runs(repo: Path) -> tuple[list[Entity], list[Entity]]:
@@ -120,7 +121,7 @@ def test_a_metric_of_a_class_of_any_name_is_kept_apart_from_others(repo: Path, p
 
 
 def test_of_a_restored_stage_every_class_is_logged_whatever_it_is_called(repo: Path, params: Params) -> None:
-    """More of them than MLflow takes in one call, by their numbers as of a stage that runs."""
+    """More of them than MLflow takes in one call, by names as of a stage that runs."""
     shares = {f"a & b #{label}" + "+" * (label % 2): label / 2000 for label in range(1100)}
     write_json(Path("metrics/evaluate_gan.json"), {"n": 7, "class_histogram": shares})
     md5 = hashlib.md5(Path("metrics/evaluate_gan.json").read_bytes()).hexdigest()
@@ -129,7 +130,8 @@ def test_of_a_restored_stage_every_class_is_logged_whatever_it_is_called(repo: P
     assert log_missing(params) == ["evaluate@gan"]
     _, (child,) = runs(repo)
     assert child.info.status == "FINISHED"
-    expected = {f"class_histogram.{number}": share for number, share in enumerate(shares.values())}
+    expected = {metric_name(f"class_histogram.{name}"): share for name, share in shares.items()}
+    assert len(expected) == len(shares)
     assert child.data.metrics == {"n": 7} | expected
 
 

@@ -1,1 +1,1 @@
-"""Where digits come from, how they are split and stored, how pixels map to each network's range."""
+"""Where images come from, how they are split and stored, how pixels map to each network's range."""

@@ -103,7 +103,7 @@ def listed(names: Sequence[str]) -> str:
 
 @contextmanager
 def _numpy(path: Path) -> Iterator[zipfile.ZipFile | NDArray[Any]]:
-    """An archive, or the array of a file that holds one; whatever fails while it is open is told in a line."""
+    """An archive, or the array of a file that holds one; what fails while it is open becomes an error of one line."""
     try:
         with path.open("rb") as file:
             start = file.read(6)

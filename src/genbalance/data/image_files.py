@@ -175,7 +175,7 @@ def list_folder(folder: Path) -> Listing:
     """What is in the folder.
 
     Raises:
-        UserError: a file that is neither an image nor left out; a name that cannot be told in a line.
+        UserError: a file that is neither an image nor left out; a name that cannot be printed.
     """
     listing, others = Listing([], [], []), list[Path]()
     for entry in sorted(folder.iterdir(), key=natural):

@@ -40,9 +40,9 @@ def sprites() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     after a whole one, and all rotations are below a quarter turn: no two are equivalent.
 
     A pixel has the colour times the share of its 8 × 8 points that lie within the shape, rounded half up in whole
-    numbers. Whether a point does is told by sums, differences and products of float64 alone, which IEEE 754 defines to
-    the last bit; sines and cosines, whose last bit depends on the machine, are rounded to six decimals. So the images
-    are the same bytes everywhere. Centres are whole pixels apart: a step in x or y moves an image's pixels unchanged.
+    numbers. That follows from sums, differences and products of float64 alone, which IEEE 754 defines to the last
+    bit; sines and cosines, whose last bit depends on the machine, are rounded to six decimals. So the images are
+    the same bytes everywhere. Centres are whole pixels apart: a step in x or y moves an image's pixels unchanged.
 
     Returns:
         Images uint8 [10800, 32, 32, 3] and their factors int64 [10800, 6]: for each column of :data:`FACTORS` the place

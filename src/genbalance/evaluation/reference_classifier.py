@@ -19,7 +19,7 @@ def load_extractor(path: Path, data: Path, dataset: Prepared, device: "torch.dev
     images that have no two classes.
 
     Raises:
-        UserError: it is not there, or was trained on other digits.
+        UserError: it is not there, or was trained on other images.
     """
     from genbalance.evaluation.features import FeatureExtractor
     from genbalance.models import weights

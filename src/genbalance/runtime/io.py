@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PREFIX = ".part-"
 DIGITS = 6  # significant ones, of a published number
-BY_CLASS = "class_histogram"  # a metric with a value for each class, by its name, in order
 
 
 @contextmanager
@@ -146,13 +145,11 @@ def _rounded(name: str, value: Any) -> Any:
 
 
 def numbers(summary: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Every number of a summary under its dotted name, in which a class has its number: it may be called anything, and
-    MLflow takes some characters alone. Texts are left out."""
+    """Every number of a summary under its dotted name; texts are left out."""
     flat: dict[str, float] = {}
     for name, value in summary.items():
         if isinstance(value, Mapping):
-            part = dict(zip(map(str, range(len(value))), value.values(), strict=True)) if name == BY_CLASS else value
-            flat |= numbers(part, f"{prefix}{name}.")
+            flat |= numbers(value, f"{prefix}{name}.")
         elif not isinstance(value, str):
             flat[f"{prefix}{name}"] = value
     return flat

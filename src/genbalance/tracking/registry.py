@@ -33,7 +33,7 @@ ALIAS = "champion"
 WEIGHTS = "genbalance.weights.md5"
 METRIC = "genbalance.metric."
 SUITE = "genbalance.measured.on."
-DIGITS, CLASSIFIER = "data/prepared", "models/classifier.safetensors"
+PREPARED, CLASSIFIER = "data/prepared", "models/classifier.safetensors"
 CLASSIFIER_KEY = "judge"  # the classifier's name in versions that are registered already, and to served.py
 EXAMPLE = {"digit": 7, "seed": 1, "count": 2}
 
@@ -111,7 +111,7 @@ def register(store: Store, candidate: Candidate) -> str:
     with store_lock(store.address), store.contact() as client:
         if not client.search_registered_models(f"name = '{candidate.name}'"):
             client.create_registered_model(
-                candidate.name, description="Generates digits on request. Each version's description is its model card."
+                candidate.name, description="Generates images on request. Each version's description is its model card."
             )
         versions = client.search_model_versions(f"name = '{candidate.name}'")
         same = [found for found in versions if found.tags.get(WEIGHTS) == candidate.md5 and _has_files(store, found)]
@@ -255,7 +255,7 @@ def _measured(lock: Stages, name: str) -> tuple[Mapping[str, str], Mapping[str, 
         raise UserError(f"families.{name}: found false; set it to true in params.yaml and run `dvc repro`")
     ends = lineage(f"evaluate_{name}")
     deps, outs = hashes(entry.get("deps", ())), hashes(entry["outs"])
-    for path in (f"models/{name}.safetensors", CLASSIFIER, DIGITS):
+    for path in (f"models/{name}.safetensors", CLASSIFIER, PREPARED):
         if path not in deps or ends.deps().get(path) != deps[path]:
             raise UserError(f"{path}: is not what {metrics} was measured with; run `dvc repro evaluate@{name}`")
     if ends.outs().get(metrics) != outs.get(metrics):
@@ -267,9 +267,9 @@ def _candidate(
     store: Store, lock: Stages, of: Family, deps: Mapping[str, str], metrics: Mapping[str, Any]
 ) -> Candidate:
     name, weights, training = f"genbalance-{of.name}", f"models/{of.name}.safetensors", _entry(lock, f"train_{of.name}")
-    dataset, code = prepared.load(Path(DIGITS)), code_version()
+    dataset, code = prepared.load(Path(PREPARED)), code_version()
     params = flatten(training.get("params", {}).get(str(PARAMS_FILE), {}))
-    suite = {"n": str(metrics["n"]), "digits": deps[DIGITS]}
+    suite = {"n": str(metrics["n"]), "digits": deps[PREPARED]}
     if of.uses_classifier:
         suite[CLASSIFIER_KEY] = deps[CLASSIFIER]
     trained = read_json(Path(f"metrics/train_{of.name}.json"))

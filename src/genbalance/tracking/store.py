@@ -37,11 +37,11 @@ QUIET = {
 
 
 def metric_name(name: str) -> str:
-    """A metric's name as MLflow takes it: a class, which is a part of some, may be called anything. Other characters
-    than MLflow's become their hexadecimal code, and what is too long ends in its md5, so that two names stay two."""
-    allowed = re.sub(r"[^\w.\- :]", lambda found: f"_{ord(found[0]):x}", name)
-    if len(allowed) <= LONGEST_METRIC:
-        return allowed
+    """A metric's name as MLflow takes it: a class, which is a part of some, may be called anything. What is too long or
+    has other characters than MLflow's, which become ``_``, ends in its md5, so that two names stay two."""
+    allowed = re.sub(r"[^\w.\- :]", "_", name)
+    if allowed == name and len(name) <= LONGEST_METRIC:
+        return name
     md5 = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
     return f"{allowed[: LONGEST_METRIC - 9]}_{md5[:8]}"
 

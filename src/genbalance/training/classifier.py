@@ -107,8 +107,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
 def _read(
     model: Classifier, images: Uploaded, labels: NDArray[np.int64], degrees: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Logits of images [n, C, H, W] and what they ought to name: the ``labels`` [n], or, where ``degrees`` are to be
-    told apart, the place of each image's turn among them, of all images in all turns [n · turns]."""
+    """Logits of images [n, C, H, W] and what they ought to name: the ``labels`` [n], or, where ``degrees`` are
+    the classes, the place of each image's turn among them, of all images in all turns [n · turns]."""
     if not degrees:
         return in_blocks(model, images), torch.from_numpy(labels)
 
