@@ -36,7 +36,7 @@ STAGES = [
 # a family is named in its own files alone; a VAE's likelihood stands in three more
 ROOMS = "families|models|losses|training|evaluation|sampling"
 OF_ONE_FAMILY = re.compile(rf"({ROOMS})/({'|'.join(known())})(/|\.py)|params\.py$")
-OF_LIKELIHOODS = {"api.py", "evaluation/elbo.py"}
+OF_LIKELIHOODS = {"api.py", "evaluation/elbo.py", "evaluation/likelihood.py"}
 
 
 def for_types_alone(node: ast.AST) -> bool:

@@ -37,6 +37,9 @@ VAES = {
     "gaussian": {"likelihood": "gaussian"},
     "beta 4": {"beta": 4.0},
     "flow": {"prior": "flow"},
+    "vamp": {"prior": "vamp"},
+    "ladder": {"arch": "ladder"},
+    "importance weighted ladder of classes": {"arch": "ladder", "draws": 3, "likelihood": "gaussian", "classes": 10},
     "importance weighted": {"draws": 5},
     "importance weighted gaussian flow": {"draws": 3, "likelihood": "gaussian", "prior": "flow"},
     "free bits": {"free_bits": 0.5},
@@ -47,12 +50,17 @@ VAES = {
 GANS = {
     "dcgan": {},
     "mlp": {"arch": "mlp"},
+    "style": {"arch": "style", "conditions": 10},
+    "dense": {"arch": "dense"},
     "conditions": {"conditions": 10},
     "hinge": {"loss": "hinge"},
     "wasserstein": {"loss": "wasserstein"},
     "r1": {"r1": 0.3, "r1_every": 2},
     "spectral norm": {"spectral": True},
     "two steps of D": {"d_steps": 2},
+    "relativistic, R1 and R2": {"loss": "relativistic", "r1": 0.3, "r2": 0.2, "r1_every": 2},
+    "augmented": {"augment": "color_translation_cutout"},
+    "unrolled": {"unrolled_steps": 2},
 }
 
 
@@ -107,10 +115,10 @@ def gan(arch="dcgan", conditions=0, spectral=False, d_steps=1, **changes):
     networks = initialised(lambda: Gan(**config), 0, "gan", CPU)
     plain = {"loss": "non_saturating", "r1": 0.0, "gradient_penalty": 10.0}
     settings = read_params(PARAMS).gan.model_copy(update=plain | changes)
-    streams = (generator(0, name) for name in ("noise", "penalty", "chance"))
+    streams = (generator(0, name) for name in ("noise", "penalty", "chance", "augment"))
     seen = ConditionedImages(images, known)
-    objective = GanObjective(networks, seen, seen, settings, *streams)
     d, g = (Adam(net.parameters(), 2e-3, (0.0, 0.99)) for net in (networks.discriminator, networks.generator))
+    objective = GanObjective(networks, seen, seen, settings, d, *streams)
     return [
         loop.Phase("d", networks.discriminator, d, "objective_d", objective.loss_d),
         loop.Phase("g", networks.generator, g, "loss_g", objective.loss_g, d_steps),

@@ -36,8 +36,9 @@ def test_images_of_another_size_and_number_of_classes_run_through_with_every_oth
     shutil.copy(tables, repository)
     own = f"data.path={other_images(tmp_path, side=19, classes=4)}"
     other = ["data.source=idx", own, "compute.precision=bf16", "families.vae_gan=true"]
-    other += ["gan.arch=mlp", "gan.conditional=true", "gan.loss=hinge", "gan.spectral_norm=true", "gan.d_steps=2"]
-    other += ["vae.arch=conv", "vae.likelihood=gaussian", "vae.conditional=true", "vae.prior=flow"]
+    other += ["gan.arch=style", "gan.conditional=true", "gan.loss=relativistic", "gan.r2=0.1", "gan.d_steps=2"]
+    other += ["gan.spectral_norm=true", "gan.augment=color_translation_cutout", "gan.unrolled_steps=1"]
+    other += ["vae.arch=mlp", "vae.likelihood=gaussian", "vae.conditional=true", "vae.prior=flow"]
     other += ["vae.importance_samples=2", "vae.kl_warmup=1", "vae.updates=alternating"]
     choices = [word for key in other for word in ("-S", key)]
     # DVC sets the choices and finds the files; the other programs need nothing of it

@@ -161,7 +161,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 39
+    assert len(found) == 43
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == {
             "true": True,
@@ -251,20 +251,24 @@ WRONG = [
     ("gan.truncation", "0", "0", POSITIVE),
     ("gan.truncation", "1.1", "1.1", POSITIVE),
     ("gan.conditional", "digits", "'digits'", "true | false"),
-    ("gan.loss", "lsgan", "'lsgan'", "non_saturating | hinge | wasserstein"),
+    ("gan.loss", "lsgan", "'lsgan'", "non_saturating | hinge | relativistic | wasserstein"),
     ("gan.r1", "-0.1", "-0.1", "0 … 1000"),
     ("gan.r1_every", "0", "0", "1 … 1000"),
+    ("gan.r2", "1001.0", "1001.0", "0 … 1000"),
+    ("gan.optimizer", "rmsprop", "'rmsprop'", "adam | sgd"),
+    ("gan.unrolled_steps", "21", "21", "0 … 20"),
+    ("gan.augment", "flips", "'flips'", "none | translation"),
     ("gan.gradient_penalty", "1001", "1001", "0 … 1000"),
     ("gan.spectral_norm", "0", "0", "true | false"),
     ("gan.d_steps", "0", "0", "1 … 100"),
     ("gan.stop_when_balanced", "null", "None", "true | false"),
-    ("vae.arch", "dcgan", "'dcgan'", "mlp | conv"),
+    ("vae.arch", "dcgan", "'dcgan'", "mlp | conv | ladder"),
     ("vae.likelihood", "poisson", "'poisson'", "bernoulli | gaussian"),
     ("vae.width", "15", "15", "16 … 8192"),
     ("vae.log_sigma_floor", "-13", "-13", "-12 … 0"),
     ("vae.log_sigma_floor", "0.1", "0.1", "-12 … 0"),
     ("vae.lr_decay", "-0.1", "-0.1", UNIT),
-    ("vae.prior", "vamp", "'vamp'", "normal | flow"),
+    ("vae.prior", "gmm", "'gmm'", "normal | mixture | flow"),
     ("vae.importance_samples", "0", "0", "1 … 1000"),
     ("vae.kl_warmup", "1.5", "1.5", "0 … 10000"),
     ("vae.free_bits", "-1", "-1", "0 … 10"),
@@ -401,9 +405,24 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
             ["gan.d_steps is 100", "data.limit = 200", "at most 5 steps"],
         ),
         ({"vae.kl_warmup": "11", "vae.epochs": "10"}, ["vae", "kl_warmup is 11", "epochs = 10", "at most"]),
+        *(
+            (
+                {"vae.prior": prior, "vae.latents": "1", "vae.free_bits": "0"},
+                ["vae", f"latents is 1 with prior = {prior}", "at least 2"],
+            )
+            for prior in ("mixture", "flow", "vamp")
+        ),
+        ({"vae.arch": "ladder", "vae.latents": "2"}, ["vae", "latents is 2 with arch = ladder", "at least 3"]),
+        *(
+            (
+                {"vae.arch": "ladder", "vae.prior": prior, "vae.free_bits": "0"},
+                ["vae", f"prior is {prior} with arch = ladder", "normal or mixture"],
+            )
+            for prior in ("flow", "vamp")
+        ),
         (
-            {"vae.prior": "flow", "vae.latents": "1", "vae.free_bits": "0"},
-            ["vae", "latents is 1 with prior = flow", "at least 2"],
+            {"vae.arch": "ladder", "vae.updates": "alternating"},
+            ["vae", "updates is alternating with arch = ladder", "joint"],
         ),
     ],
 )

@@ -48,7 +48,8 @@ LARGEST_SEED = 2**32 - 1
 
 
 class Posterior(NamedTuple):
-    """q(z|x) of n images, a normal distribution with independent latents."""
+    """q(z|x) of n images, a normal distribution with independent latents; of a ladder (`vae.arch`), whose lower layers
+    depend on the draw of those above, where these take their means."""
 
     mean: NDArray[np.float32]
     """[n, latents]."""

@@ -23,14 +23,14 @@ Fraction = Annotated[float, Field(ge=0.01, le=0.5)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Latents = Annotated[int, Field(ge=1, le=4096)]
 ClassifierWidth = Annotated[int, Field(ge=4, le=512)]
-GanArch = Literal["dcgan", "mlp"]
+GanArch = Literal["dcgan", "mlp", "style", "dense"]
 GanWidth = Annotated[int, Field(ge=4, le=512)]
 Truncation = Annotated[float, Field(gt=0, le=1)]
-VaeArch = Literal["mlp", "conv"]
+VaeArch = Literal["mlp", "conv", "ladder"]
 Likelihood = Literal["bernoulli", "gaussian", "gaussian_shared", "logistic_mixture"]
 VaeWidth = Annotated[int, Field(ge=16, le=8192)]
 LogSigmaFloor = Annotated[float, Field(ge=-12, le=0)]
-PriorName = Literal["normal", "flow"]
+PriorName = Literal["normal", "mixture", "flow", "vamp"]
 
 # what a network is made with beside these: given by the data, and by the weights' file
 Side = Annotated[int, Field(ge=4, le=65_536)]
@@ -163,6 +163,7 @@ class GanConfig(Section):
     batch_size: BatchSize
     latents: Latents
     width: GanWidth
+    optimizer: Literal["adam", "sgd"]
     learning_rate: LearningRate
     adam_beta1: Decay
     adam_beta2: Decay
@@ -171,12 +172,15 @@ class GanConfig(Section):
     clusters: Annotated[int, Field(ge=0, le=4096)]
     truncation: Truncation
     conditional: bool
-    loss: Literal["non_saturating", "hinge", "wasserstein"]
+    loss: Literal["non_saturating", "hinge", "relativistic", "wasserstein"]
     r1: Annotated[float, Field(ge=0, le=1000)]
+    r2: Annotated[float, Field(ge=0, le=1000)]
     r1_every: Annotated[int, Field(ge=1, le=1000)]
     gradient_penalty: Annotated[float, Field(ge=0, le=1000)]
     spectral_norm: bool
     d_steps: Annotated[int, Field(ge=1, le=100)]
+    unrolled_steps: Annotated[int, Field(ge=0, le=20)]
+    augment: Literal["none", "translation", "cutout", "translation_cutout", "color_translation_cutout"]
     stop_when_balanced: bool
 
 
@@ -220,9 +224,28 @@ class VaeConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _a_flow_has_two_halves(self) -> "VaeConfig":
-        if self.prior == "flow" and self.latents < 2:
-            raise ValueError(f"latents is {self.latents} with prior = flow; allowed: at least 2, or prior = normal")
+    def _a_learned_prior_has_two_latents(self) -> "VaeConfig":
+        if self.prior != "normal" and self.latents < 2:
+            raise ValueError(
+                f"latents is {self.latents} with prior = {self.prior}; allowed: at least 2, or prior = normal"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_ladder_has_three_layers_of_its_own_prior(self) -> "VaeConfig":
+        if self.arch != "ladder":
+            return self
+        if self.latents < 3:
+            raise ValueError(f"latents is {self.latents} with arch = ladder; allowed: at least 3, one for each layer")
+        if self.prior in ("flow", "vamp"):
+            raise ValueError(
+                f"prior is {self.prior} with arch = ladder; allowed: normal or mixture, as the lower layers "
+                "of a ladder have learned priors already"
+            )
+        if self.updates != "joint":
+            raise ValueError(
+                f"updates is {self.updates} with arch = ladder, whose q(z|x) and p(z) share a network; allowed: joint"
+            )
         return self
 
 

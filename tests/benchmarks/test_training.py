@@ -59,8 +59,9 @@ def test_the_plain_gan_has_the_same_losses_on_the_same_batch(load, params):
     real = ConditionedImages(images, torch.arange(8) % 3)
     config = params.gan.model_copy(update=load("cases").GAME)
     for side in ("d", "g"):
-        streams = [torch.Generator().manual_seed(1) for _ in range(3)]
-        objective = GanObjective(gan, real, real, config, *streams)
+        streams = [torch.Generator().manual_seed(1) for _ in range(4)]
+        optimizer = torch.optim.SGD(gan.discriminator.parameters())
+        objective = GanObjective(gan, real, real, config, optimizer, *streams)
         scalars = getattr(objective, f"loss_{side}")(torch.arange(8))
         ours = scalars["objective_d" if side == "d" else "loss_g"]
         fake = gan.generator(gan.generator.draw(8, torch.Generator().manual_seed(1)), real.conditions)

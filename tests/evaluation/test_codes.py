@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from factors import grid, random_codes, standardized
-from torch.distributions import Normal
 
 from genbalance.evaluation import features
 from genbalance.evaluation.codes import against_prior, code_map, disentanglement, posterior_draws, posterior_means
+from genbalance.models.vae.posteriors import IndependentNormal
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def images(n):
 def encode(x, labels=None):
     """Means are the pixels, moved by the label; every deviation is 0.1."""
     mean = x.flatten(1) if labels is None else x.flatten(1) + labels[:, None]
-    return Normal(mean, torch.full_like(mean, 0.1))
+    return IndependentNormal(mean, torch.full_like(mean, 0.1))
 
 
 @pytest.mark.parametrize("labels", [None, torch.arange(7.0)])

@@ -11,6 +11,7 @@ from genbalance.evaluation.elbo import decoded, evaluate_elbo
 from genbalance.losses.vae import distortion, kl_to_normal, vae_output
 from genbalance.models.vae import Vae
 from genbalance.models.vae.likelihoods import LARGER_STEPS
+from genbalance.models.vae.posteriors import IndependentNormal
 from genbalance.runtime.device import generator, initialised
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ class LinearGaussian:
 
     likelihood = "gaussian"
     standard_prior = True
-    outputs = 8
+    outputs, latents = 8, 2
 
     def __init__(self, error=0.0):
         draws = torch.randn(4, 2, generator=torch.Generator().manual_seed(2)).double()
@@ -48,7 +49,7 @@ class LinearGaussian:
     def encode(self, images, labels=None):
         variance = 1 / (1 + self.w.square().sum(dim=0) / self.sigma**2)
         mean = (images.flatten(1) - self.b) @ self.w / self.sigma**2 * variance
-        return Normal(mean + self.error, variance.sqrt().expand_as(mean))
+        return IndependentNormal(mean + self.error, variance.sqrt().expand_as(mean))
 
     def log_prior(self, latents):
         return Normal(0.0, 1.0).log_prob(latents).sum(dim=-1)
@@ -90,10 +91,10 @@ class Ignorant:
 
     likelihood = "bernoulli"
     standard_prior = True
-    outputs = 4
+    outputs, latents = 4, 3
 
     def encode(self, images, labels=None):
-        return Normal(torch.zeros(len(images), 3), torch.ones(len(images), 3))
+        return IndependentNormal(torch.zeros(len(images), 3), torch.ones(len(images), 3))
 
     def decode(self, latents, labels=None):
         return Bernoulli(probs=torch.full((len(latents), 1, 2, 2), 0.25))
@@ -227,6 +228,20 @@ def test_the_best_shared_sigma_is_the_root_mean_square_error():
     loss = distortion(images, model.decode(z)).sum()
     (gradient,) = torch.autograd.grad(loss, model.observation.log_sigma)
     assert abs(gradient.item()) < 1e-4 * images.numel()
+
+
+def test_the_rates_of_layers_add_up_to_the_rate_and_a_single_layer_has_none_apart():
+    build = {"likelihood": "gaussian", "shape": [1, 8, 8], "latents": 7, "width": 32, "log_sigma_floor": -6.0}
+    model = initialised(lambda: Vae("ladder", **build), 0, "vae", CPU).eval()
+    evaluation = evaluate_elbo(model, pixels(), noise())
+    layers = evaluation.rates_of_layers(model.layers)
+    assert [*layers] == ["rate_layer_1", "rate_layer_2", "rate_layer_3"]
+    assert min(layers.values()) > 0
+    assert sum(layers.values()) == pytest.approx(evaluation.rate, rel=1e-5)
+    kl = vae_output(model, pixels(), noise()).terms.kl.mean(dim=0).detach()
+    assert [*layers.values()] == pytest.approx([float(part.sum()) for part in kl.split(model.layers)], rel=1e-4)
+    assert vae().layers == [3]
+    assert evaluate_elbo(vae(), pixels(), noise()).rates_of_layers([3]) == {}
 
 
 def test_an_evaluation_takes_no_gradients():

@@ -15,6 +15,7 @@ from genbalance.evaluation import likelihood
 from genbalance.evaluation.likelihood import importance_weighted_bound
 from genbalance.losses.vae import Terms, distortion, log_ratio
 from genbalance.models.vae import Vae
+from genbalance.models.vae.posteriors import IndependentNormal
 from genbalance.runtime.device import generator, initialised
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ def vae(likelihood, channels=1):
 class Standard:
     """p(z) = N(0, I)."""
 
-    outputs = 4
+    outputs, latents = 4, 2
 
     def log_prior(self, latents):
         return Normal(0, 1).log_prob(latents).sum(dim=-1)
@@ -56,7 +57,7 @@ class LinearGaussian(Standard):
     def encode(self, images, labels=None):
         variance = 1 / (1 + self.w.square().sum(dim=0) / self.sigma**2)
         mean = (images.flatten(1) - self.b) @ self.w / self.sigma**2 * variance
-        return Normal(mean + self.error, variance.sqrt().expand_as(mean))
+        return IndependentNormal(mean + self.error, variance.sqrt().expand_as(mean))
 
     def decode(self, latents, labels=None):
         return Normal((latents @ self.w.T + self.b).view(-1, 1, 2, 2), self.sigma)
@@ -139,7 +140,7 @@ class Ink(Standard):
 
     def encode(self, images, labels=None):
         mean = (images.flatten(1) - 0.5) @ torch.tensor([[1.0, 0], [0, 1], [1, 1], [-1, 1]]).double() * 0.3
-        return Normal(mean, torch.full_like(mean, 0.9))
+        return IndependentNormal(mean, torch.full_like(mean, 0.9))
 
     def decode(self, latents, labels=None):
         logits = latents @ torch.tensor([[2.0, 0, 1, -1], [0, 3, 1, 1]]).double() - 0.5
@@ -238,7 +239,7 @@ class Sure(Ink):
 
     def encode(self, images, labels=None):
         mean = torch.full((len(images), 2), self.size**0.5)
-        return Normal(mean, torch.full_like(mean, 1e-3))
+        return IndependentNormal(mean, torch.full_like(mean, 1e-3))
 
     def decode(self, latents, labels=None):
         signs = torch.tensor([1.0, -1, 1, -1]) * self.size
@@ -271,7 +272,7 @@ class Shifted(LinearGaussian):
 
     def encode(self, images, labels=None):
         found = super().encode(images)
-        return Normal(found.mean + 3, found.stddev)
+        return IndependentNormal(found.mean + 3, found.stddev)
 
     def decode(self, latents, labels=None):
         return super().decode(latents - 3)

@@ -37,6 +37,10 @@ KINDS = {
     "one sigma": {"likelihood": "gaussian_shared"},
     "mixture": {"likelihood": "logistic_mixture"},
     "flow": {"prior": "flow"},
+    "mixture prior": {"prior": "mixture"},
+    "vamp": {"prior": "vamp"},
+    "ladder": {"arch": "ladder"},
+    "ladder of a mixture": {"arch": "ladder", "prior": "mixture"},
     "of classes": {"classes": 3},
 }
 
@@ -50,7 +54,9 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     bits = ["bits_per_dim"] if kind == "mixture" else []
     own = ["nelbo", "rate", "distortion", *condition, "nll", *bits, "probe_accuracy"]
     after = [*metrics][[*metrics].index("ci95") + 1 :]
-    assert after == [*own, *QUALITY, *SCALARS]
+    layers = ["rate_layer_1", "rate_layer_2", "rate_layer_3"] if kind == "ladder" else []
+    assert after == [*own, *QUALITY, "nll_draws", *layers, *SCALARS[1:]]
+    assert not layers or sum(metrics[name] for name in layers) == pytest.approx(metrics["rate"], rel=1e-4)
     assert [*metrics["ci95"]][-len([*QUALITY, *own]) :] == [*QUALITY, *own]
     for name in [*own, *QUALITY]:
         assert metrics["ci95"][name]["low"] <= metrics[name] <= metrics["ci95"][name]["high"], name

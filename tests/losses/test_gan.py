@@ -21,8 +21,8 @@ def d_loss(real, generated, kind="non_saturating"):
     return gan.LOSSES[kind].d(real, generated)
 
 
-def g_loss(generated, kind="non_saturating"):
-    return gan.LOSSES[kind].g(generated)
+def g_loss(generated, kind="non_saturating", real=None):
+    return gan.LOSSES[kind].g(real, generated)
 
 
 @pytest.fixture
@@ -177,6 +177,43 @@ def test_the_wasserstein_loss_is_a_difference_of_means_that_a_shift_of_the_criti
     )
 
 
+def test_the_relativistic_losses_are_log_2_where_the_logits_of_each_pair_are_equal(logits):
+    assert d_loss(logits[0], logits[0], "relativistic").item() == pytest.approx(math.log(2))
+    assert g_loss(logits[0], "relativistic", logits[0]).item() == pytest.approx(math.log(2))
+
+
+def test_the_relativistic_losses_are_cross_entropies_of_differences_and_one_the_other_with_sides_exchanged(logits):
+    real, generated = logits
+    expected = cross_entropy(real - generated, torch.ones_like(real))
+    torch.testing.assert_close(d_loss(real, generated, "relativistic"), expected)
+    torch.testing.assert_close(g_loss(generated, "relativistic", real), d_loss(generated, real, "relativistic"))
+
+
+def test_a_constant_added_to_all_logits_changes_no_relativistic_loss(logits):
+    real, generated = logits
+    for shift in (-7.0, 40.0):
+        moved = real + shift, generated + shift
+        torch.testing.assert_close(d_loss(*moved, "relativistic"), d_loss(*logits, "relativistic"))
+        torch.testing.assert_close(g_loss(moved[1], "relativistic", moved[0]), g_loss(generated, "relativistic", real))
+
+
+def test_relativistic_pairs_are_those_of_the_batch(logits):
+    real, generated = logits
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(2))
+    together = d_loss(real[order], generated[order], "relativistic")
+    torch.testing.assert_close(together, d_loss(real, generated, "relativistic"))
+    assert (d_loss(real[order], generated, "relativistic") - together).abs() > 1e-3
+
+
+@pytest.mark.parametrize("kind", gan.LOSSES)
+def test_the_generator_loss_takes_real_logits_where_it_says_so_alone(kind, logits):
+    real, generated = (side.clone().requires_grad_() for side in logits)
+    gradients = torch.autograd.grad(g_loss(generated, kind, real), (real, generated), allow_unused=True)
+    assert (gradients[0] is not None) == gan.LOSSES[kind].paired
+    if not gan.LOSSES[kind].paired:
+        assert torch.equal(g_loss(generated, kind), g_loss(generated, kind, real))
+
+
 @pytest.mark.parametrize("kind", gan.LOSSES)
 def test_every_loss_pulls_real_up_and_generated_down_and_the_generator_pulls_back(kind, logits):
     real, generated = (side.clone().requires_grad_() for side in logits)
@@ -185,7 +222,7 @@ def test_every_loss_pulls_real_up_and_generated_down_and_the_generator_pulls_bac
     assert (generated.grad >= 0).all()
     assert real.grad.abs().sum() > 0
     wanted = logits[1].clone().requires_grad_()
-    g_loss(wanted, kind).backward()
+    g_loss(wanted, kind, logits[0]).backward()
     assert (wanted.grad < 0).all()
 
 
@@ -207,14 +244,14 @@ def images_of(seed):
 @pytest.mark.parametrize("length", [0.0, 0.5, 1.0, 3.0])
 def test_the_penalties_of_a_linear_critic_are_closed_forms_of_its_slope(length):
     d, real, generated = Slope(length), images_of(1).requires_grad_(), images_of(2)
-    assert gan.r1_penalty(d(real), real).item() == pytest.approx(length**2 / 2)
+    assert gan.slope_penalty(d(real), real).item() == pytest.approx(length**2 / 2)
     uniform = torch.rand(5, generator=torch.Generator().manual_seed(3)).double()
     assert gan.gradient_penalty(d, real, generated, uniform).item() == pytest.approx((length - 1) ** 2, abs=1e-5)
 
 
 def test_gradients_go_through_both_penalties_to_the_critic():
     d, real = Slope(3.0), images_of(1).requires_grad_()
-    (of_r1,) = torch.autograd.grad(gan.r1_penalty(d(real), real), d.w)
+    (of_r1,) = torch.autograd.grad(gan.slope_penalty(d(real), real), d.w)
     torch.testing.assert_close(of_r1, d.w.detach())  # d(½‖w‖²)/dw
     (of_gp,) = torch.autograd.grad(gan.gradient_penalty(d, real, images_of(2), torch.zeros(5).double()), d.w)
     torch.testing.assert_close(of_gp, 2 * (3 - 1) * d.w.detach() / 3)
@@ -226,7 +263,7 @@ def test_the_gradient_penalty_is_taken_between_real_and_generated_images_and_r1_
 
     real, generated = images_of(1).requires_grad_(), images_of(2)
     expected = real.detach().square().flatten(1).sum(dim=1).mean() / 2
-    torch.testing.assert_close(gan.r1_penalty(bowl(real), real).detach(), expected)
+    torch.testing.assert_close(gan.slope_penalty(bowl(real), real).detach(), expected)
     for u, place in ((0.0, generated), (1.0, real.detach()), (0.25, 0.25 * real.detach() + 0.75 * generated)):
         lengths = place.flatten(1).norm(dim=1)
         found = gan.gradient_penalty(bowl, real.detach(), generated, torch.full((5,), u).double())
@@ -240,7 +277,7 @@ def test_for_every_loss_the_ratio_of_step_sizes_is_its_weight_under_sgd(pair, ki
 
     def moved(factor, rate):
         network = deepcopy(g)
-        loss = g_loss(pair[1](network(latents)), kind)
+        loss = g_loss(pair[1](network(latents)), kind, pair[1](pair[2]).detach())
         gradient = torch.autograd.grad(factor * loss, list(network.parameters()))
         return torch.cat([-rate * part.flatten() for part in gradient])
 

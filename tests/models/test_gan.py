@@ -6,10 +6,11 @@ from torch import nn
 
 from genbalance.models.gan import Discriminator, Gan, Generator
 from genbalance.models.gan.conditions import Conditions
+from genbalance.models.gan.dense import Block
 from genbalance.runtime.device import initialised
 
 SIZES = [8, 17, 20, 28, 32]
-ARCHS = ["mlp", "dcgan"]
+ARCHS = ["mlp", "dcgan", "style", "dense"]
 CPU = torch.device("cpu")
 
 
@@ -92,6 +93,26 @@ def test_the_mlps_have_the_source_texts_widths(size):
     assert linear["d"] == [(pixels, 512), (512, 256), (256, 128), (128, 1)]
 
 
+def test_a_dense_layer_sees_the_channels_of_all_before_it():
+    convolutions = {
+        name: [
+            (m.in_channels, m.out_channels) for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)
+        ]
+        for name, module in (("g", g_of("dense", 28, 6, 8)), ("d", d_of("dense", 28, 8)))
+    }
+    assert convolutions["g"] == [(16, 4), (20, 4), (24, 8), (8, 4), (12, 4), (16, 1)]
+    assert convolutions["d"] == [(1, 8), (8, 4), (12, 4), (16, 16), (16, 4), (20, 4), (24, 32)]
+
+
+def test_a_dense_block_keeps_its_input():
+    block, pictures = Block(3, 2, normalized=False), noise(5, 3, 6, 6)
+    with torch.no_grad():
+        found = block(pictures)
+        first = block.layers[0](pictures)
+        second = block.layers[1](torch.cat([pictures, first], dim=1))
+    assert torch.equal(found, torch.cat([pictures, first, second], dim=1))
+
+
 def test_the_dcgans_width_doubles_at_each_halving():
     convolutions = {
         name: [
@@ -103,7 +124,7 @@ def test_the_dcgans_width_doubles_at_each_halving():
     assert convolutions["d"] == [(1, 8), (8, 16), (16, 32)]
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ["mlp", "dcgan", "dense"])  # where D sees how alike images are, each counts
 def test_no_image_vouches_for_another_in_the_discriminators_batch(arch):
     d = d_of(arch, 17)
     for module in d.modules():  # dropout is drawn for each image of a batch, so it would hide what is asked here

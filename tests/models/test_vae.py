@@ -1,19 +1,30 @@
 """Encoders and decoders: shapes, ranges, and that what they return are distributions."""
 
 import itertools
+import math
 
+import numpy as np
 import pytest
 import torch
-from torch.distributions import Bernoulli, Normal
+from scipy.stats import chisquare, kstest
+from torch.distributions import Bernoulli, Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from genbalance.models.vae import Vae
 from genbalance.models.vae.likelihoods import LARGER_STEPS
 from genbalance.models.vae.logistic_mixture import DiscretizedLogisticMixture
-from genbalance.models.vae.priors import RealNvp, StandardNormal
+from genbalance.models.vae.posteriors import IndependentNormal
+from genbalance.models.vae.priors import (
+    PSEUDO_INPUTS,
+    GaussianMixture,
+    PosteriorMixture,
+    PseudoInputs,
+    RealNvp,
+    StandardNormal,
+)
 from genbalance.runtime.device import initialised
 
 SHAPES = [[1, 8, 8], [1, 17, 17], [3, 28, 9], [1, 31, 31], [3, 32, 32], [3, 8, 33], [1, 64, 40], [3, 64, 64]]
-ARCHS = ["mlp", "conv"]
+ARCHS = ["mlp", "conv", "ladder"]
 LIKELIHOODS = {
     "bernoulli": Bernoulli,
     "gaussian": Normal,
@@ -48,7 +59,6 @@ def test_shapes_and_ranges_for_every_size(arch, likelihood, shape):
     with torch.no_grad():
         posterior = model.encode(randn(5, *shape).sigmoid())
         decoded = model.decode(randn(5, LATENTS))
-        assert isinstance(posterior, Normal)
         assert posterior.mean.shape == posterior.stddev.shape == (5, LATENTS)
         assert (posterior.stddev > 0).all()
         assert isinstance(decoded, LIKELIHOODS[likelihood])
@@ -79,8 +89,9 @@ def test_from_32_pixels_on_convolutions_end_at_8_pixels_or_less_and_both_ways_ha
 
 def test_below_32_pixels_the_encoder_is_a_perceptron_whatever_the_architecture():
     for side, found in ((31, 0), (32, 1)):
-        encoder = vae("conv", "bernoulli", [1, side, 8]).encoder
-        assert any(isinstance(layer, torch.nn.Conv2d) for layer in encoder.modules()) == found
+        for arch in ("conv", "ladder"):
+            encoder = vae(arch, "bernoulli", [1, side, 8]).encoder
+            assert any(isinstance(layer, torch.nn.Conv2d) for layer in encoder.modules()) == found
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -170,7 +181,8 @@ def test_the_mlps_hidden_layers_have_the_given_width():
 def test_every_weight_takes_part(arch, likelihood, shape):
     model = shaken(vae(arch, likelihood, shape))  # some start at zero
     posterior = model.encode(randn(6, *shape).sigmoid())
-    decoded = model.decode(posterior.mean + posterior.stddev * randn(6, LATENTS))
+    drawn = posterior.draw(randn(6, LATENTS))
+    decoded = drawn.decoded or model.decode(drawn.latents)
     (-decoded.log_prob(torch.full((6, *shape), 0.2)).sum() + posterior.stddev.sum()).backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name
@@ -185,6 +197,37 @@ def test_an_image_is_coded_and_decoded_the_same_alone_and_in_a_batch(arch, likel
         for network in (lambda some: model.encode(some).mean, lambda some: model.decode(some[:, 0, 0, :LATENTS]).mean):
             alone = torch.cat([network(image[None]) for image in images])
             torch.testing.assert_close(network(images), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("draws", [1, 3])
+@pytest.mark.parametrize("arch", ARCHS)
+def test_latents_are_drawn_from_what_the_draw_says_with_gradients(arch, draws):
+    """z = μ + σ·ε of each latent's own normal, for one draw of each image and for several."""
+    model, noise = shaken(vae(arch, "gaussian")), randn(draws, 5, LATENTS)
+    posterior = model.encode(randn(5, 1, 8, 8).sigmoid())
+    several = posterior.draw(noise)
+    of_each = several.conditional.mean + several.conditional.stddev * noise
+    torch.testing.assert_close(several.latents, of_each)
+    one = posterior.draw(noise[-1]).latents
+    torch.testing.assert_close(several.latents[-1], one)
+    (gradient,) = torch.autograd.grad(one.sum(), [p for p in model.encoder.parameters() if p.dim() == 2][-1])
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_mean_and_deviation_of_a_posterior_are_those_where_nothing_is_left_to_chance(arch):
+    posterior = shaken(vae(arch, "gaussian")).encode(randn(5, 1, 8, 8).sigmoid())
+    drawn = posterior.draw(torch.zeros(5, LATENTS))
+    torch.testing.assert_close(posterior.mean, drawn.latents)
+    torch.testing.assert_close(posterior.stddev, drawn.conditional.stddev)
+
+
+def test_independent_latents_have_the_posteriors_mean_and_variance():
+    posterior = IndependentNormal(torch.tensor([-3.0, 0.0, 5.0]).double(), torch.tensor([0.1, 1.0, 4.0]).double())
+    n = 200_000
+    z = posterior.draw(randn(n, 3).double()).latents
+    assert ((z.mean(dim=0) - posterior.mean).abs() < 5 * posterior.stddev / math.sqrt(n)).all()
+    assert ((z.var(dim=0) / posterior.variance - 1).abs() < 5 * math.sqrt(2 / n)).all()
 
 
 def moved_flow(latents=5):
@@ -234,12 +277,130 @@ def test_a_flow_takes_any_leading_shape():
     assert moved_flow().log_prob(randn(3, 4, 5).double()).shape == (3, 4)
 
 
-@pytest.mark.parametrize("prior", ["normal", "flow"])
+def set_mixture(latents=3, unused=1):
+    """Two normals of one third and two thirds, and ``unused`` components, beside the same by torch."""
+    means, scales = 2 * randn(2, latents), torch.linalg.cholesky(torch.eye(latents) + 0.3)[None] * torch.ones(2, 1, 1)
+    scales[1] *= 0.5
+    weights = torch.tensor([1 / 3, 2 / 3])
+    mixture = GaussianMixture(latents, 2 + unused)
+    mixture.set(weights, means, scales)
+    return mixture, MixtureSameFamily(Categorical(weights), MultivariateNormal(means, scale_tril=scales))
+
+
+def test_a_mixture_is_the_standard_normal_before_it_is_fitted():
+    z, mixture = randn(6, 5), GaussianMixture(5, 4)
+    torch.testing.assert_close(mixture.log_prob(z), Normal(0.0, 1.0).log_prob(z).sum(dim=-1))
+    torch.testing.assert_close(mixture.draw(z), z)
+
+
+@pytest.mark.parametrize("unused", [0, 2])
+def test_the_density_of_a_mixture_is_that_of_torch(unused):
+    mixture, expected = set_mixture(unused=unused)
+    z = 3 * randn(2, 7, 3)
+    torch.testing.assert_close(mixture.log_prob(z), expected.log_prob(z))
+
+
+def test_draws_of_a_mixture_have_its_distribution():
+    """Each number of (z − μ_k)·S_k⁻ᵀ of the draws of a component is standard normal, and there are π_k of them."""
+    mixture, _ = set_mixture(latents=4)
+    mixture.set(mixture.weights[:2], torch.tensor([[30.0] * 4, [-30.0] * 4]), mixture.scales[:2])
+    count = 40_000
+    z = mixture.draw(randn(count, 4))
+    for k, share in enumerate((1 / 3, 2 / 3)):
+        own = z[z[:, 0] > 0] if k == 0 else z[z[:, 0] < 0]
+        assert abs(len(own) / count - share) < 4 * math.sqrt(share * (1 - share) / count)
+        normal = (own - mixture.means[k]) @ mixture.inverses[k].T
+        error = 1 / math.sqrt(len(own))
+        assert normal.mean(dim=0).abs().max() < 5 * error
+        assert (normal.T.cov() - torch.eye(4)).abs().max() < 8 * error
+        assert (normal.pow(4).mean(dim=0) - 3).abs().max() < 50 * error
+
+
+def test_a_component_without_weight_is_never_drawn():
+    mixture, _ = set_mixture(unused=3)
+    with torch.no_grad():
+        mixture.means[2:] = 1e6
+    edges = torch.tensor([[-1.0, 0.0, 0.0], [-1.0, -1e-9, 0.0], [-1.0, 1e-9, 0.0]])
+    assert mixture.draw(torch.cat([edges, randn(1000, 3)])).abs().max() < 1e3
+
+
+@pytest.mark.parametrize("prior", ["normal", "mixture", "flow", "vamp"])
 def test_samples_are_mean_images_of_draws_of_the_prior(prior):
     model = vae("mlp", "gaussian", prior=prior)
     noise = randn(4, LATENTS)
     with torch.no_grad():
-        torch.testing.assert_close(model.sample(noise), model.decode(model.prior.draw(noise)).mean)
+        torch.testing.assert_close(model.sample(noise), model.decode(model.draw_prior(noise)).mean)
+
+
+def of_posteriors(count=7, spread=2.0):
+    """Of 3 latents, in float64."""
+    return PosteriorMixture(Normal(spread * randn(count, 3).double(), randn(count, 3).double().exp() / 4))
+
+
+def test_the_density_of_a_mixture_of_posteriors_is_their_mean():
+    of, z = of_posteriors(), 3 * randn(4, 5, 3).double()
+    torch.testing.assert_close(of.log_prob(z), of.components.log_prob(z[..., None, :]).sum(-1).exp().mean(-1).log())
+    of_library = MixtureSameFamily(Categorical(torch.ones(7).double()), Independent(of.components, 1))
+    torch.testing.assert_close(of.log_prob(z), of_library.log_prob(z))
+
+
+def test_far_from_all_posteriors_the_density_of_their_mixture_is_finite_and_keeps_its_digits():
+    narrow = PosteriorMixture(Normal(randn(5, 3), torch.full((5, 3), 1e-3)))
+    z = torch.stack([narrow.components.mean[0], 100 * torch.ones(3)])
+    exact = MixtureSameFamily(
+        Categorical(torch.ones(5).double()), Independent(Normal(*(part.double() for part in parts(narrow))), 1)
+    ).log_prob(z.double())
+    torch.testing.assert_close(narrow.log_prob(z), exact.float(), rtol=1e-6, atol=1e-4)
+
+
+def parts(of):
+    return of.components.mean, of.components.stddev
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_draws_choose_each_posterior_as_often_and_are_normal_within_it(count):
+    """Of components far apart, so that the draw shows which it is of."""
+    n, of = 20_000, of_posteriors(count, spread=1e4)
+    noise = torch.randn(n, 3, generator=torch.Generator().manual_seed(11)).double()
+    mean, deviation = parts(of)
+    drawn = of.draw(noise)
+    chosen = (drawn[:, None] - mean).square().sum(dim=2).argmin(dim=1)
+    assert count == 1 or chisquare(torch.bincount(chosen, minlength=count).numpy()).pvalue > 1e-3
+    within = ((drawn - mean[chosen]) / deviation[chosen]).numpy()
+    for k in range(count):
+        for latent in range(3):
+            assert kstest(within[chosen == k, latent], "norm").pvalue > 1e-3
+        assert np.abs(np.corrcoef(within[chosen == k].T) - np.eye(3)).max() < 5 / math.sqrt(n / count)
+
+
+def test_of_one_posterior_the_noise_itself_is_taken():
+    of, noise = of_posteriors(1), randn(50, 3).double()
+    torch.testing.assert_close(of.draw(noise), parts(of)[0] + parts(of)[1] * noise)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_a_vamp_prior_is_the_mean_of_the_posteriors_of_its_images_of_all_classes_in_turn(classes):
+    model, z = shaken(vae("mlp", "bernoulli", prior="vamp", classes=classes)), randn(2, 4, LATENTS)
+    images = model.prior()
+    assert images.shape == (PSEUDO_INPUTS, 1, 8, 8)
+    assert 0 < images.min() < 0.5 < images.max() < 1
+    labels = torch.tensor([0, 1, 2]).repeat(PSEUDO_INPUTS)[:PSEUDO_INPUTS] if classes else None
+    q = model.encode(images, labels)
+    expected = q.log_prob(z[..., None, :]).sum(-1).logsumexp(-1) - math.log(PSEUDO_INPUTS)
+    torch.testing.assert_close(model.log_prior(z), expected)
+    model.log_prior(z).sum().backward()
+    for p in (model.prior.raw, *model.encoder.parameters()):
+        assert p.grad.abs().max() > 0
+    assert not model.standard_prior
+
+
+def test_a_vamp_prior_of_one_image_is_its_posterior():
+    model, z = vae("mlp", "bernoulli", prior="vamp"), randn(5, LATENTS)
+    model.prior = PseudoInputs([1, 8, 8], count=1)
+    with torch.no_grad():
+        q = model.encode(model.prior())
+        torch.testing.assert_close(model.log_prior(z), q.log_prob(z).sum(dim=1))
+        torch.testing.assert_close(model.draw_prior(z), q.draw(z).latents)
 
 
 @pytest.mark.parametrize(("likelihood", "shape"), [("bernoulli", [1, 17, 17]), ("gaussian_shared", [3, 32, 24])])
@@ -259,7 +420,7 @@ def test_a_conditional_model_heeds_its_labels_and_no_other_row(arch, likelihood,
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("classes", [0, 3])
-@pytest.mark.parametrize("prior", ["normal", "flow"])
+@pytest.mark.parametrize("prior", ["normal", "mixture", "flow", "vamp"])
 def test_the_two_sides_share_no_weight_and_are_all_of_them(prior, classes, likelihood):
     model = vae("mlp", likelihood, prior=prior, classes=classes)
     inference, generation = ({id(p) for p in side.parameters()} for side in model.sides())

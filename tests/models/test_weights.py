@@ -152,6 +152,8 @@ FORGED = [
     (Vae, VAE, {"likelihood": "auto"}, "config.likelihood: found 'auto'"),
     (Vae, VAE, {"likelihood": "gaussian_shared"}, "found F32"),
     (Vae, VAE, {"shape": [1, 8]}, "config.shape: found [1, 8]"),
+    (Vae, VAE, {"arch": "ladder", "latents": 2}, "latents is 2 with arch = ladder; allowed: at least 3"),
+    (Vae, VAE, {"arch": "ladder", "latents": 3, "prior": "vamp"}, "prior is vamp with arch = ladder"),
     (Vae, VAE, {"shape": [3, 65536, 65536], "likelihood": "logistic_mixture"}, "found F32"),
     (Vae, VAE, {"width": 8192, "latents": 4096}, "found F32"),
 ]
@@ -167,7 +169,8 @@ def test_a_forged_config_is_refused_by_key_before_memory_is_taken(build, config,
 
 def test_what_was_not_forged_is_read(tmp_path):
     colour = VAE | {"arch": "conv", "likelihood": "gaussian_shared", "shape": [3, 32, 40]}
-    for build, config in ((Classifier, CONFIG), (Gan, GAN), (Vae, VAE), (Vae, colour)):
+    ladder = VAE | {"arch": "ladder", "latents": 5, "classes": 3}
+    for build, config in ((Classifier, CONFIG), (Gan, GAN), (Vae, VAE), (Vae, colour), (Vae, ladder)):
         state = initialised(lambda build=build, config=config: build(**config), 0, "net", CPU).state_dict()
         save(tmp_path / "net", config, state)
         assert load(tmp_path / "net", build, CPU).state_dict().keys() == state.keys()
@@ -190,7 +193,7 @@ def test_the_network_is_built_without_memory_and_without_a_draw_from_torchs_own_
 
 
 @pytest.mark.parametrize("spectral", [True, False])
-@pytest.mark.parametrize("prior", ["normal", "flow"])
+@pytest.mark.parametrize("prior", ["normal", "mixture", "flow", "vamp"])
 def test_tensors_lie_in_memory_as_those_of_a_network_that_was_built(spectral, prior, tmp_path):
     gan = GAN | {"conditions": 6, "classes": 3, "spectral": spectral}
     for build, config in ((Gan, gan), (Vae, VAE | {"arch": "conv", "prior": prior, "classes": 3})):

@@ -96,12 +96,19 @@ def test_a_level_is_named_and_the_epoch_that_is_kept_is_marked(finished):
 
 
 @pytest.mark.parametrize(
-    ("loss", "unit"), [("non_saturating", "loss [nats]"), ("hinge", "loss"), ("wasserstein", "loss")]
+    ("loss", "unit"),
+    [
+        ("non_saturating", "loss [nats]"),
+        ("relativistic", "loss [nats]"),
+        ("hinge", "loss"),
+        ("wasserstein", "loss"),
+    ],
 )
 def test_only_logarithms_are_nats(finished, loss, unit):
     assert drawn(charts(finished, **{"gan.loss": loss})["gan_losses"]).axes[0].get_ylabel() == unit
 
 
-def test_the_accuracy_of_a_critic_is_said_to_mean_little(finished):
-    assert "no threshold" in charts(finished, **{"gan.loss": "wasserstein"})["gan_accuracy"].caption
+@pytest.mark.parametrize("loss", ["wasserstein", "relativistic"])
+def test_the_accuracy_of_a_critic_is_said_to_mean_little(finished, loss):
+    assert "no threshold" in charts(finished, **{"gan.loss": loss})["gan_accuracy"].caption
     assert "no threshold" not in charts(finished, **{"gan.loss": "hinge"})["gan_accuracy"].caption

@@ -60,6 +60,16 @@ def test_every_grid_that_the_stages_drew_is_in_the_page_once(finished, parsed, n
     assert [picture["src"] for picture in parsed.all("img")].count(source) == 1
 
 
+def test_mixed_styles_are_shown_where_the_generator_has_styles(workspace, render, html, parse):
+    assert "style mixing" not in html
+    root = workspace()
+    (root / "artifacts/evaluate_gan/style_mixing.png").write_bytes(b"a table of images")
+    with_mixing = render(root, gan__arch="style")
+    source = "data:image/png;base64," + base64.b64encode(b"a table of images").decode()
+    assert [picture["src"] for picture in parse(with_mixing).all("img")].count(source) == 1
+    assert "<h3>GAN: style mixing</h3>" in with_mixing
+
+
 def test_rows_of_a_grid_are_named_beside_it(html):
     for family in FAMILIES.values():
         name = f'<h4 class="{family.name}">{family.title}</h4>\n  <div>'

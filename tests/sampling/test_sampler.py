@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from genbalance.data.pictures import LINE
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
 from genbalance.runtime.device import generator, initialised
@@ -17,9 +18,10 @@ VAE = COMMON | {"likelihood": "bernoulli", "width": 32, "log_sigma_floor": -6.0}
 
 
 def gan(**config):
-    model = initialised(lambda: Gan(**COMMON, width=4, **config), 0, "gan", CPU).eval()
+    model = initialised(lambda: Gan(**COMMON | {"width": 4} | config), 0, "gan", CPU).eval()
     with torch.no_grad():
-        model.generator.net[-3].weight *= 30  # as if it had learned to use all levels
+        if config.get("arch") is None:
+            model.generator.net[-3].weight *= 30  # as if it had learned to use all levels
     return GanSampler(model)
 
 
@@ -30,10 +32,12 @@ def vae(**config):
 SAMPLERS = {
     "gan": gan(),
     "gan of clusters": gan(conditions=5),
+    "gan of styles": gan(arch="style", conditions=5, truncation=0.7),
     "gan of classes": gan(conditions=6, classes=3),
     "vae": vae(),
     "vae of classes": vae(classes=3),
     "vae with a flow": vae(prior="flow"),
+    "vae with a mixture": vae(prior="mixture"),
 }
 
 
@@ -121,3 +125,29 @@ def test_a_gan_of_classes_draws_conditions_of_the_digit_alone():
 def test_the_gans_noise_is_truncated():
     z = [draw(gan(truncation=truncation))[0] for truncation in (1.0, 0.5)]
     torch.testing.assert_close(z[1], z[0] / 2)
+
+
+def test_the_style_based_gan_truncates_w_and_not_the_noise():
+    z = [draw(gan(arch="style", truncation=truncation))[0] for truncation in (1.0, 0.5)]
+    assert torch.equal(*z)
+
+
+def test_a_table_of_mixed_styles_has_its_sources_at_its_edges_and_itself_where_they_meet():
+    sampler = gan(arch="style", conditions=5)
+    z, condition = draw(sampler, count=5)
+    z, condition = torch.cat([z, z[:2]]), torch.cat([condition, condition[:2]])
+    table = sampler.style_mixing(z, condition, 3)
+    assert table.shape == (4, 5, SIDE, SIDE)
+    assert (table[0, 0] == LINE).all()
+    images = sampler.images(z, condition)
+    np.testing.assert_array_equal(table[1:, 0], images[:3])
+    np.testing.assert_array_equal(table[0, 1:], images[3:])
+    for place in (0, 1):  # the last two columns are the samples of the first two rows
+        np.testing.assert_allclose(table[1 + place, 3 + place].astype(int), images[place].astype(int), atol=1)
+        assert (table[1 + place, 1] != images[place]).any()
+
+
+@pytest.mark.parametrize("arch", ["mlp", "dcgan", "dense"])
+def test_other_generators_have_no_styles_to_mix(arch):
+    sampler = gan(arch=arch)
+    assert sampler.style_mixing(*draw(sampler), 3) is None

@@ -26,6 +26,10 @@ CASES = {
     "dcgan": ("train_gan", {}),
     "mlp vae": ("train_vae", {}),
     "mlp gan with dropout": ("train_gan", {"gan.arch": "mlp", "gan.d_steps": "2", "gan.loss": "wasserstein"}),
+    "gan with augmentation and steps ahead": (
+        "train_gan",
+        {"gan.arch": "mlp", "gan.augment": "color_translation_cutout", "gan.unrolled_steps": "2"},
+    ),
     "conv vae with a flow": ("train_vae", {"vae.arch": "conv", "vae.prior": "flow", "vae.updates": "alternating"}),
 }
 

@@ -1,13 +1,16 @@
 """What D and G minimise, with which penalties, and what is measured meanwhile."""
 
+from copy import deepcopy
+
 import pytest
 import torch
+from torch.optim import SGD, Adam
 
 from genbalance.losses import gan as losses
 from genbalance.models.gan import Gan
 from genbalance.params import read_params
 from genbalance.runtime.device import generator, initialised, lowered
-from genbalance.training.gan import HELD_OUT_EVERY, ConditionedImages, GanObjective
+from genbalance.training.gan import HELD_OUT_EVERY, ConditionedImages, GanObjective, build_optimizer
 
 CPU = torch.device("cpu")
 CONFIG = read_params().gan
@@ -18,14 +21,15 @@ def images(n=12, seed=1):
     return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-def objective_of(conditions=0, spectral=False, **changes):
+def objective_of(conditions=0, spectral=False, arch="mlp", **changes):
     plain = {"r1": 0.0, "loss": "non_saturating", "batch_size": 1}
-    gan = initialised(lambda: Gan("mlp", [1, 8, 8], 4, 4, conditions, 0, spectral), 0, "gan", CPU).eval()
+    gan = initialised(lambda: Gan(arch, [1, 8, 8], 4, 4, conditions, 0, spectral), 0, "gan", CPU).eval()
     known = torch.arange(12) % conditions if conditions else None
     config = CONFIG.model_copy(update=plain | changes)
     held_out = ConditionedImages(images(12, 2), known)
-    streams = (generator(0, name) for name in ("noise", "penalty", "chance"))
-    return GanObjective(gan, ConditionedImages(images(), known), held_out, config, *streams)
+    streams = (generator(0, name) for name in ("noise", "penalty", "chance", "augment"))
+    optimizer = build_optimizer(config, gan.discriminator, config.learning_rate)
+    return GanObjective(gan, ConditionedImages(images(), known), held_out, config, optimizer, *streams)
 
 
 def test_without_penalties_d_minimises_l_d_of_real_against_generated_images():
@@ -43,7 +47,7 @@ def test_the_generator_minimises_l_g_of_fresh_images():
     stream = generator(0, "noise")
     for found in (first, second):
         fake = objective.g(torch.randn(6, 4, generator=stream))
-        torch.testing.assert_close(found, losses.LOSSES["non_saturating"].g(objective.d(fake)))
+        torch.testing.assert_close(found, losses.LOSSES["non_saturating"].g(None, objective.d(fake)))
     assert first != second
 
 
@@ -56,7 +60,7 @@ def test_r1_comes_every_so_many_steps_with_so_many_times_its_weight(every):
         penalty = scalars.get("r1", torch.tensor(0.0))
         torch.testing.assert_close(scalars["objective_d"], scalars["loss_d"] + 0.5 * every * penalty)
     real = images()[:6].requires_grad_()
-    torch.testing.assert_close(objective_of(r1=0.5).loss_d(BATCH)["r1"], losses.r1_penalty(objective.d(real), real))
+    torch.testing.assert_close(objective_of(r1=0.5).loss_d(BATCH)["r1"], losses.slope_penalty(objective.d(real), real))
 
 
 def test_penalties_leave_the_training_images_without_gradients():
@@ -76,6 +80,116 @@ def test_wasserstein_minimises_the_critics_difference_and_its_gradient_penalty()
     assert scalars["gradient_penalty"] > 0
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_r2_is_r1_of_generated_images(every):
+    objective = objective_of(r1=0.5, r2=0.25, r1_every=every)
+    for step in range(7):
+        scalars = objective.loss_d(BATCH)
+        assert ("r1" in scalars) == ("r2" in scalars) == (step % every == 0)
+        expected = scalars["loss_d"]
+        if "r2" in scalars:
+            expected = expected + every * (0.5 * scalars["r1"] + 0.25 * scalars["r2"])
+        torch.testing.assert_close(scalars["objective_d"], expected)
+    objective = objective_of(r1=0.0, r2=0.25)
+    scalars = objective.loss_d(BATCH)
+    assert "r1" not in scalars
+    fake = objective.g(torch.randn(6, 4, generator=generator(0, "noise"))).detach().requires_grad_()
+    torch.testing.assert_close(scalars["r2"], losses.slope_penalty(objective.d(fake), fake))
+
+
+def test_with_their_images_exchanged_r1_and_r2_are_exchanged():
+    """Where G makes the training images, and those are what it made before."""
+    objective, exchanged = (objective_of(r1=0.5, r2=0.25) for _ in range(2))
+    fake = objective.g(torch.randn(6, 4, generator=generator(0, "noise"))).detach()
+    exchanged._train = ConditionedImages(fake, None)
+    exchanged._generate = lambda *_: images()[:6]
+    one, other = objective.loss_d(BATCH), exchanged.loss_d(BATCH)
+    torch.testing.assert_close((one["r1"], one["r2"]), (other["r2"], other["r1"]))
+
+
+def test_r2_sends_no_gradient_to_the_generator_and_none_comes_with_wasserstein():
+    objective = objective_of(r2=0.5, r1_every=1)
+    objective.loss_d(BATCH)["objective_d"].backward()
+    assert all(p.grad is None for p in objective.g.parameters())
+    assert "r2" not in objective_of(loss="wasserstein", r2=0.5, r1_every=1).loss_d(BATCH)
+
+
+def test_the_relativistic_generator_loss_is_that_of_pairs_of_the_batch():
+    objective = objective_of(loss="relativistic")
+    found = objective.loss_g(BATCH)["loss_g"]
+    fake = objective.g(torch.randn(6, 4, generator=generator(0, "noise")))
+    expected = losses.LOSSES["relativistic"].g(objective.d(images()[:6]), objective.d(fake))
+    torch.testing.assert_close(found, expected)
+
+
+def test_d_is_asked_about_real_images_in_the_generators_step_where_the_loss_needs_it_alone():
+    for loss, calls in (("non_saturating", 1), ("hinge", 1), ("wasserstein", 1), ("relativistic", 2)):
+        objective, counted = objective_of(loss=loss), []
+        objective.d.register_forward_hook(lambda *_, counted=counted: counted.append(1))
+        objective.loss_g(BATCH)
+        assert len(counted) == calls
+
+
+@pytest.mark.parametrize("side", ["d", "g"])
+def test_d_sees_all_images_augmented_in_either_step(side):
+    """Of images that are one grey each, real, held out or generated, a cut shows."""
+    objective, seen = objective_of(augment="cutout", loss="relativistic"), []
+    flat = torch.full((12, 1, 8, 8), 0.5)
+    objective._train = objective._held_out = ConditionedImages(flat, None)
+    objective._generate = lambda conditions, count: -flat[:count]
+    objective.d.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    getattr(objective, f"loss_{side}")(BATCH)
+    assert [given.sum().sign().item() for given in seen] == ([1, -1, 1] if side == "d" else [1, -1])
+    for given in seen:
+        assert ((given == 0).flatten(1).sum(dim=1) > 0).all()
+    assert len({str((given == 0).tolist()) for given in seen}) == len(seen)  # each drawn for itself
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 0.01), ("sgd", 1.0)])
+def test_the_generators_loss_ahead_is_that_after_real_steps_of_d_on_the_same_batch(optimizer, rate):
+    objective = objective_of(unrolled_steps=3, optimizer=optimizer, learning_rate=rate)
+    d = deepcopy(objective.d)
+    fake = objective.g(torch.randn(6, 4, generator=generator(0, "noise"))).detach()
+    made = build_optimizer(objective._config, d, rate)
+    for _ in range(3):
+        made.zero_grad()
+        losses.LOSSES["non_saturating"].d(d(images()[:6]), d(fake)).backward()
+        made.step()
+    expected = losses.LOSSES["non_saturating"].g(None, d(fake))
+    torch.testing.assert_close(objective.loss_g(BATCH)["loss_g"], expected)
+    assert (expected - objective_of().loss_g(BATCH)["loss_g"]).abs() > 1e-3
+
+
+def test_without_steps_ahead_the_loss_is_the_plain_one_to_the_bit():
+    objective = objective_of(unrolled_steps=0)
+    fake = objective.g(torch.randn(6, 4, generator=generator(0, "noise")))
+    expected = losses.LOSSES["non_saturating"].g(None, objective.d(fake))
+    assert torch.equal(objective.loss_g(BATCH)["loss_g"], expected)
+
+
+def test_the_optimizer_is_adam_with_its_moments_or_plain_sgd():
+    adam, sgd = (objective_of(optimizer=name, adam_beta1=0.3)._d_optimizer for name in ("adam", "sgd"))
+    assert isinstance(adam, Adam)
+    assert adam.defaults["betas"] == (0.3, CONFIG.adam_beta2)
+    assert isinstance(sgd, SGD)
+    assert sgd.defaults["momentum"] == sgd.defaults["weight_decay"] == 0
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("steps", [0, 2])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_all_choices_together_give_each_network_finite_gradients(loss, steps, bf16):
+    changes = {"r1": 0.1, "r2": 0.1, "r1_every": 1, "unrolled_steps": steps, "augment": "color_translation_cutout"}
+    objective = objective_of(3, loss=loss, **changes)
+    for side, network, objective_name in (("d", objective.d, "objective_d"), ("g", objective.g, "loss_g")):
+        lowered(getattr(objective, f"loss_{side}"), bf16, CPU)(BATCH)[objective_name].backward()
+        for name, p in network.named_parameters():
+            assert p.grad is not None, name
+            assert p.grad.isfinite().all(), name
+            # one bias of all logits moves no difference of them, nor what lies between both margins of hinge
+            assert p.grad.abs().max() > 0 or name == "head.bias", name
+
+
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge", "wasserstein"])
 @pytest.mark.parametrize("conditions", [0, 3])
 @pytest.mark.parametrize("spectral", [False, True])
@@ -91,6 +205,22 @@ def test_every_choice_gives_each_network_finite_gradients(loss, conditions, spec
         assert p.grad is not None, name
         assert p.grad.isfinite().all(), name
         assert p.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("arch", ["style", "dense"])
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("spectral", [False, True])
+def test_the_larger_architectures_train_with_every_weight(arch, bf16, spectral):
+    objective = objective_of(3, spectral, arch, r1=0.1, r1_every=1)
+    for network, loss, name in (
+        (objective.d, objective.loss_d, "objective_d"),
+        (objective.g, objective.loss_g, "loss_g"),
+    ):
+        network.train()
+        lowered(loss, bf16, CPU)(BATCH)[name].backward()
+        for key, p in network.named_parameters():
+            assert p.grad.isfinite().all(), key
+            assert p.grad.abs().max() > 0 or key == "embedding.weight", key
 
 
 def test_held_out_images_are_measured_every_so_many_steps():

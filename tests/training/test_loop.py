@@ -74,7 +74,7 @@ def pair():
         }
 
     def loss_g(batch):
-        return {"loss_g": losses.g(d(g(latents[batch])))}
+        return {"loss_g": losses.g(None, d(g(latents[batch])))}
 
     return (
         Phase("d", d, torch.optim.SGD(d.parameters(), 0.1), "loss_d", loss_d),

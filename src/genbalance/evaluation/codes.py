@@ -1,17 +1,18 @@
 """What an encoder makes of images: their codes, for the probe, the map, the comparison with the prior, and how far they
 tell known factors apart.
 
-``encode`` maps images [B, C, H, W], and labels [B] of a conditional model, to q(z|x) of batch shape [B, L].
+``encode`` maps images [B, C, H, W], and labels [B] of a conditional model, to q(z|x), which has a ``mean`` [B, L] and
+draws ``latents`` out of standard normal noise [B, L].
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Normal
 
 from genbalance.evaluation.dci import dci
 from genbalance.evaluation.factorvae import factor_vae_score
@@ -27,7 +28,7 @@ PROBED = 10_000  # training images whose codes the linear probe learns from, at 
 CODES = 5_000  # test images whose codes are compared with the prior, at most
 MAPPED = 2_000  # test images whose codes are shown, at most
 
-Encode = Callable[..., Normal]
+Encode = Callable[..., Any]
 Codes = NDArray[np.floating]
 Labels = NDArray[np.int64]
 Factors = NDArray[np.int64]
@@ -44,8 +45,9 @@ def posterior_draws(encode: Encode, images: Images, labels: Tensor | None, noise
 
     def draw(*given: Tensor) -> Tensor:
         posterior = encode(*given)
-        chance = torch.randn(posterior.mean.shape, generator=noise, device=posterior.mean.device)
-        return posterior.mean + posterior.stddev * chance
+        chance = torch.randn(posterior.mean.shape, generator=noise, device=given[0].device)
+        latents: Tensor = posterior.draw(chance).latents
+        return latents
 
     codes: Codes = in_blocks(draw, images, labels).numpy()
     return codes

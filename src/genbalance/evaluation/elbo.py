@@ -1,5 +1,6 @@
 """A VAE's objective over a whole set of images, for validation and evaluation alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,12 @@ class VaeEvaluation:
         """KL(q(z|x) ‖ p(z)), nats per image."""
         return float(self.rates.mean())
 
+    def rates_of_layers(self, sizes: Sequence[int]) -> dict[str, float]:
+        """The rate of each of several layers, of ``sizes`` latents, as ``rate_layer_1`` …: together the rate. Nothing
+        of a single one."""
+        parts = np.split(self.kl, np.cumsum(sizes)[:-1])
+        return {f"rate_layer_{k}": float(part.sum()) for k, part in enumerate(parts, start=1) if len(parts) > 1}
+
     def loss(self, beta: float) -> float:
         """L = L_recon + β·L_KL; at β = 1 the negative ELBO, nats per image."""
         return float(self.distortion.mean()) + beta * self.rate
@@ -37,18 +44,25 @@ class VaeEvaluation:
 
 def evaluate_elbo(model: Vae, pixels: Images, noise: torch.Generator, labels: Tensor | None = None) -> VaeEvaluation:
     """The whole set [n, C, H, W] in [0, 1], block by block, without gradients."""
-    columns: list[list[Tensor]] = [[], [], [], []]
+    columns: list[list[Tensor]] = [[], [], [], [], []]
     size = block_of(BLOCK, model.outputs)
     blocks = pixels.split(size)
     label_blocks = labels.split(size) if labels is not None else [None] * len(blocks)
     with torch.inference_mode():
         for block, block_labels in zip(blocks, label_blocks, strict=True):
             output = vae_output(model, block, noise, block_labels)
-            parts = (output.terms.distortion, output.terms.rate, output.posterior.mean, output.posterior.stddev)
+            drawn_from = output.conditional
+            parts = (
+                output.terms.distortion,
+                output.terms.rate,
+                output.posterior.mean,
+                drawn_from.mean,
+                drawn_from.stddev,
+            )
             for column, part in zip(columns, parts, strict=True):
                 column.append(part.cpu())
-    distortion, rates, codes, spread = (torch.cat(column).double().numpy() for column in columns)
-    return VaeEvaluation(distortion, rates, codes, kl_per_latent(codes, spread, model.standard_prior))
+    distortion, rates, codes, centres, spread = (torch.cat(column).double().numpy() for column in columns)
+    return VaeEvaluation(distortion, rates, codes, kl_per_latent(centres, spread, model.standard_prior))
 
 
 def decoded(model: Vae, means: NDArray[np.float64], labels: Tensor | None = None) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ Features are those of this project's own classifier: it is no Inception-FID and 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 FeatureMatrix = NDArray[np.floating]
@@ -23,12 +24,17 @@ class Moments:
 
 def moments(features: FeatureMatrix, counts: NDArray[np.integer] | None = None) -> Moments:
     """Of [n, d], n ≥ 2; with ``counts`` [n] the i-th vector stands for that many, as in a bootstrap's resample."""
-    x = features.astype(np.float64)
-    repeats = np.ones(len(x)) if counts is None else counts.astype(np.float64)
-    total = repeats.sum()
-    mean = repeats @ x / total
-    x -= mean
-    return Moments(mean, (x * repeats[:, None]).T @ x / (total - 1))
+    x = torch.from_numpy(features.astype(np.float64))
+    if counts is None:
+        total, mean = len(x), x.mean(dim=0)
+        x -= mean
+        scatter = x.T @ x
+    else:
+        repeats = torch.from_numpy(counts.astype(np.float64))
+        total, mean = int(counts.sum()), repeats @ x / repeats.sum()
+        x -= mean
+        scatter = (x * repeats[:, None]).T @ x
+    return Moments(mean.numpy(), (scatter / (total - 1)).numpy())
 
 
 def frechet(a: Moments, b: Moments) -> float:

@@ -23,6 +23,9 @@ from genbalance.runtime.device import download, generator, upload, uploaded
 from genbalance.runtime.io import whole_folder
 from genbalance.runtime.rng import stream_seed
 from genbalance.sampling.gan import GanSampler
+from genbalance.sampling.interpolation import save_sequences
+
+ROWS, COLUMNS = 5, 8  # samples whose styles are mixed: the coarse ones of the first five, the fine ones of the next
 
 
 def evaluate(
@@ -36,7 +39,8 @@ def evaluate(
         extractor: the reference classifier.
         config: how much is measured.
         seed: the root of the random streams ``evaluate/…``.
-        out: the folder of the figures and tables.
+        out: the folder of the figures and tables; of a style-based generator also style_mixing.png, whose first row
+            and column are the first samples.
 
     Returns:
         The metrics of metrics/evaluate_gan.json before they are rounded; docs/metrics.md defines each.
@@ -78,8 +82,12 @@ def evaluate(
     if dataset.stacked:
         more, modes_seed = generator(seed, "evaluate/gan/modes", device), stream_seed(seed, "evaluate/modes")
         scalars |= mode_metrics(GanSampler(gan), extractor, features, suite.real.test, more, modes_seed)
+    shown = ROWS + COLUMNS
+    mixed = GanSampler(gan).style_mixing(z[:shown], None if condition is None else condition[:shown], ROWS)
     with whole_folder(out) as folder:
         save_figures(folder, GanSampler(gan), samples, dataset, reconstructions.images)
+        if mixed is not None:
+            save_sequences(folder / "style_mixing.png", mixed)
     return suite.summary(samples, own, quality, scalars)
 
 

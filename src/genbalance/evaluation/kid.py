@@ -6,6 +6,8 @@ Features are those of this project's own classifier: it is no Inception-KID and 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from genbalance.evaluation.frechet import FeatureMatrix
 
@@ -41,12 +43,14 @@ def kernel_distance(
 
 
 def _unbiased_mmd2(a: FeatureMatrix, b: FeatureMatrix) -> float:
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    size, dimensions = x.shape
-    within_x, within_y, between = ((p @ q.T / dimensions + 1) ** 3 for p, q in ((x, x), (y, y), (x, y)))
+    x, y = (torch.from_numpy(each.astype(np.float64)) for each in (a, b))
+    size = len(x)
     pairs = size * (size - 1)
-    return float(
-        (within_x.sum() - np.trace(within_x)) / pairs
-        + (within_y.sum() - np.trace(within_y)) / pairs
-        - 2 * between.mean()
-    )
+    within = ((_kernel(each, each), (each.square().sum(dim=1) / each.shape[1] + 1).pow(3)) for each in (x, y))
+    return float(sum((every.sum() - own.sum()) / pairs for every, own in within) - 2 * _kernel(x, y).mean())
+
+
+def _kernel(x: Tensor, y: Tensor) -> Tensor:
+    """k(x, y) of each pair [n, m]."""
+    products = (x @ y.T).div_(x.shape[1]).add_(1)
+    return products.square().mul_(products)

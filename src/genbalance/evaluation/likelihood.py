@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributions import Bernoulli, Distribution, Normal
+from torch.distributions import Bernoulli, Distribution
 from tqdm import tqdm
 
 from genbalance.evaluation.features import block_of
+from genbalance.losses.vae import Posterior
 from genbalance.runtime.arithmetic import exp, log
 from genbalance.runtime.device import Images
 
@@ -34,8 +35,12 @@ class Autoencoder(Protocol):
     def outputs(self) -> int:
         """Numbers that the decoder makes of one z."""
 
-    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
-        """q(z|x), batch shape [B, latents]."""
+    @property
+    def latents(self) -> int:
+        """L."""
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Posterior:
+        """q(z|x)."""
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
         """p(x|z), batch shape [B, C, H, W], or [B] with event shape [C, H, W]."""
@@ -70,12 +75,14 @@ def _bounds(
     total = torch.full((len(images),), -torch.inf, dtype=torch.float64, device=images.device)
     for first in range(0, draws, rows):
         count = min(rows, draws - first)
-        epsilon = torch.randn(count, *posterior.mean.shape, generator=noise, device=images.device)
-        z = posterior.mean + posterior.stddev * epsilon
+        epsilon = torch.randn(count, len(images), model.latents, generator=noise, device=images.device)
+        drawn = posterior.draw(epsilon)
         wanted = labels.repeat(count) if labels is not None else None
-        log_likelihood = _log_likelihood(model.decode(z.flatten(0, 1), wanted), images, count)
-        minus_log_posterior = (epsilon.square() + LOG_TWO_PI).div(2).sum(dim=2) + log(posterior.stddev).sum(dim=1)
-        log_ratio = model.log_prior(z) + minus_log_posterior
+        decoded = drawn.decoded or model.decode(drawn.latents.flatten(0, 1), wanted)
+        log_likelihood = _log_likelihood(decoded, images, count)
+        log_deviation = log(drawn.conditional.stddev).sum(dim=-1)
+        minus_log_posterior = (epsilon.square() + LOG_TWO_PI).div(2).sum(dim=2) + log_deviation
+        log_ratio = model.log_prior(drawn.latents) + minus_log_posterior
         total = torch.logaddexp(total, torch.logsumexp((log_likelihood + log_ratio).double(), dim=0))
     return math.log(draws) - total
 

@@ -22,7 +22,7 @@ from genbalance.evaluation.codes import (
     posterior_means,
 )
 from genbalance.evaluation.elbo import decoded, evaluate_elbo
-from genbalance.evaluation.features import FeatureExtractor
+from genbalance.evaluation.features import FeatureExtractor, in_blocks
 from genbalance.evaluation.figures import save_figures
 from genbalance.evaluation.latents import active_units
 from genbalance.evaluation.likelihood import importance_weighted_bound
@@ -61,7 +61,8 @@ def evaluate(
     suite, device, sampler = EvaluationSuite.of(dataset, extractor, config, seed), extractor.device, VaeSampler(vae)
 
     # samples, against real images
-    z = torch.randn(suite.n, vae.latents, generator=generator(seed, "evaluate/vae")).to(device)
+    noise = torch.randn(suite.n, vae.latents, generator=generator(seed, "evaluate/vae")).to(device)
+    z = in_blocks(vae.draw_prior, noise).to(device)
     labels = draw_labels(dataset.train.labels, suite.n, stream_seed(seed, "evaluate/vae/labels"))
     condition = _condition(vae, labels, device)
     images = sampler.images(z, condition)
@@ -93,7 +94,7 @@ def evaluate(
     seen = _encoder_input(vae, test[:CODES], generator(seed, "evaluate/vae/binary", device))
     some_labels = _condition(vae, dataset.test.labels[:CODES], device)
     codes = posterior_draws(vae.encode, seen, some_labels, generator(seed, "evaluate/vae/codes", device))
-    discrepancy = against_prior(codes, vae.prior.draw, generator(seed, "evaluate/vae/prior"), device)
+    discrepancy = against_prior(codes, vae.draw_prior, generator(seed, "evaluate/vae/prior"), device)
 
     # reconstructions
     def reconstructed(rows: slice) -> NDArray[np.float32]:
@@ -103,6 +104,7 @@ def evaluate(
 
     scalars = {
         "nll_draws": config.importance_draws,
+        **(terms.rates_of_layers(vae.layers) if vae.standard_prior else {}),  # another prior does not have them apart
         "active_units": active_units(terms.means),
         **discrepancy,
         "fd_reconstructions": reconstructions.frechet_distance,

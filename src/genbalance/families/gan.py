@@ -19,7 +19,7 @@ FAMILY = Family(
             "The losses depend on both networks: neither alone says how good the samples are.",
             (
                 Panel(
-                    By("gan.loss", (("non_saturating", "loss [nats]"),), "loss"),
+                    By("gan.loss", (("non_saturating", "loss [nats]"), ("relativistic", "loss [nats]")), "loss"),
                     (
                         Line("loss_total", r"$L = L_D + \lambda L_G$", "muted", ":"),
                         Line("loss_g", "$L_G$", compared="$L_G$ [nats]"),
@@ -45,6 +45,11 @@ FAMILY = Family(
                         "wasserstein",
                         "A Wasserstein critic has no threshold at zero, so this accuracy means little; see the AUC "
                         "above.",
+                    ),
+                    (
+                        "relativistic",
+                        "A relativistic D compares images in pairs and has no threshold at zero, so this accuracy "
+                        "means little; see the AUC above.",
                     ),
                 ),
                 MEMORISED,

@@ -1,7 +1,7 @@
 """The GAN's objective, L = L_D + λ·L_G, on logits, and the penalties that go with it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,11 +11,13 @@ from torch.nn.functional import relu, softplus
 class Losses(NamedTuple):
     """What the two networks minimise; each loss a scalar.
 
-    ``d``: L_D of the logits of real and of generated images. ``g``: L_G of the logits of generated images.
+    ``d``: L_D of the logits of real and of generated images [B]. ``g``: L_G of the same; where not ``paired``, it does
+    not depend on those of real images, which may then be None.
     """
 
     d: Callable[[Tensor, Tensor], Tensor]
-    g: Callable[[Tensor], Tensor]
+    g: Callable[[Any, Tensor], Tensor]
+    paired: bool = False
 
 
 LOSSES = {
@@ -24,25 +26,35 @@ LOSSES = {
     # D = ½ everywhere. −log D = softplus(−logit), −log(1 − D) = softplus(logit).
     "non_saturating": Losses(
         d=lambda real, generated: softplus(-real).mean() + softplus(generated).mean(),
-        g=lambda generated: softplus(-generated).mean(),
+        g=lambda _, generated: softplus(-generated).mean(),
     ),
     # Lim & Ye 2017 (arXiv:1705.02894): E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))], which is 2 where the
     # logits are 0; −E[D(G(z))]
     "hinge": Losses(
         d=lambda real, generated: relu(1 - real).mean() + relu(1 + generated).mean(),
-        g=lambda generated: -generated.mean(),
+        g=lambda _, generated: -generated.mean(),
+    ),
+    # Jolicoeur-Martineau 2019 (arXiv:1807.00734), as Huang et al. 2024 (arXiv:2501.05441) have it with R1 and R2, where
+    # a logit is D's value: −E[log sigmoid(D(x) − D(G(z)))]; −E[log sigmoid(D(G(z)) − D(x))]; nats, log 2 each where D
+    # cannot tell the two of a pair apart. Real and generated images are paired in their order.
+    "relativistic": Losses(
+        d=lambda real, generated: softplus(generated - real).mean(),
+        g=lambda real, generated: softplus(real - generated).mean(),
+        paired=True,
     ),
     # Arjovsky et al. 2017 (arXiv:1701.07875), where a logit is the critic's value: E[D(G(z))] − E[D(x)]; −E[D(G(z))]
     "wasserstein": Losses(
         d=lambda real, generated: generated.mean() - real.mean(),
-        g=lambda generated: -generated.mean(),
+        g=lambda _, generated: -generated.mean(),
     ),
 }
 
 
-def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """½·E‖∇ₓD(x)‖², a scalar ≥ 0 that gradients go through, at real ``images`` whose ``logits`` these are; its weight
-    is γ (Mescheder et al. 2018, arXiv:1801.04406, equation 9)."""
+def slope_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """½·E‖∇ₓD(x)‖², a scalar ≥ 0 that gradients go through, at ``images`` whose ``logits`` these are; its weight is γ.
+
+    R1 at real images, R2 at generated ones: Mescheder et al. 2018 (arXiv:1801.04406), equations 9 and 10.
+    """
     return _squared_slopes(logits, images).mean() / 2
 
 

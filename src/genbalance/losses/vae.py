@@ -70,11 +70,6 @@ def warmed_up(beta: float, progress: float) -> float:
     return beta * min(1.0, progress)
 
 
-def reparameterize(posterior: Normal, noise: Tensor) -> Tensor:
-    """z = μ + σ·ε [..., B, latents], through which gradients reach the encoder."""
-    return posterior.mean + posterior.stddev * noise
-
-
 def binarize(pixels: Tensor, uniform: Tensor) -> Tensor:
     """A binary image with P(x = 1) = pixel; drawn anew at each visit it is dynamic binarization (Burda et al. 2016).
 
@@ -82,6 +77,34 @@ def binarize(pixels: Tensor, uniform: Tensor) -> Tensor:
     no likelihood; on these it is one.
     """
     return (uniform < pixels).to(pixels.dtype)
+
+
+class Draw(Protocol):
+    """z ~ q(z|x)."""
+
+    @property
+    def latents(self) -> Tensor:
+        """z [..., B, L]."""
+
+    @property
+    def conditional(self) -> Normal:
+        """What each latent was drawn from, given the image and the latents drawn before it: batch shape [B, L], or that
+        of z."""
+
+    @property
+    def decoded(self) -> Distribution | None:
+        """p(x|z) of the rows of z, one row after another, where it is known already."""
+
+
+class Posterior(Protocol):
+    """q(z|x) of B images."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Of each latent, where those that it depends on are at their mean: [B, L]."""
+
+    def draw(self, noise: Tensor) -> Draw:
+        """z out of standard normal noise [..., B, L], through which gradients reach the encoder."""
 
 
 class LatentVariableModel(Protocol):
@@ -95,8 +118,12 @@ class LatentVariableModel(Protocol):
     def standard_prior(self) -> bool:
         """Whether p(z) = N(0, I)."""
 
-    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
-        """q(z|x), batch shape [B, L]."""
+    @property
+    def latents(self) -> int:
+        """L."""
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Posterior:
+        """q(z|x)."""
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
         """p(x|z), batch shape [B, C, H, W], or [B] with event shape [C, H, W]."""
@@ -107,9 +134,10 @@ class LatentVariableModel(Protocol):
 
 @dataclass(frozen=True)
 class VaeOutput:
-    """q(z|x), and the terms of the objective at the z drawn from it."""
+    """q(z|x), the normal that each latent of the draw came from, and the terms of the objective at that draw."""
 
-    posterior: Normal
+    posterior: Posterior
+    conditional: Normal
     terms: Terms
 
 
@@ -129,13 +157,15 @@ def vae_output(
     if model.likelihood == "bernoulli":
         images = binarize(pixels, torch.rand(pixels.shape, generator=noise, device=pixels.device))
     posterior = model.encode(images, labels)
-    shape = posterior.mean.shape if draws == 1 else (draws, *posterior.mean.shape)
-    z = reparameterize(posterior, torch.randn(shape, generator=noise, device=pixels.device))
+    shape = (len(images), model.latents) if draws == 1 else (draws, len(images), model.latents)
+    drawn = posterior.draw(torch.randn(shape, generator=noise, device=pixels.device))
+    z, conditional = drawn.latents, drawn.conditional
     z_labels = labels if labels is None or draws == 1 else labels.repeat(draws)
-    decoded = model.decode(z.reshape(-1, z.shape[-1]), z_labels)
+    decoded = drawn.decoded or model.decode(z.reshape(-1, z.shape[-1]), z_labels)
     targets = images if draws == 1 else images.repeat(draws, 1, 1, 1)
     distortions = distortion(targets, decoded).view(z.shape[:-1])
     if draws == 1 and model.standard_prior:
-        kl = kl_to_normal(posterior)
-        return VaeOutput(posterior, Terms(distortions, kl.sum(dim=1), kl))
-    return VaeOutput(posterior, Terms(distortions, log_ratio(posterior, z, model.log_prior(z), landing=draws == 1)))
+        kl = kl_to_normal(conditional)
+        return VaeOutput(posterior, conditional, Terms(distortions, kl.sum(dim=1), kl))
+    ratio = log_ratio(conditional, z, model.log_prior(z), landing=draws == 1)
+    return VaeOutput(posterior, conditional, Terms(distortions, ratio))

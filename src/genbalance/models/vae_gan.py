@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
 from genbalance.models.gan.model import Discriminator, Generator
 from genbalance.models.vae.conv import conv_encoder
+from genbalance.models.vae.posteriors import IndependentNormal
 from genbalance.params import GanWidth, ImageShape, Latents, VaeWidth, checked
 from genbalance.runtime.arithmetic import exp
 
@@ -26,11 +26,11 @@ class Autoencoder(nn.Module):
         self.encoder = conv_encoder(shape, 2 * latents, encoder_width)
         self.decoder = Generator("dcgan", shape, latents, width)
 
-    def encode(self, images: Tensor) -> Normal:
+    def encode(self, images: Tensor) -> IndependentNormal:
         """q(z|x): a normal of batch shape [B, L]."""
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
         log_variance = log_variance.clamp(LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
-        return Normal(mean, exp(log_variance.div(2)), validate_args=False)
+        return IndependentNormal(mean, exp(log_variance.div(2)), validate_args=False)
 
     def draw(self, count: int, noise: torch.Generator) -> Tensor:
         """Latents [count, L] of the prior, z ~ N(0, I), on the device of ``noise``."""

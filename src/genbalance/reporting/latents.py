@@ -24,6 +24,10 @@ DARK_INKS = (
 
 MAP_SIZE = (9.4, 5.6)  # inches
 FEW = 200  # codes that are drawn as larger dots
+ADD_UP = {  # what the KL terms sum up to, by prior
+    "normal": "The bars add up to the rate.",
+    "mixture": "The bars add up to the rate in training, when the prior was N(0, I).",
+}
 
 
 def kl_per_latent(results: Results, family: Family, prior: str) -> Plot:
@@ -44,11 +48,7 @@ def kl_per_latent(results: Results, family: Family, prior: str) -> Plot:
         f"Bar chart of the KL term of each of {len(values)} latents, largest first: from {number(values[0])} down to "
         f"{number(values[-1])} nats per image. {number(active)} units are active.",
         ("Grey latents are inactive: their posterior does not move with the image. " if active < len(values) else "")
-        + (
-            "With the learned prior, each bar is an upper bound on the information in its latent."
-            if prior == "flow"
-            else "The bars add up to the rate."
-        ),
+        + ADD_UP.get(prior, "With the learned prior, each bar is an upper bound on the information in its latent."),
         draw,
     )
 

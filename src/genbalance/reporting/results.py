@@ -27,6 +27,7 @@ class Files:
         metrics: names of JSON files in metrics/.
         tables: names of CSV files below artifacts/, without suffix, with the columns that are read.
         pictures: paths of PNG files, without suffix.
+        optional: likewise, of pictures that some architectures alone have.
         films: folders below artifacts/ with a grid for each epoch.
         weights: in models/.
     """
@@ -34,6 +35,7 @@ class Files:
     metrics: tuple[str, ...]
     tables: Mapping[str, tuple[str, ...]]
     pictures: tuple[str, ...]
+    optional: tuple[str, ...]
     films: tuple[str, ...]
     weights: tuple[Path, ...]
 
@@ -65,6 +67,7 @@ def files(families: Sequence[Family]) -> Files:
             *(f"metrics/train_{family.name}_{grid}" for family in families for grid in family.grids),
             *(f"artifacts/evaluate_{name}/{row}" for name in names for row in rows),
         ),
+        optional=tuple(f"artifacts/evaluate_{name}/style_mixing" for name in names),
         films=tuple(f"train_{name}/samples" for name in names),
         weights=tuple(Path("models") / f"{name}.safetensors" for name in ("classifier", *names)),
     )
@@ -141,13 +144,14 @@ def read_results(root: Path, names: Iterable[str]) -> Results:
     artifacts = root / "artifacts"
     metrics = {name: _metrics(root / "metrics" / f"{name}.json") for name in wanted.metrics}
     of_classes = () if _number(metrics["prepare"], "prepare", "classes") > 1 else ("classes",)  # have no rows
+    found = [name for name in wanted.optional if (root / f"{name}.png").exists()]
     return Results(
         metrics=metrics,
         tables={
             name: _table(artifacts / f"{name}.csv", columns, empty=name.endswith(of_classes))
             for name, columns in wanted.tables.items()
         },
-        pictures={name: _bytes(root / f"{name}.png") for name in wanted.pictures},
+        pictures={name: _bytes(root / f"{name}.png") for name in (*wanted.pictures, *found)},
         films={name: _film(artifacts / name) for name in wanted.films},
         weights={str(path): _md5(root / path) for path in wanted.weights},
         sweeps=tuple(read_sweep(path) for path in sorted((root / "metrics" / "sweeps").glob("*.json"))),

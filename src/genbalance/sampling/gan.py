@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from genbalance.data.pictures import LINE as BLANK
 from genbalance.data.pixels import SIGNED
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.gan import Gan
+from genbalance.models.gan.style import StyleGenerator
 from genbalance.runtime.device import download
 from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels
 
@@ -48,6 +51,25 @@ class GanSampler:
         inputs = torch.cat([z, mixed], dim=1)
         return download(in_blocks(self.gan.generator.net, inputs, values=prod(self.gan.shape)), SIGNED)
 
+    def style_mixing(self, z: Tensor, condition: Condition, rows: int) -> Images | None:
+        """Images [rows + 1, columns + 1, H, W(, 3)] of mixed styles: those at the first ``rows`` of ``z`` [n, L] stand
+        in the first column and those at the others in the first row; the corner is blank. Each image between takes its
+        coarse styles from the sample of its row, and its fine ones from the z of its column with the condition of its
+        row, as in training. None where the generator has no styles."""
+        generator, columns = self.gan.generator, len(z) - rows
+        if not isinstance(generator.net, StyleGenerator):
+            return None
+        sources = self.images(z, condition)
+        kept = None if condition is None else condition[:rows].repeat_interleave(columns)
+        coarse = generator.inputs(z[:rows].repeat_interleave(columns, dim=0), kept)
+        fine = generator.inputs(z[rows:].repeat(rows, 1), kept)
+        mixed = in_blocks(generator.net.mix, coarse, fine, values=prod(self.gan.shape))
+        size = sources.shape[1:]
+        table = np.full((rows + 1, columns + 1, *size), BLANK, dtype=np.uint8)
+        table[1:, 0], table[0, 1:] = sources[:rows], sources[rows:]
+        table[1:, 1:] = download(mixed, SIGNED).reshape(rows, columns, *size)
+        return table
+
 
 class _Generator(nn.Module):
     """The generator with pixels in [0, 1]."""
@@ -64,10 +86,10 @@ class _Generator(nn.Module):
 def gan_drawing(gan: Gan) -> Drawing:
     """The generator.
 
-    Inputs: ``latents`` float32 [B, L], normal with the truncation as their standard deviation; of a network with
+    Inputs: ``latents`` float32 [B, L], normal with the standard deviation of :class:`Gan`; of a network with
     conditions, ``conditions`` int64 [B], categorical with their shares among the training images (of a class).
     """
-    inputs = {"latents": Input.normal(gan.latents, gan.truncation)}
+    inputs = {"latents": Input.normal(gan.latents, gan.deviation)}
     if gan.conditions:
         shares = gan.conditions.shares.double()
         rows = (shares / shares.sum(dim=1, keepdim=True)).tolist()  # exactly 1 each, as numpy.random asks for

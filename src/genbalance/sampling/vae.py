@@ -30,13 +30,14 @@ class VaeSampler:
         return self.vae.latents
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
-        """Standard normal noise, which the prior turns into latents, and labels."""
-        z = torch.randn(count, self.latent_dim, generator=noise, device=noise.device)
+        """Latents of the prior, and labels."""
+        z = self.vae.draw_prior(torch.randn(count, self.latent_dim, generator=noise, device=noise.device))
         return z, sample_labels(self.classes, digit, count, noise)
 
     def images(self, z: Tensor, condition: Condition) -> Images:
         """The decoder's mean images."""
-        return download(in_blocks(self.vae.sample, z, condition, values=self.vae.outputs), UNIT)
+        decode = in_blocks(lambda *given: self.vae.decode(*given).mean, z, condition, values=self.vae.outputs)
+        return download(decode, UNIT)
 
     def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:
         """Images between two labels: their embeddings are mixed."""

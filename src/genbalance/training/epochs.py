@@ -118,6 +118,13 @@ class Epochs:
             pictures.save_png(self._folder / name / f"epoch_{self._epoch:04d}.png", picture)
             self._run.image(name, picture, step=self._epoch)
 
+    def log_kept_images(self, epoch: int, **images: Picture) -> None:
+        """Grids of the network that is kept, in the place of those of the ``epoch`` that it comes from; the run has
+        them behind those of the last one."""
+        for name, picture in images.items():
+            pictures.save_png(self._folder / name / f"epoch_{epoch:04d}.png", picture)
+            self._run.image(name, picture, step=self._count + 1)
+
     def log_untrained(self, draw: Callable[[], Mapping[str, Picture]]) -> None:
         """Before the first epoch, the grids of the untrained network as step 0 of the run, which its UI shows first."""
         if self._epoch == 1:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.optim import Adam
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from genbalance.data import pictures
@@ -33,11 +33,13 @@ from genbalance.runtime.machine import machine
 from genbalance.runtime.rng import stream_seed
 from genbalance.tracking import Run
 from genbalance.training import loop
+from genbalance.training.augmentation import augmented
 from genbalance.training.checkpoint import Part
 from genbalance.training.clusters import clusters
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
 from genbalance.training.loop import Phase, Scalars
+from genbalance.training.unrolling import Applied, look_ahead
 
 HELD_OUT_EVERY = 8  # D steps from one measurement on held-out images to the next, at most
 SHOWN = {"loss": "loss_total", "D on held-out": "d_accuracy_held_out"}
@@ -62,15 +64,15 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     compile_on_gpu(
         params.compute, device, gan.generator
     )  # not D: torch.compile has no second derivatives for penalties
-    noise, penalty, held_out_choice, order, shown = (
-        generator(seed, f"gan/{name}", device) for name in ("noise", "penalty", "chance", "order", "shown")
+    noise, penalty, held_out_choice, order, shown, augmentation = (
+        generator(seed, f"gan/{name}", device) for name in ("noise", "penalty", "chance", "order", "shown", "augment")
     )
 
-    objective = GanObjective(gan, real, held_out, config, noise, penalty, held_out_choice)
-    betas = (config.adam_beta1, config.adam_beta2)
     lr_d, lr_g = losses.step_sizes(config.learning_rate, params.lambda_)  # λ acts as the ratio of step sizes
-    d_optimizer = Adam(gan.discriminator.parameters(), lr_d, betas, fused=True)
-    g_optimizer = Adam(gan.generator.parameters(), lr_g, betas, fused=True)
+    d_optimizer = build_optimizer(config, gan.discriminator, lr_d)
+    g_optimizer = build_optimizer(config, gan.generator, lr_g)
+    streams = (noise, penalty, held_out_choice, augmentation)
+    objective = GanObjective(gan, real, held_out, config, d_optimizer, *streams)
     phases = [
         Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(objective.loss_d, bf16, device)),
         Phase("g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g, bf16, device), config.d_steps),
@@ -79,8 +81,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     schedules = [LambdaLR(p.optimizer, loop.linear_fall(steps // p.every, config.lr_decay)) for p in phases]
 
     grid, aucs = SampleGrid(gan, GRID_COLUMNS, shown), list[float]()
-    streams = (noise, penalty, held_out_choice, order)
-    parts: tuple[Part, ...] = (gan, average, objective, d_optimizer, g_optimizer, *schedules, *streams, aucs)
+    parts: tuple[Part, ...] = (gan, average, objective, d_optimizer, g_optimizer, *schedules, *streams, order, aucs)
     run.log({"bf16": float(bf16)})
     with Epochs("train_gan", params, run, config.epochs, count, size, SHOWN, ADVICE, *parts) as epochs:
         for epoch in epochs:  # noqa: B007 (the last one is a metric)
@@ -156,17 +157,29 @@ def build_gan(
     return gan, arguments, with_conditions(train, dataset.train), with_conditions(val, dataset.val)
 
 
+def build_optimizer(config: GanConfig, network: nn.Module, learning_rate: float) -> Optimizer:
+    """Adam, or plain SGD, of a network's weights."""
+    if config.optimizer == "sgd":
+        return SGD(network.parameters(), learning_rate, fused=True)
+    return Adam(network.parameters(), learning_rate, (config.adam_beta1, config.adam_beta2), fused=True)
+
+
 class GanObjective:
     """What D and G minimise on a batch. Generated images have the conditions of the real ones of the same batch.
+
+    D sees all images, real and generated, in either network's step, changed by ``gan.augment``; the slopes that
+    penalties are taken of are those of D behind it (as in Karras et al. 2020, arXiv:2006.06676).
 
     Args:
         gan: both networks.
         train: the images that D sees as real.
         held_out: real images that D is never trained on.
-        config: loss and penalties.
+        config: loss, penalties, augmentation and the steps that G looks ahead.
+        d_optimizer: D's, whose steps G looks ahead through.
         noise: the stream of latents.
         penalty: the stream of the points where the gradient penalty is taken.
         choice: the stream that chooses held-out images.
+        augmentation: the stream of the augmentation.
     """
 
     def __init__(
@@ -175,13 +188,16 @@ class GanObjective:
         train: ConditionedImages,
         held_out: ConditionedImages,
         config: GanConfig,
+        d_optimizer: Optimizer,
         noise: torch.Generator,
         penalty: torch.Generator,
         choice: torch.Generator,
+        augmentation: torch.Generator,
     ) -> None:
         self.g, self.d = gan.generator, gan.discriminator
-        self._train, self._held_out, self._config = train, held_out, config
-        self._noise, self._penalty, self._choice = noise, penalty, choice
+        self._train, self._held_out, self._config, self._d_optimizer = train, held_out, config, d_optimizer
+        self._noise, self._penalty, self._choice, self._augmentation = noise, penalty, choice, augmentation
+        self._losses = losses.LOSSES[config.loss]
         self._d_steps = 0
         self._held_out_every = min(HELD_OUT_EVERY, max(1, len(train.images) // config.batch_size))  # once an epoch
 
@@ -192,11 +208,14 @@ class GanObjective:
             generated = self._generate(conditions, len(batch))
         config, step = self._config, self._d_steps
         self._d_steps += 1
-        has_r1 = config.r1 > 0 and config.loss != "wasserstein" and step % config.r1_every == 0
+        is_due = config.loss != "wasserstein" and step % config.r1_every == 0
+        has_r1, has_r2 = is_due and config.r1 > 0, is_due and config.r2 > 0
         if has_r1:
             real = real.requires_grad_()
-        on_real, on_generated = self.d(real, conditions), self.d(generated, conditions)
-        loss = losses.LOSSES[config.loss].d(on_real, on_generated)
+        if has_r2:
+            generated = generated.to(real.dtype).requires_grad_()
+        on_real, on_generated = (self._seen(self.d, images, conditions) for images in (real, generated))
+        loss = self._losses.d(on_real, on_generated)
         scalars = {
             "loss_d": loss,
             "d_accuracy_real": (on_real > 0).float().mean(),
@@ -204,12 +223,15 @@ class GanObjective:
         }
         total = loss
         if has_r1:
-            scalars["r1"] = losses.r1_penalty(on_real, real)
+            scalars["r1"] = losses.slope_penalty(on_real, real)
             total = total + config.r1 * config.r1_every * scalars["r1"]
-        if config.loss == "wasserstein":  # whose penalty wants slopes of 1, where R1 wants none
+        if has_r2:
+            scalars["r2"] = losses.slope_penalty(on_generated, generated)
+            total = total + config.r2 * config.r1_every * scalars["r2"]
+        if config.loss == "wasserstein":  # whose penalty wants slopes of 1, where R1 and R2 want none
             uniform = torch.rand(len(batch), generator=self._penalty, device=real.device)
             scalars["gradient_penalty"] = losses.gradient_penalty(
-                lambda between: self.d(between, conditions), real.detach(), generated, uniform
+                lambda between: self._seen(self.d, between, conditions), real.detach(), generated, uniform
             )
             total = total + config.gradient_penalty * scalars["gradient_penalty"]
         if step % self._held_out_every == 0:
@@ -217,13 +239,26 @@ class GanObjective:
         return scalars | {"objective_d": total}
 
     def loss_g(self, batch: Tensor) -> Scalars:
-        """``loss_g``, which G minimises: L_G."""
-        _, conditions = self._train.rows(batch)
-        logits = self.d(self._generate(conditions, len(batch)), conditions)
-        return {"loss_g": losses.LOSSES[self._config.loss].g(logits)}
+        """``loss_g``, which G minimises: L_G, with D after ``gan.unrolled_steps`` further steps.
+
+        Those are on L_D without penalties, all of them on this batch and the images that G makes here (Metz et al. 2017
+        keep the minibatch as well); augmentation and dropout are drawn anew for each.
+        """
+        real, conditions = self._train.rows(batch)
+        generated = self._generate(conditions, len(batch))
+
+        def logits(d: Applied) -> tuple[Tensor, Tensor]:
+            return self._seen(d, real, conditions), self._seen(d, generated, conditions)
+
+        d: Applied = self.d
+        if self._config.unrolled_steps:
+            steps = self._config.unrolled_steps
+            d = look_ahead(self.d, self._d_optimizer, lambda d: self._losses.d(*logits(d)), steps)
+        on_real, on_generated = logits(d) if self._losses.paired else (None, self._seen(d, generated, conditions))
+        return {"loss_g": self._losses.g(on_real, on_generated)}
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of D's steps, which decides when R1 and the held-out images are due."""
+        """The number of D's steps, which decides when penalties and held-out images are due."""
         return {"d_steps": self._d_steps}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -234,14 +269,19 @@ class GanObjective:
         images: Tensor = self.g(self.g.draw(count, self._noise), conditions)
         return images
 
+    def _seen(self, d: Applied, images: Tensor, conditions: Tensor | None) -> Tensor:
+        """The logits that ``d``, with whatever weights, gives images, which it sees augmented."""
+        return d(augmented(images, self._config.augment, self._augmentation), conditions)
+
     def _held_out_scalars(self, on_generated: Tensor) -> Scalars:
-        """D on held-out real images: its accuracy, and its AUC, the share of pairs with a generated image in which the
-        real one has the higher logit; ½ where D cannot tell them apart."""
+        """D on held-out real images, augmented as all that D sees in training, so that they compare with the real ones
+        it was trained on: its accuracy, and its AUC, the share of pairs with a generated image in which the real one
+        has the higher logit; ½ where D cannot tell them apart."""
         rows = torch.randint(
             len(self._held_out.images), on_generated.shape, generator=self._choice, device=on_generated.device
         )
         with torch.no_grad():
-            logits = self.d(*self._held_out.rows(rows))
+            logits = self._seen(self.d, *self._held_out.rows(rows))
         return {
             "d_accuracy_held_out": (logits > 0).float().mean(),
             "d_ranking_held_out": (logits > on_generated).float().mean(),

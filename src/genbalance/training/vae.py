@@ -1,6 +1,6 @@
 """The VAE's training: L = L_recon + β·L_KL, in nats per image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,27 @@ from genbalance.data.prepared import Prepared
 from genbalance.evaluation.elbo import VaeEvaluation, decoded, evaluate_elbo
 from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.latents import active_units
-from genbalance.losses.vae import vae_output, warmed_up
+from genbalance.losses.vae import binarize, vae_output, warmed_up
 from genbalance.models.vae import Vae
+from genbalance.models.vae.model import COMPONENTS
+from genbalance.models.vae.priors import GaussianMixture, StandardNormal
 from genbalance.models.weights import snapshot
 from genbalance.params import Likelihood, Params, VaeConfig
-from genbalance.runtime.device import compile_on_gpu, download, generator, initialised, lowered, uploaded, uses_bf16
+from genbalance.runtime.device import (
+    Images,
+    compile_on_gpu,
+    download,
+    generator,
+    initialised,
+    lowered,
+    uploaded,
+    uses_bf16,
+)
 from genbalance.runtime.errors import UserError
 from genbalance.runtime.machine import machine
+from genbalance.runtime.rng import stream_seed
 from genbalance.tracking import Run
-from genbalance.training import loop
+from genbalance.training import loop, mixture
 from genbalance.training.checkpoint import Part
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
@@ -34,10 +46,13 @@ from genbalance.training.loop import Phase, Scalars
 SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
 ADVICE = "a smaller vae.learning_rate"
 
+Labelled = tuple[Images, Tensor | None]
+"""Images [n, C, H, W] in [0, 1], and the labels [n] of a conditional model."""
+
 
 def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
-    """Trains encoder, decoder and prior; the epoch that is kept has the least validation loss, which takes one draw of
-    z whatever the training takes.
+    """Trains encoder, decoder and prior; a mixture as the prior is fitted at the end. The epoch that is kept has the
+    least validation loss, which takes one draw of z whatever the training takes.
 
     Raises:
         UserError: a batch does not fit the training split, `vae.likelihood` is not for such images, or the training
@@ -104,20 +119,27 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                     schedule.step()
                 average.update(model)
             validated = validate()
-            validation = validation_metrics(validated, beta)
+            validation = validation_metrics(validated, beta, model.layers)
             means = epochs.means()
             norms = {name: means.pop(name) for name in list(means) if name.startswith("grad_norm")}
             epochs.log(means | validation, norms)
             epochs.log_images(**grids.draw(average.module, validated))
             best.consider(epoch, validation, average.module, validated.kl)
         epochs.log_best(val_loss=min, val_distortion=min)
+        kept_weights, fitted = best.weights, dict[str, float]()
+        if config.prior == "mixture":
+            arguments["prior"] = "mixture"
+            kept, gain = with_mixture(best.weights, arguments, (pixels, labels), (val, val_labels), seed, device)
+            kept_weights, fitted = snapshot(kept), {"prior_gain": gain}
+            run.log(fitted)
+            epochs.log_kept_images(best.epoch, samples=grids.samples(kept))
         curves, images = epochs.curves, epochs.grids()
 
     parameters = sum(p.numel() for p in model.parameters())
     made = {"likelihood": arguments["likelihood"], "parameters": parameters, "machine": machine(device)}
-    metrics = {"best_epoch": best.epoch} | best.metrics | made
+    metrics = {"best_epoch": best.epoch} | best.metrics | fitted | made
     kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
-    return Trained(arguments, best.weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
+    return Trained(arguments, kept_weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
 
 
 def build_vae(config: VaeConfig, dataset: Prepared, seed: int, device: torch.device) -> tuple[Vae, dict[str, Any]]:
@@ -133,10 +155,44 @@ def build_vae(config: VaeConfig, dataset: Prepared, seed: int, device: torch.dev
         "latents": config.latents,
         "width": config.width,
         "log_sigma_floor": config.log_sigma_floor,
-        "prior": config.prior,
+        "prior": "normal" if config.prior == "mixture" else config.prior,  # which is fitted when all else is trained
         "classes": dataset.classes if config.conditional else 0,
     }
     return initialised(lambda: Vae(**arguments), seed, "vae/init", device), arguments
+
+
+def with_mixture(
+    weights: Mapping[str, Tensor],
+    arguments: Mapping[str, Any],
+    train: Labelled,
+    val: Labelled,
+    seed: int,
+    device: torch.device,
+) -> tuple[Vae, float]:
+    """The network of these ``weights``, trained with the prior N(0, I), with a mixture in its place that is fitted to
+    codes of the training images; and by how many nats an image's code is more likely under it, on the average of the
+    validation images."""
+    model, prior = Vae(**arguments), GaussianMixture(arguments["latents"], COMPONENTS)
+    model.load_state_dict({**weights, **{f"prior.{name}": value for name, value in prior.state_dict().items()}})
+    model, noise = model.eval().to(device), generator(seed, "vae/prior", device)
+
+    def draw(pixels: Tensor, *labels: Tensor) -> Tensor:
+        if model.likelihood == "bernoulli":
+            pixels = binarize(pixels, torch.rand(pixels.shape, generator=noise, device=device))
+        posterior = model.encode(pixels, *labels)
+        return posterior.draw(torch.randn(posterior.mean.shape, generator=noise, device=device)).latents
+
+    def codes(pixels: Images, labels: Tensor | None) -> Tensor:
+        return in_blocks(draw, pixels[: mixture.MOST], None if labels is None else labels[: mixture.MOST])
+
+    times = max(1, min(mixture.DRAWS, mixture.MOST // len(train[0])))
+    drawn = torch.cat([codes(*train) for _ in range(times)])
+    found = mixture.fit(drawn.numpy(), COMPONENTS, stream_seed(seed, "vae/prior") % 2**32)
+    prior.set(*map(torch.from_numpy, found))
+    held_out = codes(*val)
+    gain = prior.log_prob(held_out) - StandardNormal().log_prob(held_out)
+    model.prior.load_state_dict(prior.state_dict())
+    return model, float(gain.mean())
 
 
 def likelihood_of(config: VaeConfig, channels: int) -> Likelihood:
@@ -155,12 +211,14 @@ def likelihood_of(config: VaeConfig, channels: int) -> Likelihood:
     return config.likelihood
 
 
-def validation_metrics(validated: VaeEvaluation, beta: float) -> dict[str, float]:
-    """Loss and terms on the validation images, nats per image, and the number of active units."""
+def validation_metrics(validated: VaeEvaluation, beta: float, layers: Sequence[int]) -> dict[str, float]:
+    """Loss and terms on the validation images, nats per image, with the rate of each of several ``layers``, and the
+    number of active units."""
     return {
         "val_loss": validated.loss(beta),
         "val_distortion": float(validated.distortion.mean()),
         "val_rate": validated.rate,
+        **{f"val_{name}": rate for name, rate in validated.rates_of_layers(layers).items()},
         "active_units": active_units(validated.means),
     }
 
@@ -230,8 +288,12 @@ class Grids:
     def draw(self, model: Vae, validated: VaeEvaluation) -> dict[str, NDArray[np.uint8]]:
         """``samples``, and ``reconstructions``: rows of originals, each above the row of their reconstructions, the
         first of ``validated``."""
-        samples = download(in_blocks(model.sample, self._latents, self._labels, values=model.outputs), UNIT)
         columns = min(self._columns, len(self._originals))
         below = UNIT.to_uint8(decoded(model, validated.means[: len(self._originals)], self._original_labels))
         pairs = pictures.alternate_rows(self._originals, below, columns)
-        return {"samples": pictures.grid(samples, self._columns), "reconstructions": pictures.grid(pairs, columns)}
+        return {"samples": self.samples(model), "reconstructions": pictures.grid(pairs, columns)}
+
+    def samples(self, model: Vae) -> NDArray[np.uint8]:
+        """``samples`` alone."""
+        drawn = in_blocks(model.sample, self._latents, self._labels, values=model.outputs)
+        return pictures.grid(download(drawn, UNIT), self._columns)

@@ -23,7 +23,7 @@ from genbalance.data.prepared import Prepared
 from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.latents import active_units, kl_per_latent
 from genbalance.losses import gan as losses
-from genbalance.losses.vae import kl_to_normal, reparameterize
+from genbalance.losses.vae import kl_to_normal
 from genbalance.losses.vae_gan import feature_distortion, vae_loss
 from genbalance.models.vae_gan import Autoencoder, VaeGan
 from genbalance.params import Params, VaeGanConfig
@@ -149,7 +149,7 @@ class VaeGanObjective:
         on_real, on_generated = self._model.discriminator(real), self._model.discriminator(generated)
         loss = total = LOSS.d(on_real, on_generated)
         if has_r1:
-            total = total + config.r1 * config.r1_every * losses.r1_penalty(on_real, real)
+            total = total + config.r1 * config.r1_every * losses.slope_penalty(on_real, real)
         return {
             "loss_d": loss,
             "d_accuracy_real": (on_real > 0).float().mean(),
@@ -161,7 +161,7 @@ class VaeGanObjective:
         """``loss_vae`` = L_recon + β·L_KL, which encoder and decoder minimise, and its terms; nats per image."""
         images = self._images[batch]
         posterior = self._model.autoencoder.encode(images)
-        reconstructed = self._model.autoencoder.decode(reparameterize(posterior, self._standard_normal(len(batch))))
+        reconstructed = self._model.autoencoder.decode(posterior.draw(self._standard_normal(len(batch))).latents)
         with torch.no_grad():
             features = self._model.features(images)
         distortion = feature_distortion(features, self._model.features(reconstructed))
@@ -170,7 +170,7 @@ class VaeGanObjective:
 
     def loss_g(self, batch: Tensor) -> Scalars:
         """``loss_g`` = L_G of samples of the prior, which the decoder minimises."""
-        return {"loss_g": LOSS.g(self._model.discriminator(self._sample(len(batch))))}
+        return {"loss_g": LOSS.g(None, self._model.discriminator(self._sample(len(batch))))}
 
     def state_dict(self) -> dict[str, Any]:
         """The number of D's steps, which decides when R1 is due."""
@@ -188,7 +188,7 @@ class VaeGanObjective:
 
     def _reconstruct(self, images: Tensor) -> Tensor:
         posterior = self._model.autoencoder.encode(images)
-        return self._model.autoencoder.decode(reparameterize(posterior, self._standard_normal(len(images))))
+        return self._model.autoencoder.decode(posterior.draw(self._standard_normal(len(images))).latents)
 
 
 def validation_kl(autoencoder: Autoencoder, images: Images) -> NDArray[np.float64]:

@@ -8,17 +8,24 @@ RESIDUAL = 32  # pixels a side of an image from which on there are residual bloc
 AFFORDABLE = 16  # pixels a side of a picture that has one, at most: beyond, a block costs more than all layers
 
 
-def _sides(height: int, width: int) -> list[tuple[int, int]]:
-    """The sizes of the pictures inside a DCGAN, full size first, halved (rounding up) until both sides are at most
+def sides(height: int, width: int) -> list[tuple[int, int]]:
+    """The sizes of the pictures inside the networks, full size first, halved (rounding up) until both sides are at most
     8."""
-    sides = [(height, width)]
-    while max(sides[-1]) > 8 or len(sides) < 3:
-        height, width = sides[-1]
-        sides.append((-(-height // 2), -(-width // 2)))
-    return sides
+    found = [(height, width)]
+    while max(found[-1]) > 8 or len(found) < 3:
+        height, width = found[-1]
+        found.append((-(-height // 2), -(-width // 2)))
+    return found
 
 
-class _Crop(nn.Module):
+def halving(height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kernel and stride of a convolution, padded by 1, that halves both sides (rounding down); a side of one pixel,
+    which a long image comes to before its other side, stays."""
+    (tall, down), (wide, across) = ((4, 2) if side > 1 else (3, 1) for side in (height, width))
+    return (tall, wide), (down, across)
+
+
+class Crop(nn.Module):
     """Cuts what a doubling adds to an odd side."""
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -26,6 +33,7 @@ class _Crop(nn.Module):
         self.height, self.width = size
 
     def forward(self, images: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, *size], the upper left part."""
         return images[..., : self.height, : self.width]
 
 
@@ -54,15 +62,15 @@ def _residual(channels: int, size: tuple[int, int], whole: Sequence[int], normal
     return [_Residual(channels, normalized)] if wanted else []
 
 
-def dcgan_generator(inputs: int, shape: Sequence[int], width: int) -> nn.Module:
-    """z [B, inputs] → images [B, C, H, W] in (−1, 1) by transposed convolutions with batch norm: ``width`` channels at
-    half the full side, twice as many at each further halving; from 32 pixels a side on with residual blocks (He et al.
-    2016, arXiv:1603.05027) between them."""
+def dcgan_generator(inputs: Sequence[int], shape: Sequence[int], width: int) -> nn.Module:
+    """z and one-hot conditions [B, sum(inputs)] → images [B, C, H, W] in (−1, 1) by transposed convolutions with batch
+    norm: ``width`` channels at half the full side, twice as many at each further halving; from 32 pixels a side on with
+    residual blocks (He et al. 2016, arXiv:1603.05027) between them."""
     colours, *whole = shape
-    full, *inner = _sides(*whole)
+    full, *inner = sides(*whole)
     channels = width * 2 ** (len(inner) - 1)
     layers: list[nn.Module] = [
-        nn.Linear(inputs, channels * inner[-1][0] * inner[-1][1], bias=False),
+        nn.Linear(sum(inputs), channels * inner[-1][0] * inner[-1][1], bias=False),
         nn.Unflatten(1, (channels, *inner[-1])),
         *_residual(channels, inner[-1], whole, normalized=True),
         nn.BatchNorm2d(channels),
@@ -71,13 +79,13 @@ def dcgan_generator(inputs: int, shape: Sequence[int], width: int) -> nn.Module:
     for size in reversed(inner[:-1]):
         layers += [
             nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False),
-            _Crop(size),
+            Crop(size),
             *_residual(channels // 2, size, whole, normalized=True),
             nn.BatchNorm2d(channels // 2),
             nn.ReLU(inplace=True),
         ]
         channels //= 2
-    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, colours, 4, 2, 1), _Crop(full), nn.Tanh())
+    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, colours, 4, 2, 1), Crop(full), nn.Tanh())
 
 
 def dcgan_trunk(shape: Sequence[int], width: int) -> tuple[nn.Module, int]:
@@ -86,9 +94,8 @@ def dcgan_trunk(shape: Sequence[int], width: int) -> tuple[nn.Module, int]:
     inputs, *whole = shape
     layers: list[nn.Module] = []
     outputs, (height, wide) = width, whole
-    for _ in _sides(*whole):
-        # a side of one pixel, which a long image comes to before its other side, stays
-        kernel, stride = zip(*((4, 2) if side > 1 else (3, 1) for side in (height, wide)), strict=True)
+    for _ in sides(*whole):
+        kernel, stride = halving(height, wide)
         height, wide = max(1, height // 2), max(1, wide // 2)
         residual = _residual(outputs, (height, wide), whole, normalized=False)
         layers += [nn.Conv2d(inputs, outputs, kernel, stride, padding=1), *residual, nn.LeakyReLU(0.2, inplace=True)]

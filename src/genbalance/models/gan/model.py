@@ -4,7 +4,7 @@ Shapes: latents z [B, L], images [B, C, H, W] in [−1, 1], logits [B]: D(x) = s
 numbers below N, where there are any (see :mod:`genbalance.models.gan.conditions`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
@@ -14,13 +14,20 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from genbalance.models.gan.conditions import Conditions
 from genbalance.models.gan.dcgan import dcgan_generator, dcgan_trunk
+from genbalance.models.gan.dense import dense_generator, dense_trunk
 from genbalance.models.gan.mlp import mlp_generator, mlp_trunk
+from genbalance.models.gan.style import StyleGenerator, style_trunk
 from genbalance.params import Count, GanArch, GanWidth, ImageShape, Latents, Truncation, checked
 from genbalance.runtime.arithmetic import Narrow
 from genbalance.runtime.device import Images
 
-GENERATORS = {"mlp": mlp_generator, "dcgan": dcgan_generator}
-TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk}
+GENERATORS: dict[str, Callable[[Sequence[int], Sequence[int], int], nn.Module]] = {
+    "mlp": mlp_generator,
+    "dcgan": dcgan_generator,
+    "style": StyleGenerator,
+    "dense": dense_generator,
+}
+TRUNKS = {"mlp": mlp_trunk, "dcgan": dcgan_trunk, "style": style_trunk, "dense": dense_trunk}
 
 
 class Generator(nn.Module):
@@ -29,7 +36,7 @@ class Generator(nn.Module):
     def __init__(self, arch: str, shape: Sequence[int], latents: int, width: int, conditions: int = 0) -> None:
         super().__init__()
         self.latents, self.conditions = latents, conditions
-        self.net: nn.Module = GENERATORS[arch](latents + conditions, shape, width)
+        self.net: nn.Module = GENERATORS[arch]((latents, conditions), shape, width)
 
     def draw(self, count: int, noise: torch.Generator) -> Tensor:
         """Latents [count, L] of the prior, z ~ N(0, I), on the device of ``noise``."""
@@ -37,10 +44,14 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Images [B, C, H, W] in (−1, 1)."""
-        if conditions is not None:
-            latents = torch.cat([latents, one_hot(conditions, self.conditions).to(latents.dtype)], dim=1)
-        images: Tensor = self.net(latents)
+        images: Tensor = self.net(self.inputs(latents, conditions))
         return images
+
+    def inputs(self, latents: Tensor, conditions: Tensor | None) -> Tensor:
+        """What enters the first layer [B, L + N]: latents, and conditions as one-hot vectors."""
+        if conditions is None:
+            return latents
+        return torch.cat([latents, one_hot(conditions, self.conditions).to(latents.dtype)], dim=1)
 
 
 class Discriminator(nn.Module):
@@ -73,7 +84,7 @@ class Gan(nn.Module):
     """Both networks and their conditions, as one file holds them, and how to sample from them.
 
     Args:
-        arch: mlp or dcgan.
+        arch: mlp, dcgan, style or dense.
         shape: [C, H, W] of an image.
         latents: L.
         width: of the convolutions.
@@ -81,7 +92,8 @@ class Gan(nn.Module):
         classes: how many classes can be asked for; 0: none.
         spectral: whether D's layers have spectral norm 1.
         truncation: standard deviation of the z that samples are drawn with, 1 in training (the truncation trick:
-            Brock et al. 2019, arXiv:1809.11096): below 1 they are more typical and less diverse.
+            Brock et al. 2019, arXiv:1809.11096): below 1 they are more typical and less diverse. The style-based
+            generator draws w towards its mean by this factor instead (ψ), and takes z with standard deviation 1.
     """
 
     @checked
@@ -101,10 +113,17 @@ class Gan(nn.Module):
         self.generator = Generator(arch, shape, latents, width, conditions)
         self.discriminator = Discriminator(arch, shape, width, conditions, spectral)
         self.conditions = Conditions(conditions, classes, prod(shape)) if conditions else None
+        if isinstance(self.generator.net, StyleGenerator):
+            self.generator.net.truncation = truncation
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the z that samples are drawn with."""
+        return 1.0 if isinstance(self.generator.net, StyleGenerator) else self.truncation
 
     def draw_latents(self, count: int, noise: torch.Generator) -> Tensor:
         """Latents [count, L] to sample with."""
-        return self.truncation * self.generator.draw(count, noise)
+        return self.deviation * self.generator.draw(count, noise)
 
     def draw_conditions(self, count: int, noise: torch.Generator, labels: Tensor | None = None) -> Tensor | None:
         """Conditions [count] for new images of the classes ``labels`` [count]; None where the networks take none."""

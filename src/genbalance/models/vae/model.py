@@ -5,15 +5,19 @@ Shapes: images [B, C, H, W] (binary for the Bernoulli likelihood, in [0, 1] for 
 objective needs to know neither the architecture nor the likelihood.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
-from torch.nn.functional import softplus
+from torch.distributions import Distribution
 
 from genbalance.models.vae.conv import conv_decoder, conv_encoder
+from genbalance.models.vae.ladder import LadderDecoder, LadderEncoder, LadderPosterior, layer_sizes
 from genbalance.models.vae.likelihoods import LIKELIHOODS
 from genbalance.models.vae.mlp import mlp_decoder, mlp_encoder
-from genbalance.models.vae.priors import Prior, RealNvp, StandardNormal
+from genbalance.models.vae.posteriors import IndependentNormal, at_least_float32, normal_of
+from genbalance.models.vae.priors import GaussianMixture, PosteriorMixture, Prior, PseudoInputs, RealNvp, StandardNormal
 from genbalance.params import (
     Count,
     ImageShape,
@@ -25,11 +29,16 @@ from genbalance.params import (
     VaeWidth,
     checked,
 )
-from genbalance.runtime.arithmetic import exp
 
-LEAST_LOG_VARIANCE, LARGEST_LOG_VARIANCE = -30.0, 14.0  # of q(z|x), far beyond use: exp() stays within float32
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
 FLOW_PAIRS, FLOW_WIDTH = 3, 128  # of the learned prior
+COMPONENTS = 20  # of the mixture
+PRIORS: dict[str, Callable[[Sequence[int], int], StandardNormal | GaussianMixture | RealNvp | PseudoInputs]] = {
+    "normal": lambda shape, latents: StandardNormal(),  # noqa: ARG005
+    "mixture": lambda shape, latents: GaussianMixture(latents, COMPONENTS),  # noqa: ARG005
+    "flow": lambda shape, latents: RealNvp(latents, FLOW_PAIRS, FLOW_WIDTH),  # noqa: ARG005
+    "vamp": lambda shape, latents: PseudoInputs(shape),  # noqa: ARG005
+}
 EMBEDDING = 32  # numbers that give the decoder a label
 
 
@@ -37,19 +46,25 @@ class Vae(nn.Module):
     """Encoder, decoder and prior (Kingma & Welling 2014, arXiv:1312.6114).
 
     Args:
-        arch: mlp or conv.
+        arch: mlp, conv or ladder.
         likelihood: bernoulli, gaussian, gaussian_shared or logistic_mixture.
         shape: [C, H, W] of an image.
-        latents: L.
+        latents: L; of a ladder those of all layers (:func:`genbalance.models.vae.ladder.layer_sizes`).
         width: of the hidden layers; 16 times the most channels of convolutions, or, from 32 pixels a side on, 16 times
-            those at half the side, which double with each halving up to four times as many.
+            those at half the side, which double with each halving up to four times as many. A ladder's state has half
+            of it.
         log_sigma_floor: least log σ of a Gaussian.
-        prior: normal, N(0, I), or flow, learned.
+        prior: normal, N(0, I); mixture, of normals that are fitted to codes; flow or vamp, learned by gradients, but
+            not of a ladder.
         classes: how many labels a conditional model knows, p(x|z, y) and q(z|x, y) (Sohn et al. 2015); 0: it is not
             conditional and takes no labels.
 
     Attributes:
         outputs: numbers that the decoder makes of one z, of which p(x|z) is made.
+        layers: how many latents each layer has, in their order in z; one layer but for a ladder.
+
+    Raises:
+        ValueError: the prior or the number of latents is not for such a model.
     """
 
     @checked
@@ -67,40 +82,70 @@ class Vae(nn.Module):
         super().__init__()
         self.shape, self.latents, self.classes = shape, latents, classes
         self.likelihood, self.observation = likelihood, LIKELIHOODS[likelihood](shape[0], log_sigma_floor)
-        build_encoder, build_decoder = ARCHITECTURES[arch]
         channels, height, wide = shape
         planes, known = (1, EMBEDDING) if classes else (0, 0)
-        self.encoder = build_encoder([channels + planes, height, wide], 2 * latents, width)
-        self.decoder = build_decoder([self.observation.outputs, height, wide], latents + known, width)
+        seen, made = [channels + planes, height, wide], [self.observation.outputs, height, wide]
+        self.encoder: nn.Module
+        self.decoder: nn.Module
+        if arch == "ladder":
+            if prior in ("flow", "vamp"):
+                raise ValueError(f"prior is {prior} with arch = ladder; allowed: normal or mixture")
+            self.layers = layer_sizes(latents)
+            self.encoder = LadderEncoder(seen, self.layers, width)
+            self.decoder = LadderDecoder(made, self.layers, known, width)
+        else:
+            build_encoder, build_decoder = ARCHITECTURES[arch]
+            self.encoder = build_encoder(seen, 2 * latents, width)
+            self.decoder = build_decoder(made, latents + known, width)
+            self.layers = [latents]
         self.outputs = self.observation.outputs * height * wide
         self.standard_prior = prior == "normal"
-        self.prior: Prior = StandardNormal() if self.standard_prior else RealNvp(latents, FLOW_PAIRS, FLOW_WIDTH)
+        self.prior = PRIORS[prior](shape, latents)
         if classes:
             self.seen_label = nn.Embedding(classes, height * wide)  # a plane beside the pixels
             self.wanted_label = nn.Embedding(classes, EMBEDDING)
 
-    def encode(self, images: Tensor, labels: Tensor | None = None) -> Normal:
-        """q(z|x): a normal of batch shape [B, L]."""
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> IndependentNormal | LadderPosterior:
+        """q(z|x): a normal of batch shape [B, L], or, of a ladder, one that is normal layer by layer."""
+        found = self._encoded(images, labels)
+        if isinstance(self.decoder, LadderDecoder):
+            known = None if labels is None else self.wanted_label(labels)
+            return LadderPosterior(self.decoder, self._observed, found, known)
+        return normal_of(found)
+
+    def _encoded(self, images: Tensor, labels: Tensor | None) -> Any:
         if labels is not None:
             images = torch.cat([images, self.seen_label(labels).view(-1, 1, *self.shape[1:])], dim=1)
-        mean, log_variance = _at_least_float32(self.encoder(images)).chunk(2, dim=1)
-        # softplus bounds, which a gradient leads back from
-        log_variance = LARGEST_LOG_VARIANCE - softplus(LARGEST_LOG_VARIANCE - log_variance)
-        log_variance = LEAST_LOG_VARIANCE + softplus(log_variance - LEAST_LOG_VARIANCE)
-        return Normal(mean, exp(log_variance.div(2)), validate_args=False)
+        return self.encoder(images)
 
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Distribution:
         """p(x|z): of each value, batch shape [B, C, H, W], or of whole images, batch shape [B]."""
         if labels is not None:
             latents = torch.cat([latents, self.wanted_label(labels)], dim=1)
-        outputs = self.decoder(latents)[..., : self.shape[1], : self.shape[2]]
-        decoded: Distribution = self.observation(_at_least_float32(outputs))
+        return self._observed(self.decoder(latents))
+
+    def _observed(self, outputs: Tensor) -> Distribution:
+        """p(x|z) of what the decoder makes of z, which may be larger than an image."""
+        decoded: Distribution = self.observation(at_least_float32(outputs[..., : self.shape[1], : self.shape[2]]))
         return decoded
 
     def log_prior(self, latents: Tensor) -> Tensor:
         """Log p(z), nats, of latents [..., L]."""
+        prior = self._prior()
         with torch.autocast(latents.device.type, enabled=False):  # a sum of nats wants all its digits
-            return self.prior.log_prob(latents)
+            return prior.log_prob(latents)
+
+    def draw_prior(self, noise: Tensor) -> Tensor:
+        """z ~ p(z) out of standard normal ``noise``, both [B, L]."""
+        return self._prior().draw(noise)
+
+    def _prior(self) -> Prior:
+        if not isinstance(self.prior, PseudoInputs):
+            return self.prior
+        images = self.prior()
+        # p(z) is one mixture whatever the label, of images that the encoder sees as of all classes in turn
+        labels = torch.arange(len(images), device=images.device) % self.classes if self.classes else None
+        return PosteriorMixture(normal_of(self._encoded(images, labels)))
 
     def sides(self) -> tuple[nn.ModuleList, nn.ModuleList]:
         """What belongs to q(z|x), and what belongs to p(x, z): together all of the network."""
@@ -112,10 +157,5 @@ class Vae(nn.Module):
 
     def sample(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Mean images of p(x|z), [B, C, H, W] in [0, 1], at z ~ p(z) out of standard normal ``noise`` [B, L]."""
-        images: Tensor = self.decode(self.prior.draw(noise), labels).mean
+        images: Tensor = self.decode(self.draw_prior(noise), labels).mean
         return images
-
-
-def _at_least_float32(outputs: Tensor) -> Tensor:
-    """What a network computed in half precision goes on in float32, where sums over pixels are taken."""
-    return outputs.float() if outputs.dtype == torch.bfloat16 else outputs

@@ -1,17 +1,23 @@
-"""Priors p(z) of a VAE: the standard normal, and one that is learned.
+"""Priors p(z) of a VAE: the standard normal, and two that are learned.
 
 Shapes: latents z [..., L]. A prior computes log p(z), nats [...], and maps standard normal noise [..., L] to draws z.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 from genbalance.models.vae.mlp import perceptron
-from genbalance.runtime.arithmetic import exp
+from genbalance.runtime.arithmetic import exp, log
 
 LARGEST_LOG_SCALE = 2.0  # of one coupling: keeps the flow invertible in float32
+LEAST_WEIGHT = 1e-30  # a component without weight counts as much, so that its logarithm is finite
+PSEUDO_INPUTS = 200  # K images through the encoder at each step
+LARGER_STEPS = 10.0  # of their weights, so that Adam moves a pixel by hundredths a step
 
 
 def _log_normal(z: Tensor) -> Tensor:
@@ -99,4 +105,106 @@ class RealNvp(nn.Module):
         return noise * exp(-self.log_scale) + self.shift
 
 
-Prior = StandardNormal | RealNvp
+def _chosen(noise: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """A component k [B] with the probabilities ``weights`` [K], and standard normal numbers [B, L] that do not depend
+    on it, both out of standard normal ``noise`` [B, L], L ≥ 2.
+
+    The angle of the noise's first two numbers in the plane, as a share of the circle, is uniform and independent of
+    their distance from the origin. It chooses k, whose part of the circle is as wide as its weight; where in this part
+    it lies is uniform again, and becomes the angle of the point that takes their place. Noise that is moved leads
+    through one component after another.
+    """
+    turn = (torch.atan2(noise[:, 1], noise[:, 0]) / (2 * math.pi) + 0.5).double()
+    upper = weights.double().cumsum(dim=0)
+    last = (weights > 0).long().cumsum(dim=0).argmax()  # where rounding leaves the sum below 1
+    k = torch.minimum((turn[:, None] >= upper).sum(dim=1), last)
+    angle = 2 * math.pi * ((turn - upper[k]) / weights[k] + 0.5)
+    # in float32, torch has root and sine from MKL, for each vendor other bits; a runtime for ONNX has no float64 cosine
+    distance = noise[:, :2].double().square().sum(dim=1).sqrt()
+    point = torch.stack([distance * (angle + math.pi / 2).sin(), distance * angle.sin()], dim=1)
+    return k, torch.cat([point.to(noise.dtype), noise[:, 2:]], dim=1)
+
+
+class GaussianMixture(nn.Module):
+    """p(z) = Σ π_k·N(z; μ_k, S_k·S_kᵀ), fitted to codes (`training/mixture.py`); before, it is N(0, I).
+
+    Buffers: ``weights`` π [K]; ``means`` μ [K, L]; ``scales`` S [K, L, L], lower triangular, and their ``inverses``.
+    """
+
+    weights: Tensor
+    means: Tensor
+    scales: Tensor
+    inverses: Tensor
+
+    def __init__(self, latents: int, components: int) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.eye(components)[0])
+        self.register_buffer("means", torch.zeros(components, latents))
+        self.register_buffer("scales", torch.eye(latents).repeat(components, 1, 1))
+        self.register_buffer("inverses", torch.eye(latents).repeat(components, 1, 1))
+
+    @torch.no_grad()
+    def set(self, weights: Tensor, means: Tensor, scales: Tensor) -> None:
+        """Takes over as many components as these have, K at most; the others have no weight."""
+        count = len(weights)
+        self.weights.zero_()[:count] = weights / weights.sum()
+        self.means[:count], self.scales[:count] = means, scales
+        identity = torch.eye(means.shape[1], dtype=scales.dtype, device=scales.device)
+        self.inverses[:count] = torch.linalg.solve_triangular(scales, identity, upper=False)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log p(z)."""
+        count, latents = self.means.shape
+        rows = z.reshape(-1, latents) @ self.inverses.flatten(0, 1).T
+        normal = rows.view(-1, count, latents) - (self.inverses @ self.means[:, :, None])[:, :, 0]
+        log_slope = log(self.inverses.diagonal(dim1=1, dim2=2)).sum(dim=1)
+        each = _log_normal(normal) + log_slope + log(self.weights.clamp(min=LEAST_WEIGHT))
+        largest = each.detach().amax(dim=1, keepdim=True)
+        return (log(exp(each - largest).sum(dim=1)) + largest[:, 0]).view(z.shape[:-1])
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """z = μ_k + S_k·ε of noise [B, L], L ≥ 2, which also chooses k (:func:`_chosen`)."""
+        k, normal = _chosen(noise, self.weights)
+        return self.means[k] + (self.scales[k] @ normal[:, :, None])[:, :, 0]
+
+
+class PseudoInputs(nn.Module):
+    """The learned images u_1 … u_K of a VampPrior, p(z) = 1/K Σ q(z|u_k) (Tomczak & Welling 2018, arXiv:1705.07120,
+    equation 9).
+
+    Called, it gives them, [K, C, H, W] in (0, 1). They start as noise about a grey level: equal ones would stay equal.
+    """
+
+    def __init__(self, shape: Sequence[int], count: int = PSEUDO_INPUTS) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.randn(count, *shape) / LARGER_STEPS)
+
+    def forward(self) -> Tensor:
+        """All of them."""
+        return (LARGER_STEPS * self.raw).sigmoid()
+
+
+@dataclass(frozen=True)
+class PosteriorMixture:
+    """p(z) = 1/K Σ N(z; μ_k, σ_k²), the ``components`` of batch shape [K, L]."""
+
+    components: Normal
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log p(z). The squares are multiplied out, as products of matrices in float64, where no digit that is wanted
+        is lost by it: not [..., K, L] in memory."""
+        mean, deviation, point = self.components.mean.double(), self.components.stddev.double(), z.double()
+        precision = deviation.pow(-2)
+        products = point.square() @ precision.T - 2 * point @ (mean * precision).T
+        squares = products + (mean.square() * precision).sum(dim=1)
+        each = -(squares + point.shape[-1] * math.log(2 * math.pi)) / 2 - log(deviation).sum(dim=1)
+        return (each.logsumexp(dim=-1) - math.log(len(mean))).to(z.dtype)
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """z = μ_k + σ_k·ε of noise [B, L], L ≥ 2, which also chooses k (:func:`_chosen`)."""
+        mean, deviation = self.components.mean, self.components.stddev
+        k, normal = _chosen(noise, torch.full((len(mean),), 1 / len(mean), device=noise.device))
+        return mean[k] + deviation[k] * normal
+
+
+Prior = StandardNormal | RealNvp | GaussianMixture | PosteriorMixture
