@@ -206,11 +206,11 @@ class VaeConfig(Section):
 
     @model_validator(mode="after")
     def _free_bits_have_a_kl_for_each_latent(self) -> "VaeConfig":
-        if self.free_bits > 0 and (self.importance_samples > 1 or self.prior != "normal"):
+        if self.free_bits > 0 and (self.importance_samples > 1 or self.prior not in ("normal", "mixture")):
             raise ValueError(
                 f"free_bits is {self.free_bits:g} with importance_samples = {self.importance_samples} and "
-                f"prior = {self.prior}; allowed: 0, or importance_samples = 1 and prior = normal, whose KL has a term "
-                "for each latent"
+                f"prior = {self.prior}; allowed: 0, or importance_samples = 1 and prior = normal or mixture, whose "
+                "KL in training has a term for each latent"
             )
         return self
 
