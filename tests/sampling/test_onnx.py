@@ -95,17 +95,17 @@ def run(path: Path, **inputs: torch.Tensor) -> np.ndarray:
     return images
 
 
-def assert_same_pixels(drawn: np.ndarray, expected: torch.Tensor) -> None:
-    """Within 2e-5 of the range (a VampPrior takes 200 times an angle); as levels 0 … 255 all but a hundredth of a
-    percent are equal, and those by one."""
+def assert_same_pixels(drawn: np.ndarray, expected: torch.Tensor, apart: float = 1e-5) -> None:
+    """Within 1e-5 of the range, or so far ``apart``; as levels 0 … 255 all but a hundredth of a percent are equal, and
+    those by one."""
     assert drawn.shape == expected.shape
     assert drawn.dtype == np.float32
     assert 0 <= drawn.min() <= drawn.max() <= 1
     assert drawn.std() > 0.02
-    np.testing.assert_allclose(drawn, expected.numpy(), rtol=0, atol=2e-5)
-    apart = np.abs((drawn * 255).round() - (expected.numpy() * 255).round())
-    assert apart.max() <= 1
-    assert apart.mean() <= 1e-4
+    np.testing.assert_allclose(drawn, expected.numpy(), rtol=0, atol=apart)
+    levels = np.abs((drawn * 255).round() - (expected.numpy() * 255).round())
+    assert levels.max() <= 1
+    assert levels.mean() <= 1e-4
 
 
 @pytest.mark.parametrize("name", GANS)
@@ -132,7 +132,8 @@ def test_an_exported_decoder_draws_the_same_pixels(name: str, exported: Callable
             inputs["labels"] = torch.randint(3, (count,), generator=noise)
         with torch.inference_mode():
             expected = vae.sample(*inputs.values())
-        assert_same_pixels(run(file, **inputs), expected)
+        # a VampPrior takes 200 times an angle, and with it 200 times its last digit
+        assert_same_pixels(run(file, **inputs), expected, apart=2e-5 if "vamp" in name else 1e-5)
 
 
 def metadata_of(path: Path) -> dict[str, Any]:
