@@ -218,7 +218,7 @@ def test_classes_that_a_split_lacks_are_told_by_their_names(make_data):
         assert val.startswith(f"validation images: none of the {len(parts[1])} is of class {', '.join(absent[1][:5])}")
         assert val.endswith("data.limit or data.val_fraction makes them more")
         assert len(rest) == (1 if test is None or len(parts[2]) < 29 else 0)
-        assert not [text for text in rest if "kind 29" in text and test]  # the source's own lack is told as it is read
+        assert not [text for text in rest if "kind 29" in text and test]  # reading the source names its own lack
     assert not [*absences(source, source.train, source.test)]
 
 
