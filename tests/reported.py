@@ -191,3 +191,18 @@ def write(root, classes=10, side=8, epochs=3, names=(), channels=1):
     shutil.copy(PARAMS, root)
     shutil.copy(REPOSITORY / "requirements.txt", root)
     (root / "dvc.yaml").write_text(PIPELINE, encoding="utf-8")
+
+
+def write_curve(folder, betas):
+    """What a VAE of a range of β leaves in the ``folder`` of its evaluation: rates from 30 nats down in steps of 10."""
+    (folder / "curve").mkdir()
+    columns = ("rate", "distortion", "nelbo", "active_units", "fd_test", "fd_reconstructions", "classifier_score")
+    with (folder / "curve.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["beta", *columns, "kl_0", "kl_1"])
+        for place, beta in enumerate(betas):
+            rows.writerow([beta, 30 - 10 * place, 70 + 10 * place, 100, 4, 5 + place, 1 + place, 8, 5, 0.5])
+    for beta in betas:
+        for grid in ("samples", "reconstructions"):
+            tiles = np.full((40, 8, 8), 100, dtype=np.uint8)
+            Image.fromarray(arranged(tiles, 10)).save(folder / "curve" / f"{grid}_{beta:g}.png")

@@ -24,7 +24,7 @@ MODULES = {
 HARMLESS = ("genbalance.tracking", "genbalance.params")  # cannot change a result: see dvc.yaml
 WIRING = {  # the modules of a package that know the networks and their losses
     "training": {*known(), "classifier", "epochs"},
-    "evaluation": {*known(), "elbo", "figures", "likelihood", "own_images", "reference_classifier"},
+    "evaluation": {*known(), "curve", "elbo", "figures", "likelihood", "own_images", "reference_classifier"},
 }
 PROGRAMS = ("genbalance.tracking.served", "genbalance.tracking.trained")  # of their own, as stages are
 PIPELINE = read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -36,7 +36,7 @@ STAGES = [
 # a family is named in its own files alone; a VAE's likelihood stands in three more
 ROOMS = "families|models|losses|training|evaluation|sampling"
 OF_ONE_FAMILY = re.compile(rf"({ROOMS})/({'|'.join(known())})(/|\.py)|params\.py$")
-OF_LIKELIHOODS = {"api.py", "evaluation/elbo.py", "evaluation/likelihood.py"}
+OF_LIKELIHOODS = {"api.py", "evaluation/curve.py", "evaluation/elbo.py", "evaluation/likelihood.py"}
 
 
 def for_types_alone(node: ast.AST) -> bool:

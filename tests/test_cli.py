@@ -31,6 +31,7 @@ COMMANDS = [
     "compare",
     "sweep",
     "seeds",
+    "tune",
     "ui",
     "runs",
     "commits",

@@ -161,7 +161,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 43
+    assert len(found) == 48
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == {
             "true": True,
@@ -272,6 +272,12 @@ WRONG = [
     ("vae.importance_samples", "0", "0", "1 … 1000"),
     ("vae.kl_warmup", "1.5", "1.5", "0 … 10000"),
     ("vae.free_bits", "-1", "-1", "0 … 10"),
+    ("vae.beta_range", "[0.1]", "[0.1]", "[a number, 0.01 … 1000, a number, 0.01 … 1000]"),
+    ("vae.beta_range", "wide", "'wide'", "none"),
+    ("vae.target_distortion", "low", "'low'", "-99999 … 99999"),
+    ("vae.balance", "auto", "'auto'", "fixed | geco | sigma"),
+    ("gan.balance", "auto", "'auto'", "fixed | accuracy"),
+    ("gan.target_accuracy", "1", "1", "0.01 … 0.99"),
     ("vae.updates", "both", "'both'", "joint | alternating"),
     ("vae.batch_size", "null", "None", "2 … 65536"),
     ("evaluate.samples", "99", "99", "100 … 1000000"),
@@ -419,6 +425,44 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
                 ["vae", f"prior is {prior} with arch = ladder", "normal or mixture"],
             )
             for prior in ("flow", "vamp")
+        ),
+        ({"vae.beta_range": "[4, 1]"}, ["vae", "beta_range is [4, 1]", "the lesser value first"]),
+        ({"beta": "4", "vae.beta_range": "[0.1, 2]"}, ["beta is 4", "vae.beta_range = [0.1, 2]", "within it"]),
+        *(
+            (
+                {"vae.beta_range": "[0.1, 10]", f"vae.{name}": value},
+                ["vae", f"{name} is {value} with a beta_range", allowed],
+            )
+            for name, value, allowed in (
+                ("arch", "ladder", "mlp or conv"),
+                ("prior", "flow", "normal or mixture"),
+                ("importance_samples", "5", "1"),
+                ("balance", "geco", "fixed"),
+                ("updates", "alternating", "joint"),
+            )
+        ),
+        *(
+            (
+                {"vae.balance": balance, f"vae.{name}": value},
+                ["vae", f"{name} is {value} with balance = {balance}", allowed],
+            )
+            for balance, name, value, allowed in (
+                ("geco", "importance_samples", "5", "1"),
+                ("geco", "kl_warmup", "3", "0"),
+                ("geco", "free_bits", "0.1", "0"),
+                ("sigma", "importance_samples", "5", "1"),
+                ("sigma", "likelihood", "bernoulli", "gaussian_shared or auto"),
+                ("sigma", "likelihood", "gaussian", "gaussian_shared or auto"),
+                ("sigma", "likelihood", "logistic_mixture", "gaussian_shared or auto"),
+            )
+        ),
+        ({"vae.balance": "geco", "beta": "0"}, ["beta is 0 with vae.balance = geco", "1e-06 … 1000"]),
+        *(
+            (
+                {"gan.balance": "accuracy", "gan.loss": loss},
+                ["gan", f"loss is {loss} with balance = accuracy", "non_saturating or hinge"],
+            )
+            for loss in ("relativistic", "wasserstein")
         ),
         (
             {"vae.arch": "ladder", "vae.updates": "alternating"},

@@ -22,6 +22,13 @@ else:
     Model = StrEnum("Model", {name.upper(): name for name in known()})
 
 
+class Sampler(StrEnum):
+    """What draws the trials of `genbalance tune`."""
+
+    TPE = "tpe"
+    RANDOM = "random"
+
+
 class _Commands(TyperGroup):
     """The commands: a `UserError`, or what the machine refuses, ends each of them with one line and exit code 1."""
 
@@ -337,7 +344,7 @@ def sweep(
 
     It prints a line for each value; `--figure` plots the curves. The report shows the sweeps in metrics/sweeps/: use
     `--json metrics/sweeps/NAME.json` for a sweep of beta or lambda, and the head of the page shows its curves and
-    samples at three values.
+    samples, with a slider over its values.
 
     After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. The runs may
     differ in one parameter and in their seed; with several seeds per value (`-S seed=1,2,3`), table and figure show the
@@ -372,6 +379,60 @@ def seeds(
     typer.echo(as_text(found))
     if json:
         save(found, json)
+
+
+@app.command()
+def tune(
+    name: Annotated[
+        str, typer.Option("--name", "-n", metavar="NAME", help="The study; its experiments are NAME-001, NAME-002, ...")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-param",
+            "-S",
+            metavar="KEY=VALUES",
+            help="What to search over: a range such as beta=0.1..10, or choices such as beta=1,2,4; or a value of all "
+            "trials, as for `dvc exp run`. Repeat it.",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.KEY",
+            help="What to search for: a number in metrics/FILE.json, in the direction in which it is better; "
+            "FILE.KEY:min or :max says which. Repeat it for the Pareto front of several.",
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, max=9999, help="Trials in all, those before an interruption too.")] = 20,
+    sampler: Annotated[
+        Sampler, typer.Option(help="tpe: Tree-structured Parzen Estimator; random: random search.")
+    ] = Sampler.TPE,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draws; the runs' is params.yaml's.")] = 0,
+    show: Annotated[bool, typer.Option("--show", help="Only show the study as it stands.")] = False,
+) -> None:
+    """Search over parameters, each trial an experiment.
+
+    `genbalance tune -n fd -S beta=0.1..10 -S vae.learning_rate=0.0005..0.01 --metric evaluate_vae.fd_test` runs 20
+    experiments in copies, one after another, as `dvc exp run --temp` does: the working tree stays as it is. It prints a
+    line for each and, in the end, a table, best first, with the command that runs the best again.
+
+    A range is drawn uniformly in the logarithm if its ends are positive, and uniformly if not; `beta=0.1..10:linear`
+    and `:log` say which. `vae.arch=mlp,conv` are choices. Whole numbers stay whole; others are drawn with four
+    significant digits. The seed, the sampler and the trials before it decide what a trial draws.
+
+    Interrupted or killed, the same command goes on; with more --trials, too. A trial that fails is recorded with its
+    last line; after three in a row the search stops. It needs Optuna: `pip install 'genbalance[tune]'`.
+    """
+    from genbalance.experiments import tune
+
+    if show:
+        typer.echo(tune.show(name))
+        return
+    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed)
+    typer.echo(tune.tune(name, arguments, params, trials))
 
 
 # Runs in MLflow

@@ -20,6 +20,9 @@ Epochs = Annotated[int, Field(ge=1, le=10_000)]
 BatchSize = Annotated[int, Field(ge=2, le=65_536)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 Fraction = Annotated[float, Field(ge=0.01, le=0.5)]
+KlWeight = Annotated[float, Field(ge=0.01, le=1000)]
+BetaRange = Annotated[list[KlWeight], Field(min_length=2, max_length=2)]
+"""[least, largest]."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Latents = Annotated[int, Field(ge=1, le=4096)]
 ClassifierWidth = Annotated[int, Field(ge=4, le=512)]
@@ -181,7 +184,18 @@ class GanConfig(Section):
     d_steps: Annotated[int, Field(ge=1, le=100)]
     unrolled_steps: Annotated[int, Field(ge=0, le=20)]
     augment: Literal["none", "translation", "cutout", "translation_cutout", "color_translation_cutout"]
+    balance: Literal["fixed", "accuracy"]
+    target_accuracy: Annotated[float, Field(ge=0.01, le=0.99)]
     stop_when_balanced: bool
+
+    @model_validator(mode="after")
+    def _an_accuracy_has_a_threshold(self) -> "GanConfig":
+        if self.balance == "accuracy" and self.loss not in ("non_saturating", "hinge"):
+            raise ValueError(
+                f"loss is {self.loss} with balance = accuracy, whose D has no threshold at zero; "
+                "allowed: non_saturating or hinge"
+            )
+        return self
 
 
 class VaeConfig(Section):
@@ -202,7 +216,43 @@ class VaeConfig(Section):
     importance_samples: Annotated[int, Field(ge=1, le=1000)]
     kl_warmup: Annotated[int, Field(ge=0, le=10_000)]
     free_bits: Annotated[float, Field(ge=0, le=10)]
+    balance: Literal["fixed", "geco", "sigma"]
+    target_distortion: Annotated[float, Field(ge=-99999, le=99999)]
+    beta_range: Literal["none"] | BetaRange
     updates: Literal["joint", "alternating"]
+
+    @model_validator(mode="after")
+    def _a_range_of_beta_has_a_model_that_knows_it(self) -> "VaeConfig":
+        if isinstance(self.beta_range, str):
+            return self
+        least, largest = self.beta_range
+        if least >= largest:
+            raise ValueError(f"beta_range is [{least:g}, {largest:g}]; allowed: the lesser value first")
+        fixed = {"importance_samples": 1, "kl_warmup": 0, "free_bits": 0, "balance": "fixed", "updates": "joint"}
+        allowed = {"arch": ("mlp", "conv"), "prior": ("normal", "mixture"), **{k: (v,) for k, v in fixed.items()}}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)} with a beta_range; allowed: {' or '.join(map(str, values))}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _a_balance_is_of_one_draw_and_a_weight_of_its_own(self) -> "VaeConfig":
+        if self.balance == "fixed":
+            return self
+        allowed: dict[str, tuple[Any, ...]] = {"importance_samples": (1,)}
+        if self.balance == "geco":  # which each of these would undo
+            allowed |= {"kl_warmup": (0,), "free_bits": (0,)}
+        else:
+            allowed |= {"likelihood": ("gaussian_shared", "auto")}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)} with balance = {self.balance}; "
+                    f"allowed: {' or '.join(map(str, values))}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _free_bits_have_a_kl_for_each_latent(self) -> "VaeConfig":
@@ -334,6 +384,24 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _beta_lies_in_its_range(self) -> "Params":
+        if self.families.vae and not isinstance(self.vae.beta_range, str):
+            least, largest = self.vae.beta_range
+            if not least <= self.beta <= largest:
+                raise ValueError(
+                    f"beta is {self.beta:g} with vae.beta_range = [{least:g}, {largest:g}]; allowed: within it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _an_adapted_beta_starts_on_a_logarithmic_axis(self) -> "Params":
+        if self.families.vae and self.vae.balance == "geco" and self.beta < 1e-6:
+            raise ValueError(
+                f"beta is {self.beta:g} with vae.balance = geco, which moves log β from there on; allowed: 1e-06 … 1000"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_fit_the_limit(self) -> "Params":
         if self.data.limit != "all":
             most = int(self.data.limit * (1 - self.data.val_fraction))
@@ -372,12 +440,27 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def allowed(where: tuple[str, ...]) -> str:
     """What the key at ``where`` takes, out of its annotation."""
+    return " or ".join(_words(option) for option in _options(where))
+
+
+def number_type(where: tuple[str, ...]) -> type[float] | type[int] | None:
+    """``float`` or ``int`` where the key at ``where`` takes numbers of a range, else None.
+
+    Raises:
+        KeyError: there is no such key.
+    """
+    kinds = {option.get("type") for option in _options(where)}
+    return float if "number" in kinds else int if "integer" in kinds else None
+
+
+def _options(where: tuple[str, ...]) -> list[dict[str, Any]]:
     schema = Params.model_json_schema()
     node = schema
     for part in where:
         node = node["properties"][part]
         node = schema["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
-    return " or ".join(_words(option) for option in node.get("anyOf", [node]))
+    options: list[dict[str, Any]] = node.get("anyOf", [node])
+    return options
 
 
 def _words(node: dict[str, Any]) -> str:
@@ -456,13 +539,21 @@ def read_params(path: Path = PARAMS_FILE) -> Params:
     Raises:
         UserError: a line for each thing wrong: key, what was found, what is allowed.
     """
-    values = read_yaml(path)
+    return validated(read_yaml(path), str(path))
+
+
+def validated(values: Any, name: str) -> Params:
+    """The parameters that ``values`` hold; ``name`` is what a refusal calls them.
+
+    Raises:
+        UserError: as :func:`read_params`.
+    """
     if not isinstance(values, dict):
-        raise UserError(f"{path}: found {in_a_line(SHORT.repr(values))}; allowed: {allowed(())}")
+        raise UserError(f"{name}: found {in_a_line(SHORT.repr(values))}; allowed: {allowed(())}")
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        lines = dict.fromkeys(f"{path}: {_explain(problem)}" for problem in error.errors())
+        lines = dict.fromkeys(f"{name}: {_explain(problem)}" for problem in error.errors())
         raise UserError("\n".join(lines)) from None
 
 

@@ -6,7 +6,14 @@ import torch
 from factors import grid, random_codes, standardized
 
 from genbalance.evaluation import features
-from genbalance.evaluation.codes import against_prior, code_map, disentanglement, posterior_draws, posterior_means
+from genbalance.evaluation.codes import (
+    against_prior,
+    code_map,
+    disentanglement,
+    posterior_draws,
+    posterior_means,
+    posterior_normals,
+)
 from genbalance.models.vae.posteriors import IndependentNormal
 
 CPU = torch.device("cpu")
@@ -31,6 +38,14 @@ def test_means_are_the_encoders_in_the_images_order(labels, monkeypatch):
     monkeypatch.setattr(features, "BLOCK", 3)
     expected = encode(images(7), labels).mean
     np.testing.assert_array_equal(posterior_means(encode, images(7), labels), expected.numpy())
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(7.0)])
+def test_normals_are_the_encoders_in_the_images_order(labels, monkeypatch):
+    monkeypatch.setattr(features, "BLOCK", 3)
+    means, deviations = posterior_normals(encode, images(7), labels)
+    np.testing.assert_array_equal(means, encode(images(7), labels).mean.numpy())
+    np.testing.assert_array_equal(deviations, np.full((7, 4), 0.1, np.float32))
 
 
 def test_draws_have_the_posteriors_mean_and_deviation():

@@ -230,6 +230,53 @@ def test_the_best_shared_sigma_is_the_root_mean_square_error():
     assert abs(gradient.item()) < 1e-4 * images.numel()
 
 
+def test_the_fitted_sigma_is_the_best_one_and_becomes_the_models():
+    model, images = vae("gaussian_shared", 3), pixels(channels=3)
+    terms = vae_output(model, images, noise(), fitted=model.observation.fitted).terms
+    best = terms.distortion.mean()
+    values = images[0].numel()
+    error = model.observation.sigma.item() ** 2
+    # of a normal with that variance −log p is n/2·(log 2πσ² + 1) on the average
+    assert best.item() == pytest.approx(values / 2 * (math.log(2 * math.pi * error) + 1), rel=1e-5)
+    torch.testing.assert_close(vae_output(model, images, noise()).terms.distortion, terms.distortion)
+    for factor in (0.97, 1.03):
+        with torch.no_grad():
+            model.observation.log_sigma.mul_(factor)
+            assert vae_output(model, images, noise()).terms.distortion.mean() > best
+            model.observation.log_sigma.div_(factor)
+    assert model.observation.log_sigma.grad is None
+    best.backward()
+    assert model.observation.log_sigma.grad is None
+    assert all(p.grad.abs().max() > 0 for p in model.decoder.parameters())
+
+
+def test_with_the_fitted_sigma_the_kl_weighs_as_with_unit_variance_and_beta_times_its_square():
+    """The gradients of L are those of half the squared errors + β·σ²·L_KL, divided by σ²."""
+    model, images, beta = vae("gaussian_shared", 3), pixels(channels=3), 3.0
+    vae_output(model, images, noise(), fitted=model.observation.fitted).terms.loss(beta).backward()
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    variance = model.observation.sigma.item() ** 2
+    posterior = model.encode(images)
+    z = posterior.draw(torch.randn(7, 3, generator=noise())).latents
+    rate = kl_to_normal(posterior).sum(dim=1).mean()
+    errors = (images - model.decode(z).mean).square().flatten(1).sum(dim=1).mean()
+    unit = errors / 2 + beta * variance * rate
+    names = [name for name, _ in model.named_parameters() if name in found]
+    expected = torch.autograd.grad(unit, [p for name, p in model.named_parameters() if name in found])
+    for name, gradient in zip(names, expected, strict=True):
+        torch.testing.assert_close(found[name] * variance, gradient, rtol=1e-3, atol=1e-6)
+    assert set(found) == {name for name, _ in model.named_parameters()} - {"observation.log_sigma"}
+
+
+def test_the_fitted_sigma_stops_at_its_floor():
+    model = initialised(lambda: Vae("mlp", "gaussian_shared", [1, 8, 8], 3, 32, -0.5), 0, "vae", CPU)
+    images = model.decode(torch.zeros(7, 3)).mean.detach()
+    for given in (images, images + 1e-4):
+        model.observation.fitted(model.decode(torch.zeros(7, 3)), given)
+        assert math.log(model.observation.sigma.item()) == pytest.approx(-0.5, abs=1e-3)
+        assert math.log(model.observation.sigma.item()) > -0.5
+
+
 def test_the_rates_of_layers_add_up_to_the_rate_and_a_single_layer_has_none_apart():
     build = {"likelihood": "gaussian", "shape": [1, 8, 8], "latents": 7, "width": 32, "log_sigma_floor": -6.0}
     model = initialised(lambda: Vae("ladder", **build), 0, "vae", CPU).eval()

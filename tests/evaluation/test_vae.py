@@ -1,6 +1,6 @@
 """The evaluation of a VAE, on untrained networks."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from genbalance.data.prepared import PARTS
+from genbalance.evaluation.kl_decomposition import kl_decomposition
 from genbalance.evaluation.vae import evaluate
 from genbalance.models.classifier import Classifier
 from genbalance.models.vae import Vae
-from genbalance.runtime.device import initialised
+from genbalance.runtime.device import generator, initialised
 from genbalance.runtime.io import numbers
 
 CPU = torch.device("cpu")
@@ -24,6 +25,8 @@ SCALARS = [
     *("nll_draws", "active_units", "prior_discrepancy", "prior_discrepancy_floor"),
     *("fd_reconstructions", "reconstructed"),
 ]
+
+KL_TERMS = ["index_code_mi", "total_correlation", "dimension_wise_kl"]
 
 
 def vae(**config):
@@ -55,7 +58,8 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     own = ["nelbo", "rate", "distortion", *condition, "nll", *bits, "probe_accuracy"]
     after = [*metrics][[*metrics].index("ci95") + 1 :]
     layers = ["rate_layer_1", "rate_layer_2", "rate_layer_3"] if kind == "ladder" else []
-    assert after == [*own, *QUALITY, "nll_draws", *layers, *SCALARS[1:]]
+    terms = [] if kind.startswith("ladder") else KL_TERMS[:2] if kind in ("flow", "vamp") else KL_TERMS
+    assert after == [*own, *QUALITY, "nll_draws", *layers, *terms, *SCALARS[1:]]
     assert not layers or sum(metrics[name] for name in layers) == pytest.approx(metrics["rate"], rel=1e-4)
     assert [*metrics["ci95"]][-len([*QUALITY, *own]) :] == [*QUALITY, *own]
     for name in [*own, *QUALITY]:
@@ -68,6 +72,30 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
 def test_the_negative_elbo_is_distortion_plus_rate(striped, striped_extractor, cheap, tmp_path):
     metrics = evaluate(vae(), striped, striped_extractor, cheap, 0, tmp_path / "out")
     assert metrics["nelbo"] == pytest.approx(metrics["distortion"] + metrics["rate"], rel=1e-12)
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_the_terms_of_the_kl_are_those_of_the_test_images_posteriors_given_their_labels(
+    classes, striped, striped_extractor, cheap, tmp_path
+):
+    model = vae(likelihood="gaussian", classes=classes)
+    metrics = evaluate(model, striped, striped_extractor, cheap, 0, tmp_path / "out")
+    pixels, labels = torch.from_numpy(striped.test.images)[:, None] / 255, torch.from_numpy(striped.test.labels)
+    with torch.no_grad():
+        posterior = model.encode(pixels, *([labels] if classes else []))
+    noise = torch.randn(posterior.mean.shape, generator=generator(0, "evaluate/vae/kl_terms"))
+    expected = kl_decomposition(posterior.mean.numpy(), posterior.stddev.numpy(), noise.numpy())
+    assert [metrics[name] for name in KL_TERMS] == pytest.approx([*asdict(expected).values()], rel=1e-4)
+    assert metrics["index_code_mi"] <= np.log(len(pixels))
+
+
+def test_they_do_not_depend_on_which_prior_was_fitted_after_training(striped, striped_extractor, cheap, tmp_path):
+    model = vae(prior="mixture")
+    before = evaluate(model, striped, striped_extractor, cheap, 0, tmp_path / "out")
+    model.prior.set(torch.ones(1), torch.full((1, 6), 3.0), torch.eye(6)[None])
+    after = evaluate(model, striped, striped_extractor, cheap, 0, tmp_path / "out")
+    assert [after[name] for name in KL_TERMS] == [before[name] for name in KL_TERMS]
+    assert after["rate"] > before["rate"] + 1
 
 
 def in_colour(digits):

@@ -108,6 +108,18 @@ def test_the_table_tells_disentanglement_where_all_runs_measured_it(monkeypatch)
     assert "MIG" not in sweep.as_text(sweep.find_sweep("factors"))
 
 
+def test_the_table_has_the_terms_of_the_kl_where_all_runs_measured_them(monkeypatch):
+    terms = {"evaluate_vae.index_code_mi": 6.5, "evaluate_vae.total_correlation": 2.25}  # a flow has no third one
+    runs = [replace(one, metrics=one.metrics | terms) for one in RUNS["beta"]]
+    monkeypatch.setitem(RUNS, "terms", runs)
+    head, *rows = sweep.as_text(sweep.find_sweep("terms")).splitlines()
+    assert head.split()[-2:] == ["MI", "TC"]
+    assert [row.split()[-2:] for row in rows] == [["6.5", "2.25"]] * len(BETAS)
+    assert set(terms) <= set(sweep.find_sweep("terms").metrics)
+    monkeypatch.setitem(RUNS, "terms", [*runs[1:], RUNS["beta"][0]])
+    assert "MI" not in sweep.as_text(sweep.find_sweep("terms"))
+
+
 @pytest.mark.parametrize("key", ["beta", "lambda"])
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_the_figure_names_its_axes_and_is_the_same_bytes_each_time(key, theme):

@@ -7,6 +7,7 @@ from reported import FAMILIES
 
 from genbalance.reporting.curves import PANELS, curves, overlay
 from genbalance.reporting.results import read_results
+from genbalance.reporting.text import number
 from genbalance.reporting.theme import DARK, LIGHT, png
 
 
@@ -83,6 +84,25 @@ def test_every_chart_of_every_record_is_drawn_with_all_of_its_lines(finished):
                 assert panel.bounds in (None, axis.get_ylim())
                 own = [LIGHT.of(family) if not it.ink else getattr(LIGHT, it.ink) for it in panel.lines]
                 assert [it.get_color() for it in curved] == own
+
+
+def test_a_coefficient_that_training_moves_is_drawn_where_there_is_a_curve_of_it(workspace):
+    root = workspace()
+    with_it = charts(root)
+    for name, key, symbol in (("gan", "lambda", "λ"), ("vae", "beta", "β")):
+        path = root / f"artifacts/train_{name}/curves.csv"
+        kept = pd.read_csv(path)
+        assert f"{symbol} over the epochs, which ends at {number(kept[key].iloc[-1])}." in alt_of(with_it, name)
+        kept.drop(columns=key).to_csv(path, index=False)
+    without = charts(root)
+    for name, symbol in (("gan_losses", "λ"), ("vae_terms", "β")):
+        several, fewer = drawn(with_it[name]).axes, drawn(without[name]).axes
+        assert [axis.get_ylabel() for axis in several] == [*(axis.get_ylabel() for axis in fewer), symbol]
+        assert "over the epochs, which" not in without[name].alt
+
+
+def alt_of(plots, family):
+    return plots[{"gan": "gan_losses", "vae": "vae_terms"}[family]].alt
 
 
 def test_a_level_is_named_and_the_epoch_that_is_kept_is_marked(finished):

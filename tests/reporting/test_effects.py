@@ -11,7 +11,8 @@ from genbalance.params import read_params
 from genbalance.reporting.effects import Context, effects, in_context
 from genbalance.reporting.findings import finding
 from genbalance.reporting.results import read_results
-from genbalance.reporting.sweep import Sweep, as_json, columns, figure, glance
+from genbalance.reporting.slider import slider
+from genbalance.reporting.sweep import Sweep, as_json, columns, figure
 from genbalance.reporting.theme import LIGHT
 from genbalance.runtime.errors import UserError
 
@@ -29,12 +30,12 @@ FALLS, RISES = (60.0, 20.0, 3.0), (70.0, 90.0, 150.0)
 
 def answers(*contexts, names=("gan", "vae")):
     """The effects in a run of these families."""
-    return list(effects([known()[name] for name in names], contexts, {"beta": 1.0, "lambda": 1.0}))
+    return list(effects([known()[name] for name in names], contexts))
 
 
 def context(of, **otherwise):
     (family,) = of.families
-    return Context(of, family, figure(of, family), glance(of, family, None), "", "", otherwise)
+    return Context(of, family, figure(of, family), slider(of, family, 1.0, None, str), otherwise)
 
 
 def test_of_several_sweeps_the_one_most_like_this_run_answers():
@@ -43,7 +44,7 @@ def test_of_several_sweeps_the_one_most_like_this_run_answers():
     assert [it.key for it in shown] == ["beta", "lambda"]
     assert shown[0].context.sweep is near
     assert shown[0].finding == finding(near, near.families[0])
-    assert (shown[1].context, shown[1].finding, shown[1].pictures) == (None, None, {})
+    assert (shown[1].context, shown[1].finding) == (None, None)
 
 
 def test_a_sweep_of_one_value_answers_nothing():
@@ -97,19 +98,18 @@ def test_a_run_like_those_of_a_sweep_is_marked_where_it_stands(finished, params)
     assert "ring" not in weight.plot.caption
 
 
-def test_a_glance_marks_a_run_of_other_settings_with_a_dashed_ring_unless_it_is_far_off(workspace, change, params):
+def test_the_slider_marks_a_run_of_other_settings_with_a_dashed_ring_unless_it_is_far_off(workspace, change, params):
     def marks():
-        plot = in_context(read_results(root, FAMILIES), params)[1].glance
-        figure = matplotlib.figure.Figure()
-        plot.draw(figure, LIGHT)
-        panel = figure.axes[0]
-        dashed = [it for it in panel.collections if not len(it.get_facecolor()) and it.get_linestyle()[0][1]]
-        return [it.get_offsets().tolist() for it in dashed], "dashed ring" in plot.caption
+        shown = in_context(read_results(root, FAMILIES), params)[1].slider
+        return [(chart.ring is not None, chart.dashed) for chart in shown.charts], "dashed ring" in shown.caption
 
     root = workspace()
-    assert marks() == ([], False)  # 22.81, and the curve goes from 0.5 to 2
+    assert marks() == (
+        [(False, True), (False, False), (False, False)],
+        False,
+    )  # 22.81, and the curve goes from 0.5 to 2
     change(root / "metrics/evaluate_gan.json", fd_test=2.5)
-    assert marks() == ([[[1.0, 2.5]]], True)
+    assert marks() == ([(True, True), (False, False), (False, False)], True)
 
 
 def test_the_params_of_other_families_make_no_difference(finished, params):
@@ -119,10 +119,13 @@ def test_the_params_of_other_families_make_no_difference(finished, params):
     assert rings(weight.plot) == [[[1.0, 22.81]]]
 
 
-def test_values_and_seeds_are_named(finished, params):
-    beta, weight = in_context(read_results(finished, FAMILIES), params)
-    assert (beta.values, beta.seeds) == ("0.5, 1, 2", "42")
-    assert (weight.values, weight.seeds) == ("0.5, 1, 2", "1, 2")
+def test_seeds_and_other_settings_are_named_and_part_of_the_commands(finished, params):
+    beta, weight = (it.slider for it in in_context(read_results(finished, FAMILIES), params))
+    assert beta.caption.endswith("seed 42; all other parameters as in this run.")
+    assert [stop.command for stop in beta.stops] == [f"dvc exp run -S beta={value}" for value in ("0.5", "1", "2")]
+    own = params["gan.epochs"]
+    assert weight.caption.endswith(f"seeds 1 and 2, pictures and commands of seed 1; gan.epochs = 8 (this run: {own}).")
+    assert weight.stops[0].command == "dvc exp run -S lambda=0.5 -S gan.epochs=8 -S seed=1"
 
 
 def test_without_sweeps_there_is_nothing_to_show(finished, params, workspace):

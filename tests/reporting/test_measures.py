@@ -1,10 +1,12 @@
 """The families side by side."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from reported import FAMILIES
 
+from genbalance.families.registry import LIKELIHOOD
 from genbalance.reporting.measures import GROUPS, NONE, side_by_side
 from genbalance.reporting.results import read_results
 from genbalance.runtime.errors import UserError
@@ -128,6 +130,29 @@ def test_what_is_measured_of_known_factors_is_a_group_of_the_families_with_an_en
     assert [each.text for each in mig.cells] == ["0.123" if name == "vae" else NONE for name in FAMILIES]
     assert (mig.label, sap.label) == ("mutual information gap (MIG)", "separated attribute predictability (SAP)")
     assert (mig.better, mig.real, mig.mean_image) == ("higher is better", NONE, NONE)
+
+
+def test_the_terms_of_the_kl_have_rows_where_a_model_has_them(workspace, change):
+    root = workspace()
+    group = "Reconstruction and likelihood"
+    before = [line.label for line in side_by_side(read_results(root, FAMILIES))[group]]
+    change(root / "metrics/evaluate_vae.json", index_code_mi=6.9, total_correlation=13.7)
+    lines = side_by_side(read_results(root, FAMILIES))[group]
+    added = {line.label: line for line in lines if line.label not in before}
+    assert [*added] == ["index-code mutual information [nats]", "total correlation [nats]"]
+    for line, text in zip(added.values(), ("6.9", "13.7"), strict=True):
+        assert [each.text.rstrip("0") for each in line.cells] == [text if name == "vae" else NONE for name in FAMILIES]
+        assert (line.better, line.real, line.mean_image) == ("", NONE, NONE)
+
+
+def test_another_family_with_a_likelihood_may_lack_the_terms_of_the_kl(workspace, change):
+    root = workspace()
+    change(root / "metrics/evaluate_vae.json", index_code_mi=6.9)
+    change(root / "metrics/evaluate_gan.json", nelbo=1.0, distortion=1.0, nll=1.0)
+    other = replace(FAMILIES["gan"], parts=FAMILIES["gan"].parts | {LIKELIHOOD})
+    results = replace(read_results(root, FAMILIES), families=(other, FAMILIES["vae"]))
+    found = line(results, "index-code mutual information [nats]")
+    assert [each.text for each in found.cells] == [NONE, "6.900"]
 
 
 @pytest.mark.parametrize("measure", [m for m in MEASURES if not m.optional], ids=lambda measure: measure.key)

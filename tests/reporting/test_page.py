@@ -39,7 +39,7 @@ def test_every_element_that_is_opened_is_closed(parsed):
 def test_the_page_names_its_language_its_title_and_its_width(html, parsed):
     assert html.startswith("<!doctype html>\n<html lang=")
     assert parsed.all("html") == [{"lang": "en"}]
-    assert len(parsed.all("title")) == 2  # the page's, and the drawing's
+    assert html[: html.index("<body>")].count("<title>") == 1
     assert any(meta.get("name") == "viewport" for meta in parsed.all("meta"))
 
 
@@ -58,6 +58,17 @@ def test_every_picture_is_in_the_page_and_has_an_alternative_text(parsed):
 def test_every_grid_that_the_stages_drew_is_in_the_page_once(finished, parsed, name):
     source = "data:image/png;base64," + base64.b64encode((finished / f"{name}.png").read_bytes()).decode()
     assert [picture["src"] for picture in parsed.all("img")].count(source) == 1
+
+
+def test_a_coefficient_that_training_moves_is_said_to_start_there(finished, render, html):
+    said = {"λ": "λ = 1 is where it starts", "β": "β = 1 is where it starts", "σ": "the weight β·σ²"}
+    changes = {"λ": {"gan__balance": "accuracy"}, "β": {"vae__balance": "geco"}, "σ": {"vae__balance": "sigma"}}
+    for symbol, changed in changes.items():
+        text = " ".join(render(finished, **changed).split())
+        assert [each for each in said if said[each] in text] == [symbol]
+        family = FAMILIES[next(iter(changed)).partition("__")[0]]
+        assert text.count(f"at the start of the {family.title}’s training") == 2 * (symbol != "σ")  # setting and effect
+    assert not any(text in " ".join(html.split()) for text in (*said.values(), "at the start of"))
 
 
 def test_mixed_styles_are_shown_where_the_generator_has_styles(workspace, render, html, parse):
@@ -83,7 +94,8 @@ def test_nothing_is_loaded_from_elsewhere(html, parsed):
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
-    assert not parsed.all("script", "iframe", "object", "embed")
+    assert parsed.all("script") == [{}]  # the slider's, in the page itself
+    assert not parsed.all("iframe", "object", "embed")
 
 
 def test_links_within_the_page_lead_somewhere(parsed):
@@ -178,7 +190,7 @@ def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change,
     pipeline = root / "dvc.yaml"
     pipeline.write_text(pipeline.read_text(encoding="utf-8").replace("  report:", "  <b>report</b>:"), encoding="utf-8")
     seen = parse(render(root, data__path=evil, tracking__experiment='"><img src=http://x>'))
-    assert not seen.all("script")
+    assert seen.all("script") == [{}]  # the slider's
     assert all(picture["src"].startswith("data:") for picture in seen.all("img"))
     assert seen.text.count(evil) >= 5
     assert "<b>report</b>" in seen.text
@@ -216,9 +228,10 @@ def test_every_way_through_the_latents_is_named_beside_it(html):
 
 
 def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, parse):
-    assert "What β does" in parsed.text
-    assert "Values 0.5, 1, 2; seed 42. All other parameters are as in this run." in parsed.text
-    assert "Values 0.5, 1, 2; seeds 1, 2. Otherwise than this run, with gan.epochs = 8." in parsed.text
+    assert len(parsed.all("input")) == 2
+    assert "seed 42; all other parameters as in this run." in parsed.text
+    assert "gan.epochs = 8 (this run: " in parsed.text
+    assert 'id="sweeps"' not in html  # both answer a question at the head of the page
     root = workspace()
     for file in (root / "metrics/sweeps").glob("*.json"):
         file.unlink()
@@ -226,20 +239,29 @@ def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, 
     assert "#sweeps" not in bare
     assert 'id="sweeps"' not in bare
     seen = parse(bare)
+    assert not seen.all("script", "input")
+    assert 'class="slider' not in bare
     for key, symbol in (("beta", "β"), ("lambda", "λ")):
         assert f"What does {symbol} do?" in seen.text
         assert re.search(rf"No sweep of {symbol} in the (GAN|VAE) is in metrics/sweeps\. To make one:", seen.text)
         assert re.search(rf"genbalance sweep '{key}-\*' --json metrics/sweeps/{key}_(gan|vae)\.json", seen.text)
 
 
-def test_regions_have_different_names_with_two_sweeps_of_one_parameter_too(workspace, settings, parse):
+def test_a_sweep_that_answers_no_question_stands_further_down(workspace, settings, parse):
     root = workspace()
     text = (root / "metrics/sweeps/beta.json").read_text(encoding="utf-8")
     (root / "metrics/sweeps/beta_again.json").write_text(text, encoding="utf-8")
     results, own = read_results(root, FAMILIES), settings(root)
     html = page(results, own, figures(results, own))
-    names = [attrs["aria-label"] for _, attrs in parse(html).elements if attrs.get("role") == "region"]
-    assert len(names) == len(set(names)) > 2
+    below = html[html.index('<section id="sweeps"') :].split("</section>")[0]
+    assert "<h3>What β does</h3>" in below
+    assert below.count('<figure class="slider') == 1
+    assert below.count("<img") == 0  # beside it are no pictures
+    seen = parse(html)
+    assert seen.open == []
+    assert len(seen.all("input")) == 3
+    names = [attrs["aria-label"] for _, attrs in seen.elements if attrs.get("role") == "region"]
+    assert len(names) == len(set(names)) > 0
 
 
 def test_the_answers_stand_before_all_else(html, parsed):
@@ -257,20 +279,23 @@ def test_a_coefficient_is_described_in_the_same_words_each_time(parsed):
     assert "weight of the generator" not in parsed.text
 
 
-def test_pictures_of_a_sweep_are_shown_and_missed_without_a_word(finished, html, workspace, render, parse):
+def test_pictures_of_a_sweep_are_shown_once_each_and_missed_without_a_word(finished, html, workspace, render, parse):
     shown = html[html.index('<section id="effect"') :].split("</section>")[0]
-    assert re.findall(r"<li><span>(.*?)</span>", shown) == [
-        *("β = 0.5", "β = 1<small>this run</small>", "β = 2"),
-        *("original", "β = 0.5", "β = 1<small>this run</small>", "β = 2"),
-        *("λ = 0.5", "λ = 1", "λ = 2"),  # of another schedule, so that none is this run's
+    assert re.findall(r"<li [^>]*><span>(.*?)</span>", shown) == [
+        *("β = 0.5", "β = 1", "β = 2"),
+        *("β = 0.5", "β = 1", "β = 2"),
+        *("λ = 0.5", "λ = 1", "λ = 2"),
     ]
+    assert re.findall(r"(.) = 1 <small>this run</small>", shown) == ["β"]  # λ is of another schedule
+    for path in (finished / "metrics/sweeps").glob("*/*.png"):
+        assert html.count(base64.b64encode(path.read_bytes()).decode()) == 1
     root = workspace()
     for file in (root / "metrics/sweeps").glob("*/*.png"):
         file.unlink()
-    bare = render(root)
-    assert "<li><span>" not in bare
-    assert "the same latents in each" not in parse(bare).text
-    assert parse(bare).text.count("What does") == parse(html).text.count("What does") == 2
+    bare = parse(render(root))
+    assert "the same latents" not in bare.text
+    assert len(bare.all("input")) == 2
+    assert bare.text.count("What does") == parse(html).text.count("What does") == 2
 
 
 def test_holes_in_the_latent_space_are_named_where_the_numbers_show_them(workspace, change, render, parse):
@@ -284,6 +309,18 @@ def test_holes_in_the_latent_space_are_named_where_the_numbers_show_them(workspa
     assert named()
     change(root / "metrics/evaluate_vae.json", coverage=0.96)
     assert not named()  # codes lie apart, and nothing is missed for it
+
+
+def test_the_terms_of_the_kl_are_explained_where_they_are_measured(workspace, change, render, parse):
+    root = workspace()
+    assert "Terms of the KL" not in parse(render(root)).text  # older results have none
+    change(root / "metrics/evaluate_vae.json", index_code_mi=6.875, total_correlation=13.75)
+    two = parse(render(root)).text
+    assert two.count("Terms of the KL") == 1
+    assert {"6.875", "13.75"} <= set(re.findall(r"\d+\.\d+", two))
+    assert "dimension-wise" not in two
+    change(root / "metrics/evaluate_vae.json", dimension_wise_kl=0.125)
+    assert "together KL(q(z|x) ‖ N(0, I))" in parse(render(root)).text
 
 
 def test_the_command_that_reproduces_the_run_sets_what_is_not_the_default(finished, render, html, parse):

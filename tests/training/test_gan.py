@@ -2,18 +2,23 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from torch.optim import SGD, Adam
 
+from genbalance.data.prepared import Prepared, Split
 from genbalance.losses import gan as losses
 from genbalance.models.gan import Gan
 from genbalance.params import read_params
 from genbalance.runtime.device import generator, initialised, lowered
-from genbalance.training.gan import HELD_OUT_EVERY, ConditionedImages, GanObjective, build_optimizer
+from genbalance.training import gan as training
+from genbalance.training.balance import FACTOR
+from genbalance.training.gan import HELD_OUT_EVERY, ConditionedImages, GanObjective, build_optimizer, train
 
 CPU = torch.device("cpu")
-CONFIG = read_params().gan
+PARAMS = read_params()
+CONFIG = PARAMS.gan
 BATCH = torch.arange(6)
 
 
@@ -257,3 +262,103 @@ def test_conditions_of_the_batch_go_to_both_networks():
         network.register_forward_pre_hook(lambda _, given: conditions_seen.append(given[1].tolist()))
     objective.loss_d(torch.tensor([0, 4, 2]))
     assert conditions_seen[:3] == [[0, 1, 2]] * 3
+
+
+class Killed(BaseException):
+    pass
+
+
+class Run:
+    """A tracked run whose process is killed when it logs an epoch."""
+
+    run_id = "run-1"
+
+    def __init__(self, key="", killed_in=None):
+        self.key, self._killed_in = key, killed_in
+
+    def log(self, values, step=None):
+        if step is not None and step == self._killed_in:
+            raise Killed
+
+    def image(self, *_, **__):
+        pass
+
+    flush = image
+
+
+def trained(run, lambda_=0.5, **changes):
+    """On 48 images in batches of 4: 12 steps an epoch, in the first and the ninth of which D is measured."""
+    splits = [
+        Split(np.random.default_rng(seed).integers(0, 256, (count, 8, 8)).astype(np.uint8), np.zeros(count, np.int64))
+        for seed, count in enumerate((48, 16, 16))
+    ]
+    small = {"epochs": 4, "batch_size": 4, "latents": 4, "width": 4, "clusters": 0, "balance": "accuracy"}
+    torch.manual_seed(0)  # of what draws without being named, as a stage has it
+    checkpoint = PARAMS.checkpoint.model_copy(update={"seconds": 0.0})
+    update = {"lambda_": lambda_, "gan": CONFIG.model_copy(update=small | changes), "checkpoint": checkpoint}
+    return train(PARAMS.model_copy(update=update), Prepared(*splits, "made", "Noise", 1, 0.5, 0.5), CPU, run)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch, settings):
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("d_steps", [1, 2])
+def test_a_training_that_adapts_lambda_resumes_to_the_same_bytes(d_steps, capsys):
+    whole = trained(Run(), d_steps=d_steps)
+    with pytest.raises(Killed):
+        trained(Run("a" * 64, killed_in=3), d_steps=d_steps)
+    resumed = trained(Run("a" * 64), d_steps=d_steps)
+    assert "train_gan: resuming after epoch 2" in capsys.readouterr().err
+    assert resumed.curves.to_csv() == whole.curves.to_csv()
+    assert resumed.metrics == whole.metrics
+    for name, weight in whole.weights.items():
+        assert torch.equal(resumed.weights[name], weight), name
+    assert whole.metrics["lambda_reached"] == pytest.approx(whole.curves["lambda"].iloc[-1], rel=1e-5)
+    last = whole.curves.iloc[-1]
+    assert last["loss_total"] == pytest.approx(last["loss_d"] + last["lambda"] * last["loss_g"], rel=1e-4)
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    ("accuracy", "power", "lr_decay"), [(1.0, 1, 0.0), (1.0, 1, 1.0), (0.6, 0, 1.0), (0.0, -1, 1.0)]
+)
+def test_lambda_is_the_ratio_of_step_sizes_throughout(accuracy, power, lr_decay, monkeypatch):
+    """Whatever D is measured at, and while both fall to 0."""
+    measured, sizes, made = GanObjective._held_out_scalars, [], []
+    monkeypatch.setattr(
+        GanObjective,
+        "_held_out_scalars",
+        lambda *given: measured(*given) | {"d_accuracy_held_out": torch.tensor(accuracy, dtype=torch.float64)},
+    )
+    monkeypatch.setattr(training, "build_optimizer", lambda *given: made.append(build_optimizer(*given)) or made[-1])
+    loss_g = GanObjective.loss_g
+
+    def watched(objective, batch):
+        sizes.append([optimizer.param_groups[0]["lr"] for optimizer in made])
+        return loss_g(objective, batch)
+
+    monkeypatch.setattr(GanObjective, "loss_g", watched)
+    found = trained(Run(), epochs=2, lr_decay=lr_decay, target_accuracy=0.6)
+    ratios = [lr_g / lr_d for lr_d, lr_g in sizes]
+    measurements = [0] + [1] * 8 + [2] * 8 + [3] * 7  # before each step of G: those of steps 0, 8 and 16 of D
+    assert ratios == pytest.approx([0.5 * FACTOR ** (power * n) for n in measurements])
+    assert (sizes[-1][0] < sizes[0][0]) == (lr_decay > 0)
+    assert found.metrics["lambda_reached"] == pytest.approx(0.5 * FACTOR ** (3 * power))
+
+
+@pytest.mark.usefixtures("repository")
+def test_lambda_grows_no_further_than_to_a_step_size_of_one():
+    found = trained(Run(), lambda_=4.9, learning_rate=0.2, epochs=1, target_accuracy=0.01, optimizer="sgd")
+    assert found.metrics["lambda_reached"] <= 5
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_fixed_lambda_has_no_curve():
+    found = trained(Run(), balance="fixed", epochs=1)
+    assert "lambda" not in found.curves
+    assert "lambda_reached" not in found.metrics

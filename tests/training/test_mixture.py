@@ -1,42 +1,64 @@
-"""The mixture prior: it finds what codes were drawn from, and lowers their rate."""
+"""The mixture prior: it finds what posteriors come from, and lowers their rate."""
 
 import numpy as np
+import pytest
 import torch
 
 from genbalance.models.vae.priors import GaussianMixture
 from genbalance.training import mixture
 
 LATENTS = 3
+SPREAD = np.eye(LATENTS) + 0.5
 
 
-def fitted(some, components):
+def fitted(means, variances, components):
     prior = GaussianMixture(LATENTS, components)
-    prior.set(*map(torch.from_numpy, mixture.fit(some, components, 1)))
+    prior.set(*map(torch.from_numpy, mixture.fit(means, variances, components, 1)))
     return prior
 
 
-def codes(count, seed=0):
-    """Of two clusters, a quarter and three quarters, each with correlated latents."""
+def images(count, seed=0):
+    """The posteriors of images of two clusters, a quarter and three quarters, each with correlated means."""
     rng = np.random.default_rng(seed)
     first = rng.random(count) < 0.25
-    shape = np.linalg.cholesky(np.eye(LATENTS) + 0.5)
-    return (np.where(first, 6.0, -3.0)[:, None] + rng.standard_normal((count, LATENTS)) @ shape.T).astype(np.float32)
+    means = np.where(first, 6.0, -3.0)[:, None] + rng.standard_normal((count, LATENTS)) @ np.linalg.cholesky(SPREAD).T
+    return means, np.broadcast_to([0.1, 0.5, 2.0], means.shape)
 
 
-def test_it_finds_the_distribution_of_the_codes():
-    prior = fitted(codes(4000), 2)
+def codes(means, variances, seed=1):
+    return torch.from_numpy(means + np.sqrt(variances) * np.random.default_rng(seed).standard_normal(means.shape))
+
+
+def test_it_finds_the_aggregate_posterior():
+    prior = fitted(*images(4000), 2)
     order = prior.weights.argsort()
     torch.testing.assert_close(prior.weights[order], torch.tensor([0.25, 0.75]), atol=0.03, rtol=0)
     torch.testing.assert_close(prior.means[order][:, 0], torch.tensor([6.0, -3.0]), atol=0.15, rtol=0)
-    covariances = prior.scales @ prior.scales.mT
-    expected = (torch.eye(LATENTS) + 0.5).expand(2, -1, -1)
-    torch.testing.assert_close(covariances, expected, atol=0.2, rtol=0)
+    expected = torch.from_numpy(SPREAD + np.diag([0.1, 0.5, 2.0])).float().expand(2, -1, -1)
+    torch.testing.assert_close(prior.scales @ prior.scales.mT, expected, atol=0.2, rtol=0)
+
+
+def test_one_component_has_the_moments_of_all_posteriors_together():
+    means, variances = images(100)
+    weights, (centre,), (scale,) = mixture.fit(means, variances, 1, 1)
+    assert weights == [1]
+    np.testing.assert_allclose(centre, means.mean(axis=0), atol=1e-4)
+    covariance = np.cov(means.T, bias=True) + np.diag(variances.mean(axis=0)) + mixture.RIDGE * np.eye(LATENTS)
+    np.testing.assert_allclose(scale @ scale.T, covariance, rtol=1e-4)
+
+
+def test_posteriors_that_say_nothing_leave_the_standard_normal_whatever_the_number_of_components():
+    means = 1e-3 * np.random.default_rng(0).standard_normal((200, LATENTS))
+    prior = fitted(means, np.ones_like(means), 20)
+    points = torch.randn(500, LATENTS, generator=torch.Generator().manual_seed(0))
+    before = GaussianMixture(LATENTS, 1).log_prob(points)
+    torch.testing.assert_close(prior.log_prob(points), before, atol=0.02, rtol=0)
 
 
 def test_held_out_codes_are_more_likely_than_under_the_standard_normal_and_draws_are_as_likely_as_codes():
-    held_out = torch.from_numpy(codes(2000, seed=1))
+    held_out = codes(*images(2000, seed=1)).float()
     before = GaussianMixture(LATENTS, 5).log_prob(held_out).mean()
-    prior = fitted(codes(2000), 5)
+    prior = fitted(*images(2000), 5)
     after = prior.log_prob(held_out).mean()
     noise = torch.randn(2000, LATENTS, generator=torch.Generator().manual_seed(2))
     drawn = prior.log_prob(prior.draw(noise)).mean()
@@ -44,14 +66,15 @@ def test_held_out_codes_are_more_likely_than_under_the_standard_normal_and_draws
     assert abs(float(drawn - after)) < 0.2
 
 
-def test_equal_codes_and_few_of_them_give_a_proper_density():
-    for some in (np.zeros((50, LATENTS), dtype=np.float32), codes(7), codes(3)):
-        prior = fitted(some, 5)
-        assert prior.log_prob(torch.from_numpy(some)).isfinite().all()
+@pytest.mark.parametrize("count", [3, 7, 50])
+def test_equal_or_few_images_give_a_proper_density(count):
+    for means in (np.zeros((count, LATENTS)), images(count)[0]):
+        prior = fitted(means, np.zeros_like(means), 5)
+        assert prior.log_prob(torch.from_numpy(means).float()).isfinite().all()
         torch.testing.assert_close(prior.weights.sum(), torch.tensor(1.0))
 
 
 def test_fitted_numbers_are_rounded_so_that_last_digits_of_processors_do_not_enter():
-    _, means, scales = mixture.fit(codes(500), 5, 1)
-    for numbers in (means, scales):
+    _, centres, scales = mixture.fit(*images(500), 5, 1)
+    for numbers in (centres, scales):
         np.testing.assert_array_equal(numbers, numbers.round(4))

@@ -12,7 +12,16 @@ from genbalance.models.vae import Vae
 from genbalance.models.weights import load, save
 from genbalance.params import read_params
 from genbalance.runtime.errors import UserError
-from genbalance.training.vae import BestEpoch, build_vae, train
+from genbalance.training.vae import (
+    WIDENED,
+    BestEpoch,
+    build_vae,
+    draw_betas,
+    range_weights,
+    shared_gaussian,
+    train,
+    widened,
+)
 
 CPU = torch.device("cpu")
 PARAMS = read_params()
@@ -60,6 +69,17 @@ def test_black_and_white_is_refused_for_colour_in_one_line_before_anything_is_co
     )
 
 
+def test_black_and_white_has_no_sigma_to_balance(monkeypatch):
+    monkeypatch.setattr(nn.Module, "__init__", None)
+    params = PARAMS.model_copy(update={"vae": vae_config(balance="sigma", batch_size=4)})
+    with pytest.raises(UserError) as caught:
+        train(params, prepared(*GREY), CPU, None)
+    assert str(caught.value) == (
+        "vae.likelihood: found auto, which is bernoulli for grey images, with vae.balance = sigma; "
+        "allowed: gaussian_shared"
+    )
+
+
 def consider(best, losses, first=1):
     network = nn.Linear(1, 1)
     for epoch, loss in enumerate(losses, start=first):
@@ -77,8 +97,157 @@ def test_the_least_number_wins_and_of_equal_ones_the_first():
     assert kept(consider(BestEpoch("loss"), [3.0, 1.0, 2.0, 1.0])) == (2, {"loss": 1.0, "rate": 2.0}, 1.0, [1.0])
 
 
+def test_without_a_number_the_last_one_stays():
+    assert kept(consider(BestEpoch(None), [3.0, 1.0, 2.0])) == (3, {"loss": 2.0, "rate": 3.0}, 2.0, [2.0])
+
+
 def test_a_restored_one_continues():
     for later in ([5.0], [0.5]):
         whole, resumed = consider(BestEpoch("loss"), [3.0, 1.0]), BestEpoch("loss")
         resumed.load_state_dict(deepcopy(whole.state_dict()))
         assert kept(consider(whole, later, first=3)) == kept(consider(resumed, later, first=3))
+
+
+def test_every_part_of_a_range_has_its_beta_in_each_batch_and_the_ends_have_more():
+    ends, count = (0.1, 10.0), 128
+    found = draw_betas(count, *ends, torch.Generator().manual_seed(1))
+    assert found.sort().indices.tolist() != list(range(count))
+    place = found.log().sub(np.log(0.1)).div(np.log(100)).sort().values.numpy()
+    assert (place > 0).all()
+    assert (place < 1).all()
+    uniform = np.linspace(0, 1, 10_001)
+    edges = np.interp(np.arange(1, count) / count, uniform, (uniform + (1 - np.cos(np.pi * uniform)) / 2) / 2)
+    assert (place[:-1] < edges + 1e-6).all()
+    assert (place[1:] > edges - 1e-6).all()
+    shares = np.histogram(place, 4, (0, 1))[0] / count
+    assert shares[0] > 1.2 * shares[1]
+    assert shares[3] > 1.2 * shares[2]
+
+
+def test_a_range_opens_from_its_lesser_end_and_stays_open():
+    assert widened([0.1, 10.0], 0.0) == (0.1, pytest.approx(0.1))
+    assert widened([0.1, 10.0], WIDENED / 2) == (0.1, pytest.approx(1.0))
+    for progress in (WIDENED, 0.9, 1.0):
+        assert widened([0.1, 10.0], progress) == (0.1, pytest.approx(10.0))
+
+
+def test_both_ends_of_a_range_count_alike_in_the_geometric_mean():
+    weights = range_weights(torch.tensor([0.1, 1.0, 10.0]))
+    torch.testing.assert_close(weights[0] * weights[2], weights[1].square())
+    torch.testing.assert_close(weights[1], torch.tensor(1.0))
+
+
+# ── coefficients that find their value ───────────────────────────────────────────────────────────────────────────
+
+
+class Killed(BaseException):
+    pass
+
+
+class Run:
+    """A tracked run whose process is killed when it logs an epoch."""
+
+    run_id = "run-1"
+
+    def __init__(self, key="", killed_in=None):
+        self.key, self._killed_in, self.best = key, killed_in, {}
+
+    def log(self, values, step=None):
+        if step is not None and step == self._killed_in:
+            raise Killed
+        self.best |= {name: value for name, value in values.items() if name.startswith("best_")}
+
+    def image(self, *_, **__):
+        pass
+
+    flush = image
+
+
+def bars(count, seed, channels=1):
+    """Each image a bright row and a bright column."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 40, (count, 8, 8))
+    for image, (row, column) in zip(images, rng.integers(0, 8, (count, 2)), strict=True):
+        image[row], image[:, column] = 230, 230
+    images = images if channels == 1 else np.stack([images // (1 + c) for c in range(channels)], axis=-1)
+    return Split(images.astype(np.uint8), np.zeros(count, np.int64))
+
+
+def trained(run, beta=1.0, channels=1, images=320, **changes):
+    splits = [bars(count, seed, channels) for seed, count in enumerate((images, 40, 40))]
+    small = {"arch": "mlp", "width": 64, "latents": 8, "batch_size": 16, "prior": "normal", "learning_rate": 0.004}
+    checkpoint = PARAMS.checkpoint.model_copy(update={"seconds": 0.0})
+    vae = PARAMS.vae.model_copy(update=small | changes)
+    params = PARAMS.model_copy(update={"beta": beta, "vae": vae, "checkpoint": checkpoint})
+    return train(params, Prepared(*splits, "made", "Bars", 1, 0.5, 0.5), CPU, run)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch, settings):
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("target", [22.0, 28.0])
+def test_geco_holds_the_distortion_of_the_training_images(target):
+    run = Run()
+    found = trained(run, balance="geco", target_distortion=target, epochs=8, images=1600)
+    curves, metrics = found.curves, found.metrics
+    assert curves["train_distortion"].iloc[-1] == pytest.approx(target, abs=2)
+    assert (found.kept_epoch, metrics["best_epoch"]) == (8, 8)
+    assert "beta" not in metrics
+    assert metrics["beta_reached"] == pytest.approx(curves["beta"].iloc[-1], rel=1e-5)
+    weighed = curves["val_distortion"] + curves["beta"] * curves["val_rate"]
+    assert curves["val_loss"].to_numpy() == pytest.approx(weighed.to_numpy(), rel=1e-5)
+    assert run.best == {}
+
+
+CHOICES = {
+    "geco": {"balance": "geco", "target_distortion": 24.0},
+    "geco, alternating": {"balance": "geco", "target_distortion": 24.0, "updates": "alternating"},
+    "sigma": {"balance": "sigma", "likelihood": "gaussian_shared"},
+    "sigma in colour": {"balance": "sigma", "channels": 3},
+}
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_training_that_adapts_beta_resumes_to_the_same_bytes(choice, capsys):
+    given = {"epochs": 4, "images": 64} | CHOICES[choice]
+    whole = trained(Run(), **given)
+    with pytest.raises(Killed):
+        trained(Run("a" * 64, killed_in=3), **given)
+    resumed = trained(Run("a" * 64), **given)
+    assert "train_vae: resuming after epoch 2" in capsys.readouterr().err
+    assert resumed.curves.to_csv() == whole.curves.to_csv()
+    assert resumed.metrics == whole.metrics
+    assert "beta_reached" in whole.metrics
+    for name, weight in whole.weights.items():
+        assert torch.equal(resumed.weights[name], weight), name
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("updates", ["joint", "alternating"])
+@pytest.mark.parametrize("beta", [1.0, 3.0])
+def test_sigma_is_the_error_of_the_batches_and_no_weight_of_the_optimizer(updates, beta):
+    """With the whole split as the batch and a step size that moves nothing: σ² is its mean squared error."""
+    given = {"epochs": 2, "images": 64, "batch_size": 64, "learning_rate": 1e-12, "ema_decay": 0.0}
+    found = trained(Run(), beta=beta, balance="sigma", likelihood="gaussian_shared", updates=updates, **given)
+    model = Vae(**found.arguments)
+    model.load_state_dict(found.weights)
+    model.requires_grad_(False)
+    images = torch.from_numpy(bars(64, 0).images).float()[:, None] / 255
+    posterior = model.encode(images)
+    error = float((images - model.decode(posterior.mean).mean).square().mean())  # as good at one z as at another yet
+    assert float(shared_gaussian(model).sigma) ** 2 == pytest.approx(error, rel=0.02)
+    assert found.metrics["beta_reached"] == pytest.approx(beta * float(shared_gaussian(model).sigma) ** 2, rel=1e-5)
+    assert found.curves["beta"].iloc[found.kept_epoch - 1] == pytest.approx(found.metrics["beta_reached"], rel=1e-5)
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_fixed_beta_has_no_curve():
+    found = trained(Run(), epochs=1, images=32)
+    assert "beta" not in found.curves
+    assert "beta_reached" not in found.metrics

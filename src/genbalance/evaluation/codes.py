@@ -26,6 +26,7 @@ from genbalance.runtime.device import Images
 
 PROBED = 10_000  # training images whose codes the linear probe learns from, at most
 CODES = 5_000  # test images whose codes are compared with the prior, at most
+DECOMPOSED = 2_000  # test images whose posteriors' KL is split into its terms, at most
 MAPPED = 2_000  # test images whose codes are shown, at most
 
 Encode = Callable[..., Any]
@@ -38,6 +39,17 @@ def posterior_means(encode: Encode, images: Images, labels: Tensor | None) -> Co
     """E[z|x] of images [n, C, H, W]: [n, L]."""
     means: Codes = in_blocks(lambda *given: encode(*given).mean, images, labels).numpy()
     return means
+
+
+def posterior_normals(encode: Encode, images: Images, labels: Tensor | None) -> tuple[Codes, Codes]:
+    """The means and deviations of q(z|x) of images [n, C, H, W], whose latents are independent: both [n, L]."""
+
+    def moments(*given: Tensor) -> Tensor:
+        posterior = encode(*given)
+        return torch.stack([posterior.mean, posterior.stddev], dim=1)
+
+    means, deviations = in_blocks(moments, images, labels).numpy().swapaxes(0, 1)
+    return means, deviations
 
 
 def posterior_draws(encode: Encode, images: Images, labels: Tensor | None, noise: torch.Generator) -> Codes:

@@ -1,6 +1,7 @@
 """The evaluation of a VAE: its samples, its likelihood, its codes and its reconstructions of test images."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from genbalance.data.prepared import Prepared
 from genbalance.evaluation.classes import class_preserved, draw_labels
 from genbalance.evaluation.codes import (
     CODES,
+    DECOMPOSED,
     MAPPED,
     PROBED,
     against_prior,
@@ -20,10 +22,13 @@ from genbalance.evaluation.codes import (
     disentanglement,
     posterior_draws,
     posterior_means,
+    posterior_normals,
 )
+from genbalance.evaluation.curve import CurveImages, save_curve
 from genbalance.evaluation.elbo import decoded, evaluate_elbo
 from genbalance.evaluation.features import FeatureExtractor, in_blocks
 from genbalance.evaluation.figures import save_figures
+from genbalance.evaluation.kl_decomposition import kl_decomposition
 from genbalance.evaluation.latents import active_units
 from genbalance.evaluation.likelihood import importance_weighted_bound
 from genbalance.evaluation.modes import mode_metrics
@@ -32,6 +37,7 @@ from genbalance.evaluation.reconstruction import measure_reconstructions
 from genbalance.evaluation.suite import EvaluationSuite, Metrics, PerImage, Samples
 from genbalance.losses.vae import binarize
 from genbalance.models.vae import Vae
+from genbalance.models.vae.priors import GaussianMixture, StandardNormal
 from genbalance.params import EvaluateConfig
 from genbalance.runtime.device import Images, generator, upload, uploaded
 from genbalance.runtime.io import save_csv, whole_folder
@@ -71,7 +77,8 @@ def evaluate(
 
     # the likelihood
     test, test_labels = dataset.test.images, _condition(vae, dataset.test.labels, device)
-    terms = evaluate_elbo(vae, uploaded(test, UNIT, device), generator(seed, "evaluate/vae/test", device), test_labels)
+    pixels = uploaded(test, UNIT, device)
+    terms = evaluate_elbo(vae, pixels, generator(seed, "evaluate/vae/test", device), test_labels)
     own: dict[str, PerImage] = {
         "nelbo": terms.distortion + terms.rates,
         "rate": terms.rates,
@@ -80,7 +87,7 @@ def evaluate(
     if vae.classes:
         own["condition_accuracy"] = class_preserved(features.probabilities, labels)
     draws = generator(seed, "evaluate/vae/draws", device)
-    seen = _encoder_input(vae, test, generator(seed, "evaluate/vae/binary", device))
+    seen = seen_test = _encoder_input(vae, test, generator(seed, "evaluate/vae/binary", device))
     own["nll"] = importance_weighted_bound(vae, seen, config.importance_draws, draws, test_labels)
     if vae.likelihood == "logistic_mixture":  # a probability of 8-bit levels; a density has no bits
         own["bits_per_dim"] = own["nll"] / (math.log(2) * math.prod(vae.shape))
@@ -95,6 +102,7 @@ def evaluate(
     some_labels = _condition(vae, dataset.test.labels[:CODES], device)
     codes = posterior_draws(vae.encode, seen, some_labels, generator(seed, "evaluate/vae/codes", device))
     discrepancy = against_prior(codes, vae.draw_prior, generator(seed, "evaluate/vae/prior"), device)
+    kl_terms = _kl_terms(vae, seen, some_labels, generator(seed, "evaluate/vae/kl_terms"))
 
     # reconstructions
     def reconstructed(rows: slice) -> NDArray[np.float32]:
@@ -105,6 +113,7 @@ def evaluate(
     scalars = {
         "nll_draws": config.importance_draws,
         **(terms.rates_of_layers(vae.layers) if vae.standard_prior else {}),  # another prior does not have them apart
+        **kl_terms,
         "active_units": active_units(terms.means),
         **discrepancy,
         "fd_reconstructions": reconstructions.frechet_distance,
@@ -121,7 +130,26 @@ def evaluate(
         save_figures(folder, sampler, samples, dataset, reconstructions.images)
         shown = code_map(train_codes, train_labels, terms.means[:MAPPED], dataset.test.labels[:MAPPED])
         save_csv(folder / "codes.csv", shown)
+        if vae.beta_range:
+            of_test = CurveImages(test, pixels, seen_test, test_labels)
+            save_curve(folder, vae, vae.beta_range, of_test, condition, suite, extractor)
     return suite.summary(samples, own, reconstructions.each, scalars)
+
+
+def _kl_terms(vae: Vae, seen: Images, labels: Tensor | None, noise: torch.Generator) -> dict[str, float]:
+    """The terms of the KL (:func:`kl_decomposition`) of the first images [n, C, H, W]; ``noise`` is on the CPU.
+
+    Nothing of a ladder: its latents depend on those above them given the image, so that no q(z_j) has a closed form.
+    The last term is against N(0, 1), hence of priors under which the KL in training was against N(0, I): the other
+    two do not depend on the prior."""
+    if len(vae.layers) > 1:
+        return {}
+    some = labels[:DECOMPOSED] if labels is not None else None
+    means, deviations = posterior_normals(vae.encode, seen[:DECOMPOSED], some)
+    terms = asdict(kl_decomposition(means, deviations, torch.randn(means.shape, generator=noise).numpy()))
+    if not isinstance(vae.prior, StandardNormal | GaussianMixture):
+        del terms["dimension_wise_kl"]
+    return terms
 
 
 def _condition(vae: Vae, labels: NDArray[np.int64], device: torch.device) -> Tensor | None:

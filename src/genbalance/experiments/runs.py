@@ -94,23 +94,23 @@ def find_commits(text: str) -> dict[str, str]:
     Raises:
         UserError: a part stands for nothing, or for an experiment and for another commit; or git cannot work here.
     """
-    experiments = _experiments()
+    every = experiments()
     found: dict[str, str] = {}
     for part in (part.strip() for part in text.split(",")):
-        matches = {name: commit for name, commit in experiments.items() if fnmatchcase(name, part)}
+        matches = {name: commit for name, commit in every.items() if fnmatchcase(name, part)}
         revision = _commit(part)
         if revision and matches.get(part, revision) != revision:
             raise UserError(
                 f"{part}: is an experiment ({matches[part][:8]}) and another revision ({revision[:8]}); give the commit"
             )
         if not matches and not revision:
-            raise UserError(f"{part!r}: is no experiment and no revision; {_listed(list(experiments))}")
+            raise UserError(f"{part!r}: is no experiment and no revision; {_listed(list(every))}")
         for name, commit in (matches or {part: revision}).items():
             found.setdefault(commit, name)
     return found
 
 
-def _experiments() -> dict[str, str]:
+def experiments() -> dict[str, str]:
     """Commits by the name of their experiment, the newest first."""
     listed = git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     newest: dict[str, str] = {}
@@ -158,9 +158,13 @@ def read_run(name: str, commit: str) -> Run:
         machines += [str(values["machine"])] if "machine" in values else []
     if not metrics:
         raise UserError(f"{name}: has no numbers of its own in metrics/*.json; was it run?")
-    code = git("ls-tree", "-z", commit, *CODE).split("\0")
-    ids = {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in code) if path}
-    return Run(name, commit, seed, params, metrics, ids, "; ".join(dict.fromkeys(machines)), enabled)
+    return Run(name, commit, seed, params, metrics, code_of(commit), "; ".join(dict.fromkeys(machines)), enabled)
+
+
+def code_of(commit: str) -> dict[str, str]:
+    """Git's ids of what decides results beside params and data, by path."""
+    listed = git("ls-tree", "-z", commit, *CODE).split("\0")
+    return {path: header.split()[2] for header, _, path in (entry.partition("\t") for entry in listed) if path}
 
 
 def read_machine(commit: str) -> str:

@@ -14,7 +14,17 @@ from genbalance.experiments.runs import Run, differing, find_runs, sample_grids
 from genbalance.families.registry import Family, known, of_param
 from genbalance.reporting import grids
 from genbalance.reporting.map import Map, Place, concerned, distance
-from genbalance.reporting.sweep import Sweep, as_json, columns, figure, missing, parameters, picture_path, scores
+from genbalance.reporting.sweep import (
+    Sweep,
+    as_json,
+    columns,
+    figure,
+    kl_terms,
+    missing,
+    parameters,
+    picture_path,
+    scores,
+)
 from genbalance.reporting.text import aligned, listed, mean_sd, parameter
 from genbalance.reporting.theme import LIGHT, Plot, png
 from genbalance.runtime.errors import UserError
@@ -30,8 +40,8 @@ def find_sweep(text: str, pictures: bool = False) -> Sweep | Map:
 
     Args:
         text: names, patterns, revisions.
-        pictures: of a sweep, read the first rows of the runs' grids out of their commits, too: of the least seed that
-            all values have, since latents are shared within a seed alone.
+        pictures: of a sweep, read the first rows of the runs' grids out of their commits, too: those of the runs of
+            its :attr:`~genbalance.reporting.sweep.Sweep.seed`.
 
     Raises:
         UserError: one cannot be read, or they are no sweep (:func:`sweep_of`) and no map (:func:`map_of`).
@@ -121,11 +131,10 @@ def _members(runs: Sequence[Run], text: str, varying: Mapping[str, Sequence[Any]
 
 
 def _pictures(sweep: Sweep, runs: Sequence[Run]) -> dict[float, dict[str, bytes]]:
-    shared = set.intersection(*map(set, sweep.seeds))
     names = {file: name for name, file in sweep.grids.items()}
     found = {}
-    for run in runs if shared else ():
-        if run.seed == min(shared):
+    for run in runs:
+        if run.seed == sweep.seed:
             kept = {names[name]: png for name, png in sample_grids(run.commit, tuple(names)).items()}
             if len(kept) == len(names) and all(grids.row_count(png) >= ROWS for png in kept.values()):
                 found[run.params[sweep.key]] = {name: grids.rows(png, 0, ROWS) for name, png in kept.items()}
@@ -146,7 +155,7 @@ def as_text(sweep: Sweep | Map) -> str:
 
 def _table(sweep: Sweep, family: Family) -> str:
     shown = {name: label for name, label in columns(family).items() if name in sweep.metrics}
-    shown |= scores(family, sweep.metrics)
+    shown |= kl_terms(family, sweep.metrics) | scores(family, sweep.metrics)
     rows = [[sweep.key, "seeds", *shown.values()]]
     for place, value in enumerate(sweep.values):
         cells = (mean_sd(sweep.metrics[name][place]) for name in shown)

@@ -119,7 +119,7 @@ def clone(repository: Path, commit: str, keep: bool) -> Iterator[Path]:
     Raises:
         UserError: git cannot fetch the commit or check it out.
     """
-    with _ended_by_signals():
+    with ended_by_signals():
         folder = Path(tempfile.mkdtemp(prefix="genbalance-verify-")).resolve()
         try:
             whole = top(repository)
@@ -199,14 +199,14 @@ def reproduce(folder: Path) -> int:
     try:
         return process.wait()
     except BaseException:
-        _stop(process)
+        stop(process)
         raise
     finally:
         with suppress(ProcessLookupError):  # DVC killed from outside leaves its stage behind
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """Interrupts DVC and its stage, and waits until they have ended."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
@@ -217,7 +217,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """The first signal ends the block as an exception; further ones do not keep it from ending in order."""
     handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 

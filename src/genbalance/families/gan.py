@@ -31,6 +31,7 @@ FAMILY = Family(
                     (Line("grad_norm_g", "$L_G$"), Line("grad_norm_d", "$L_D$", "extra", "--")),
                     log=True,
                 ),
+                Panel("λ", (Line("lambda", r"$\lambda = lr_G / lr_D$", compared="λ"),), log=True, adapted=True),
             ),
             alt="Line chart over {epochs} epochs. At the end L_D is {loss_d} and L_G {loss_g}; below, the norms of "
             "both gradients on a logarithmic axis.",

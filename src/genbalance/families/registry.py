@@ -62,13 +62,15 @@ class Line:
 @dataclass(frozen=True)
 class Panel:
     """Curves that share an axis: ``unit`` names it, ``log`` makes it logarithmic, ``bounds`` are its ends. A dashed
-    line stands at ``level``, a value and what it means."""
+    line stands at ``level``, a value and what it means. One that is ``adapted``, of a coefficient that training moves,
+    is left out where the curves lack its column."""
 
     unit: str | By
     lines: tuple[Line, ...]
     log: bool = False
     bounds: tuple[float, float] | None = None
     level: tuple[float, str] | None = None
+    adapted: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,11 @@ FAMILY = Family(
             "vae_terms",
             "VAE: distortion and rate",
             "Distortion is the reconstruction term, rate the KL term, which β weighs.",
-            (_term("distortion"), _term("rate")),
+            (
+                _term("distortion"),
+                _term("rate"),
+                Panel("β", (Line("beta", "β", compared="β"),), log=True, adapted=True),
+            ),
             alt="Two line charts over {epochs} epochs. On validation images the distortion ends at {val_distortion} "
             "and the rate at {val_rate} nats per image; the best epoch is {kept}.",
             kept="best_epoch",

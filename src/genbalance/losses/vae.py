@@ -5,6 +5,7 @@ draws of z for each image the importance-weighted bound of Burda et al. 2016 (ar
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,8 +28,10 @@ class Terms:
     rate: Tensor
     kl: Tensor | None = None
 
-    def loss(self, beta: float, free_bits: float = 0.0) -> Tensor:
+    def loss(self, beta: float | Tensor, free_bits: float = 0.0, weights: Tensor | None = None) -> Tensor:
         """L = L_recon + β·L_KL, a scalar; of k draws −log 1/k Σ exp(−distortion − β·rate), which falls with k.
+
+        β may be one an image [B], and so may ``weights`` of their losses.
 
         ``free_bits``, nats a latent, are the least that a latent's KL, mean over the batch, counts as (Kingma et al.
         2016, arXiv:1606.04934, equation 15): below it the objective gains nothing by switching a latent off.
@@ -38,7 +41,9 @@ class Terms:
                 raise ValueError("free bits need the KL of each latent, and one draw")
             return self.distortion.mean() + beta * self.kl.mean(dim=0).clamp(min=free_bits).sum()
         each = self.distortion + beta * self.rate
-        return each.mean() if each.dim() == 1 else (math.log(len(each)) - (-each).logsumexp(dim=0)).mean()
+        if each.dim() > 1:
+            each = math.log(len(each)) - (-each).logsumexp(dim=0)
+        return each.mean() if weights is None else (weights * each).mean()
 
 
 def distortion(images: Tensor, decoded: Distribution) -> Tensor:
@@ -147,11 +152,13 @@ def vae_output(
     noise: torch.Generator,
     labels: Tensor | None = None,
     draws: int = 1,
+    fitted: Callable[[Distribution, Tensor], Distribution] | None = None,
 ) -> VaeOutput:
     """Encodes pixels [B, C, H, W] in [0, 1], draws z and decodes it; the Bernoulli likelihood sees a fresh binary draw.
 
     With one of the ``draws`` of z the terms are [B], and the rate is in closed form where the prior is the standard
-    normal; with k of them they are [k, B], and the rate is log q(z|x) − log p(z) at each.
+    normal; with k of them they are [k, B], and the rate is log q(z|x) − log p(z) at each. The terms are those of what
+    ``fitted`` makes of p(x|z), for the images it is given with.
     """
     images = pixels
     if model.likelihood == "bernoulli":
@@ -163,6 +170,8 @@ def vae_output(
     z_labels = labels if labels is None or draws == 1 else labels.repeat(draws)
     decoded = drawn.decoded or model.decode(z.reshape(-1, z.shape[-1]), z_labels)
     targets = images if draws == 1 else images.repeat(draws, 1, 1, 1)
+    if fitted is not None:
+        decoded = fitted(decoded, targets)
     distortions = distortion(targets, decoded).view(z.shape[:-1])
     if draws == 1 and model.standard_prior:
         kl = kl_to_normal(conditional)

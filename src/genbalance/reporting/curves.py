@@ -26,17 +26,24 @@ def _chart(results: Results, family: Family, chart: Chart, params: Mapping[str, 
     training = f"train_{family.name}"
     table = results.tables[f"{training}/curves"]
     epochs = table["epoch"]
+    panels = [it for it in chart.panels if not it.adapted or all(line.column in table for line in it.lines)]
     kept = results.number(training, chart.kept) if chart.kept else None
     texts = {"epochs": str(len(epochs)), "kept": "" if kept is None else number(kept)} | {
         line.column: (share if panel.bounds == (0, 1) else number)(table[line.column][-1])
-        for panel in chart.panels
+        for panel in panels
         for line in panel.lines
     }
+    adapted = "".join(
+        f" Below, on a logarithmic axis, {it.unit} over the epochs, which ends at {texts[line.column]}."
+        for it in panels
+        if it.adapted
+        for line in it.lines
+    )
 
     def draw(figure: "Figure", theme: Theme) -> None:
-        units = (it.unit if isinstance(it.unit, str) else it.unit.text(params) for it in chart.panels)
+        units = (it.unit if isinstance(it.unit, str) else it.unit.text(params) for it in panels)
         named: set[str] = set()
-        for drawn, panel in zip(axes(figure, *units), chart.panels, strict=True):
+        for drawn, panel in zip(axes(figure, *units), panels, strict=True):
             if panel.level:
                 _level(drawn, *panel.level, theme)
             for it in panel.lines:
@@ -53,7 +60,7 @@ def _chart(results: Results, family: Family, chart: Chart, params: Mapping[str, 
                 named |= labels
 
     caption = chart.caption if isinstance(chart.caption, str) else chart.caption.text(params)
-    return Plot(chart.name, chart.title, chart.alt.format_map(texts), caption, draw)
+    return Plot(chart.name, chart.title, chart.alt.format_map(texts) + adapted, caption, draw)
 
 
 def _level(panel: Any, value: float, label: str, theme: Theme) -> None:

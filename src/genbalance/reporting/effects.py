@@ -8,11 +8,12 @@ from typing import Any
 
 from genbalance.families.registry import LIKELIHOOD, Family, of_param
 from genbalance.params import INERT, read_yaml
-from genbalance.reporting import grids
 from genbalance.reporting.findings import Finding, finding
+from genbalance.reporting.rate_distortion import own_curves
 from genbalance.reporting.results import Results
-from genbalance.reporting.sweep import Here, Sweep, figure, glance, marked
-from genbalance.reporting.text import SYMBOLS, number, parameter
+from genbalance.reporting.slider import Slider, slider
+from genbalance.reporting.sweep import Here, Sweep, figure, marked
+from genbalance.reporting.text import SYMBOLS, experiment, listed, parameter
 from genbalance.reporting.theme import Plot
 from genbalance.runtime.errors import UserError
 
@@ -30,15 +31,13 @@ def released() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Context:
-    """A family's figures of a sweep beside this run: all of its curves, and the main one for a ``glance``; its values
-    and seeds, and each parameter that was not as it is in this run, by its key with the value that it had."""
+    """A family's figures of a sweep beside this run: its curves for READMEs and papers, and what the page shows; and
+    each parameter that was not as it is in this run, by its key with the value that it had."""
 
     sweep: Sweep
     family: Family
     plot: Plot
-    glance: Plot
-    values: str
-    seeds: str
+    slider: Slider
     otherwise: Mapping[str, str]
 
 
@@ -51,7 +50,7 @@ def in_context(results: Results, params: Mapping[str, Any]) -> list[Context]:
     """
     return [
         _context(sweep, family, results, params)
-        for sweep in results.sweeps
+        for sweep in (*own_curves(results, params), *results.sweeps)
         for family in sweep.families
         if family in results.families
     ]
@@ -69,18 +68,46 @@ def _context(sweep: Sweep, family: Family, results: Results, params: Mapping[str
         for key in params
         if _matters(key, sweep, family, params) and _value(sweep.shared, key) != _value(params, key)
     }
-    seeds = sorted({seed for group in sweep.seeds for seed in group})
-    # a logarithmic axis has no place for zero
-    off = LIKELIHOOD not in family.parts and value <= 0 < sweep.values[0]
+    # a logarithmic axis has no place for zero; this run's rate is with its prior, that of its own curve with N(0, I)
+    off = sweep.own or (LIKELIHOOD not in family.parts and value <= 0 < sweep.values[0])
     here = None if off else _here(sweep, family, results, value)
+    options = {name: text for name, text in otherwise.items() if text != NONE}
+    if sweep.seed not in (None, params["seed"]):
+        options["seed"] = str(sweep.seed)
     return Context(
         sweep,
         family,
         figure(sweep, family, None if otherwise else here),
-        glance(sweep, family, here, alike=not otherwise),
-        ", ".join(number(each) for each in sweep.values),
-        ", ".join(map(str, seeds)),
+        slider(
+            sweep,
+            family,
+            value,
+            here,
+            lambda at: experiment({sweep.key: f"{at:.15g}"} | options),
+            alike=not otherwise,
+            note=_note(sweep, {name: (text, parameter(_value(params, name))) for name, text in otherwise.items()}),
+        ),
         otherwise,
+    )
+
+
+def _note(sweep: Sweep, otherwise: Mapping[str, tuple[str, str]]) -> str:
+    """What the runs were, and what was otherwise than in this run: the value there and here, by parameter."""
+    if sweep.own:
+        return "All of it is out of one training, this run’s, whose networks know β; with the prior N(0, I) throughout."
+    seeds = sorted({seed for group in sweep.seeds for seed in group})
+    several = len(seeds) > 1
+    return (
+        f"The runs of metrics/sweeps/{sweep.name}.json may have had other code than this one; "
+        f"{'seeds' if several else 'seed'} {listed(map(str, seeds))}"
+        + (f", pictures and commands of seed {sweep.seed}" if several and sweep.seed is not None else "")
+        + "; "
+        + (
+            listed(f"{key} = {there} (this run: {here})" for key, (there, here) in otherwise.items())
+            if otherwise
+            else "all other parameters as in this run"
+        )
+        + "."
     )
 
 
@@ -101,23 +128,10 @@ def _here(sweep: Sweep, family: Family, results: Results, value: float) -> Here:
     return {sweep.key: value} | {name: results.number(*name.split(".")) for name in marked(family)}
 
 
-SHOWN = 3  # values whose pictures stand side by side
-
-
-@dataclass(frozen=True)
-class Row:
-    """Images of one value of the coefficient, PNG bytes, or those that reconstructions are of; ``here``: this run's."""
-
-    label: str
-    image: bytes
-    alt: str
-    here: bool = False
-
-
 @dataclass(frozen=True)
 class Effect:
-    """What a coefficient does in a family: what the sweep at hand says of it, None without one; its pictures by what
-    they show. It is ``alone`` where the sweeps at hand measured its coefficient in one family."""
+    """What a coefficient does in a family: what the sweep at hand says of it, None without one. It is ``alone`` where
+    the sweeps at hand measured its coefficient in one family."""
 
     key: str
     symbol: str
@@ -125,7 +139,6 @@ class Effect:
     alone: bool
     context: Context | None
     finding: Finding | None
-    pictures: Mapping[str, Sequence[Row]]
 
 
 def coefficients(families: Sequence[Family]) -> list[str]:
@@ -133,7 +146,7 @@ def coefficients(families: Sequence[Family]) -> list[str]:
     return sorted({key for family in families for key in family.coefficients})
 
 
-def effects(families: Sequence[Family], contexts: Sequence[Context], params: Mapping[str, Any]) -> Iterator[Effect]:
+def effects(families: Sequence[Family], contexts: Sequence[Context]) -> Iterator[Effect]:
     """Each coefficient in each family in which a sweep measured it; in its first family where none did. Of several
     sweeps that one answers whose settings are most like this run's, then that of the most values."""
     for key in coefficients(families):
@@ -145,46 +158,6 @@ def effects(families: Sequence[Family], contexts: Sequence[Context], params: Map
         }
         for family, own in swept.items():
             context = min(own, key=lambda it: (len(it.otherwise), -len(it.sweep.values)))
-            yield _effect(key, family, context, len(swept) == 1, float(params[key]))
+            yield Effect(key, context.sweep.symbol, family, len(swept) == 1, context, finding(context.sweep, family))
         if not swept:
-            yield Effect(key, SYMBOLS.get(key, key), concerned[0], True, None, None, {})
-
-
-def _effect(key: str, family: Family, context: Context, alone: bool, value: float) -> Effect:
-    here = None if context.otherwise else value
-    values = _chosen(context.sweep, value)
-    pictures = _pictures(context.sweep, family, values, here) if values else {}
-    return Effect(key, context.sweep.symbol, family, alone, context, finding(context.sweep, family), pictures)
-
-
-def _chosen(sweep: Sweep, value: float) -> list[float]:
-    """The values whose pictures are shown: the least, the largest, and between them this run's or the middle one."""
-    there = [each for each in sweep.values if each in sweep.pictures]
-    if len(there) <= SHOWN:
-        return there
-    between = there[1:-1]
-    return [there[0], value if value in between else between[len(between) // 2], there[-1]]
-
-
-def _pictures(sweep: Sweep, family: Family, values: Sequence[float], here: float | None) -> dict[str, list[Row]]:
-    """A row of samples and one of reconstructions for each value; of a family without these, two rows of samples."""
-
-    def cut(grid: str, first: int, count: int) -> dict[float, bytes]:
-        return {value: grids.rows(sweep.pictures[value][sweep.of(family, grid)], first, count) for value in values}
-
-    if "reconstructions" not in family.grids:
-        return {"Samples: the same latents in each block": _rows(sweep, cut("samples", 0, 2), "samples", here)}
-    originals = Row("original", cut("reconstructions", 0, 1)[values[0]], "Row of real images")
-    rebuilt = _rows(sweep, cut("reconstructions", 1, 1), "reconstructions of them", here)
-    return {
-        "Samples: the same latents in each row": _rows(sweep, cut("samples", 0, 1), "samples", here),
-        "Reconstructions": [originals, *rebuilt],
-    }
-
-
-def _rows(sweep: Sweep, images: Mapping[float, bytes], what: str, here: float | None) -> list[Row]:
-    labels = {value: f"{sweep.symbol} = {number(value)}" for value in images}
-    return [
-        Row(labels[value], png, f"{what[0].upper()}{what[1:]} at {labels[value]}", value == here)
-        for value, png in images.items()
-    ]
+            yield Effect(key, SYMBOLS.get(key, key), concerned[0], True, None, None)

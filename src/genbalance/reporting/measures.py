@@ -21,7 +21,8 @@ Source = str | Callable[[Results, str], float]
 @dataclass(frozen=True)
 class Measure:
     """``real`` and ``mean_image`` are what these two get; a ``share`` has three decimals; families without ``part``
-    lack it. An ``optional`` one is measured on some data alone: where no family has its key it is left out."""
+    lack it. An ``optional`` one is measured on some data or of some models alone: where no family has its key it is
+    left out, and of those with its ``part`` some may lack it."""
 
     label: str
     key: str
@@ -56,6 +57,10 @@ def _of_factors(label: str, key: str) -> Measure:
 
 def _likelihood(label: str, key: str, optional: bool = False) -> Measure:
     return Measure(label, key, LOWER, part=LIKELIHOOD, optional=optional)
+
+
+def _kl_term(label: str, key: str) -> Measure:
+    return Measure(label, key, part=LIKELIHOOD, optional=True)
 
 
 def _discriminator(label: str, key: str) -> Measure:
@@ -126,6 +131,9 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         _encoder("Fréchet distance of the reconstructions", "fd_reconstructions", LOWER),
         _likelihood("−ELBO [nats]", "nelbo"),
         _encoder("rate [nats]", "rate"),
+        _kl_term("index-code mutual information [nats]", "index_code_mi"),
+        _kl_term("total correlation [nats]", "total_correlation"),
+        _kl_term("dimension-wise KL [nats]", "dimension_wise_kl"),
         _likelihood("distortion [nats]", "distortion"),
         _likelihood("IWAE bound [nats]", "nll"),
         _likelihood("IWAE bound [bits per dimension]", "bits_per_dim", optional=True),
@@ -193,9 +201,10 @@ def _line(results: Results, measure: Measure) -> Line:
 
 
 def _cell(results: Results, measure: Measure, family: Family) -> Cell:
-    if not measure.of(family):
-        return Cell(NONE)
     stage = f"evaluate_{family.name}"
+    lacks = measure.optional and measure.part and measure.key not in results.metrics[stage]
+    if lacks or not measure.of(family):
+        return Cell(NONE)
     ends = results.interval(stage, measure.key)
     return Cell(_text(measure, results.number(stage, measure.key)), span(*ends) if ends else "")
 

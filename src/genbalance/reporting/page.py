@@ -1,11 +1,10 @@
 """The page: one HTML file that needs nothing else, with its figures beside it for READMEs and papers."""
 
 import base64
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known
 from genbalance.params import INERT, read_yaml
@@ -18,23 +17,31 @@ from genbalance.reporting.text import SYMBOLS, number, parameter
 from genbalance.reporting.theme import DARK, LIGHT, Plot, png
 from genbalance.runtime.io import whole_folder
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 
 def render(template: str, **values: Any) -> str:
-    """A template of templates/ as text: whatever ``values`` hold is escaped, and a name that is not there an error."""
+    """A template of templates/ as text."""
+    return environment().get_template(template).render(**values)
+
+
+def environment() -> "Environment":
+    """What templates are rendered in: whatever values hold is escaped, and a name that is not there an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("genbalance.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=text.number, share=text.share, parameter=text.parameter, listed=text.listed)
-    environment.filters.update(unbroken=text.unbroken, data_uri=_data_uri)
-    environment.tests.update({part: _has(part) for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD)})
-    environment.globals.update(light=LIGHT.colours, dark=DARK.colours, inked=list(known()), SYMBOLS=SYMBOLS)
-    return environment.get_template(template).render(**values)
+    made.filters.update(number=text.number, share=text.share, parameter=text.parameter, listed=text.listed)
+    made.filters.update(unbroken=text.unbroken, data_uri=_data_uri)
+    made.tests.update({part: _has(part) for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD)})
+    made.globals.update(light=LIGHT.colours, dark=DARK.colours, inked=list(known()), SYMBOLS=SYMBOLS)
+    return made
 
 
 def _data_uri(image: bytes) -> str:
@@ -73,8 +80,8 @@ class Settings:
     @property
     def command(self) -> str:
         """The shell command that runs the pipeline with these parameters, given the defaults."""
-        options = [shlex.quote(f"{key}={value}") for key, (value, _) in self.changed.items()]
-        return " ".join(["dvc exp run", *(f"-S {option}" for option in options)]) if options else "dvc repro"
+        changed = {key: value for key, (value, _) in self.changed.items()}
+        return text.experiment(changed) if changed else "dvc repro"
 
     @property
     def sections(self) -> dict[str, dict[str, str]]:
@@ -119,7 +126,7 @@ def write(results: Results, settings: Settings, out: Path) -> None:
 def figures(results: Results, settings: Settings) -> dict[str, bytes]:
     """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark."""
     plots = [plot for group in _plots(results, settings).values() for plot in group]
-    plots += [plot for it in in_context(results, settings.params) for plot in (it.plot, it.glance)]
+    plots += [it.plot for it in in_context(results, settings.params)]
     return {
         f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
         for plot in plots
@@ -131,6 +138,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
     """The page as HTML, with the figures ``drawn`` by :func:`figures`: equal input, equal text."""
     shown = {name: [_pair(plot, drawn) for plot in group] for name, group in _plots(results, settings).items()}
     contexts = in_context(results, settings.params)
+    answers = list(effects(results.families, contexts))
     families, params = results.families, settings.params
     encoders = results.having(ENCODER)
     names = results.metrics["prepare"].get("class_names", {})
@@ -147,9 +155,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
         params=params,
         changed=settings.changed,
         command=settings.command,
-        effects=[
-            (it, _pair(it.context.glance, drawn) if it.context else None) for it in effects(families, contexts, params)
-        ],
+        effects=answers,
         holes={family.name: holes(results, family) for family in encoders},
         sections=settings.sections,
         data=results.metrics["prepare"],
@@ -162,7 +168,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
         films={name: grids.frames(film) for name, film in results.films.items()},
         shown=shown,
         tours={family.name: _tours(results, family) for family in families},
-        sweeps=[(it, _pair(it.plot, drawn)) for it in contexts],
+        sweeps=[it for it in contexts if it not in [answer.context for answer in answers]],
         comparison=measures.side_by_side(results),
         numbers={stage: text.flat(_without_long(stage, values)) for stage, values in results.metrics.items()},
         dag=dag.drawing(settings.pipeline),

@@ -26,6 +26,7 @@ class Files:
     Attributes:
         metrics: names of JSON files in metrics/.
         tables: names of CSV files below artifacts/, without suffix, with the columns that are read.
+        adapted: by the same names, columns that are read where they are there.
         pictures: paths of PNG files, without suffix.
         optional: likewise, of pictures that some architectures alone have.
         films: folders below artifacts/ with a grid for each epoch.
@@ -34,6 +35,7 @@ class Files:
 
     metrics: tuple[str, ...]
     tables: Mapping[str, tuple[str, ...]]
+    adapted: Mapping[str, tuple[str, ...]]
     pictures: tuple[str, ...]
     optional: tuple[str, ...]
     films: tuple[str, ...]
@@ -48,7 +50,8 @@ def files(families: Sequence[Family]) -> Files:
         "train_classifier/confusion": ("actual", "predicted"),
     }
     for family in families:
-        columns = (line.column for chart in family.charts for line in chart.lines)
+        panels = [panel for chart in family.charts for panel in chart.panels]
+        columns = (line.column for panel in panels for line in panel.lines if not panel.adapted)
         tables |= {
             f"train_{family.name}/curves": ("epoch", *dict.fromkeys(columns)),
             f"evaluate_{family.name}/classes": ("class", "generated", "real", "n", "fd", "fd_floor"),
@@ -63,6 +66,12 @@ def files(families: Sequence[Family]) -> Files:
     return Files(
         metrics=stages,
         tables=tables,
+        adapted={
+            f"train_{family.name}/curves": tuple(
+                line.column for chart in family.charts for it in chart.panels if it.adapted for line in it.lines
+            )
+            for family in families
+        },
         pictures=(
             *(f"metrics/train_{family.name}_{grid}" for family in families for grid in family.grids),
             *(f"artifacts/evaluate_{name}/{row}" for name in names for row in rows),
@@ -145,12 +154,25 @@ def read_results(root: Path, names: Iterable[str]) -> Results:
     metrics = {name: _metrics(root / "metrics" / f"{name}.json") for name in wanted.metrics}
     of_classes = () if _number(metrics["prepare"], "prepare", "classes") > 1 else ("classes",)  # have no rows
     found = [name for name in wanted.optional if (root / f"{name}.png").exists()]
+    curves = {
+        f"evaluate_{family.name}/curve": folder / "curve.csv"
+        for family in families
+        if (folder := artifacts / f"evaluate_{family.name}").joinpath("curve.csv").exists()
+    }
+    found += [
+        path.relative_to(root).with_suffix("").as_posix()
+        for table in curves.values()
+        for path in sorted(table.with_suffix("").glob("*.png"))
+    ]
     return Results(
         metrics=metrics,
         tables={
-            name: _table(artifacts / f"{name}.csv", columns, empty=name.endswith(of_classes))
+            name: _table(
+                artifacts / f"{name}.csv", columns, wanted.adapted.get(name, ()), empty=name.endswith(of_classes)
+            )
             for name, columns in wanted.tables.items()
-        },
+        }
+        | {name: _table(path, _columns(path)) for name, path in curves.items()},
         pictures={name: _bytes(root / f"{name}.png") for name in (*wanted.pictures, *found)},
         films={name: _film(artifacts / name) for name in wanted.films},
         weights={str(path): _md5(root / path) for path in wanted.weights},
@@ -187,9 +209,10 @@ def _metrics(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _table(path: Path, columns: tuple[str, ...], empty: bool = False) -> Table:
+def _table(path: Path, columns: tuple[str, ...], adapted: tuple[str, ...] = (), empty: bool = False) -> Table:
     try:
         rows = list(csv.DictReader(_bytes(path).decode("utf-8").splitlines()))
+        columns += tuple(column for column in adapted if rows and column in rows[0])
         table = {column: [float(row[column]) for row in rows] for column in columns}
     except KeyError as error:
         raise UserError(f"{path}: has no column {error}; {AGAIN}") from None
@@ -198,6 +221,11 @@ def _table(path: Path, columns: tuple[str, ...], empty: bool = False) -> Table:
     if not rows and not empty:
         raise UserError(f"{path}: has no rows; {AGAIN}")
     return table
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    first, *_ = _bytes(path).decode("utf-8", "replace").splitlines() or [""]
+    return tuple(first.split(","))
 
 
 def _film(folder: Path) -> Mapping[int, bytes]:

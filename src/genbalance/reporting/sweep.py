@@ -53,7 +53,20 @@ SCORES = {"mig": "MIG", "sap": "SAP", "dci_disentanglement": "DCI", "factor_vae_
 
 def scores(family: Family, metrics: Collection[str]) -> dict[str, str]:
     """The :data:`SCORES` that ``metrics`` have of a family, by dotted name, each with its label."""
-    named = {_metric(family, key): label for key, label in SCORES.items()}
+    return _those_of(SCORES, family, metrics)
+
+
+KL_TERMS = {"index_code_mi": "MI", "total_correlation": "TC", "dimension_wise_kl": "KL of z_j"}
+"""The terms of the KL, nats per image, each with a short label; not measured of every model."""
+
+
+def kl_terms(family: Family, metrics: Collection[str]) -> dict[str, str]:
+    """The :data:`KL_TERMS` that ``metrics`` have of a family, by dotted name, each with its label."""
+    return _those_of(KL_TERMS, family, metrics)
+
+
+def _those_of(labels: Mapping[str, str], family: Family, metrics: Collection[str]) -> dict[str, str]:
+    named = {_metric(family, key): label for key, label in labels.items()}
     return {name: label for name, label in named.items() if name in metrics}
 
 
@@ -68,7 +81,8 @@ def missing(key: str, metrics: Collection[str]) -> list[str]:
 
 
 def _lacks(family: Family, metrics: Collection[str]) -> list[str]:
-    return [name for name in columns(family) if name not in metrics and name.rpartition(".")[2] not in OF_CLASSES]
+    optional = OF_CLASSES | {"nll"}  # which a curve out of one training does not measure
+    return [name for name in columns(family) if name not in metrics and name.rpartition(".")[2] not in optional]
 
 
 def parameters() -> str:
@@ -90,6 +104,9 @@ class Sweep:
         name: what the figure is called: that of the file that keeps it, or the parameter.
         pictures: by value, PNG bytes of the first rows of :attr:`grids`, of runs of one seed, by their names; the
             values whose runs keep none are missing.
+        own: all of it is out of one training, of the run that is shown.
+        kl_per_latent: by value, the KL term of each latent in nats per image; the values for which it is not known are
+            missing.
     """
 
     key: str
@@ -99,11 +116,19 @@ class Sweep:
     metrics: Mapping[str, tuple[tuple[float, ...], ...]]
     name: str
     pictures: Mapping[float, Mapping[str, bytes]] = field(default_factory=dict)
+    own: bool = False
+    kl_per_latent: Mapping[float, Sequence[float]] = field(default_factory=dict)
 
     @property
     def families(self) -> tuple[Family, ...]:
         """Those that it has measured, at least one."""
         return measured(self.key, self.metrics)
+
+    @property
+    def seed(self) -> int | None:
+        """That of the runs whose pictures it keeps: the least one that all values have, since latents are shared within
+        a seed alone; None without such a one."""
+        return min(set.intersection(*map(set, self.seeds)), default=None)
 
     @property
     def symbol(self) -> str:
@@ -232,7 +257,6 @@ def _metric(family: Family, key: str) -> str:
 
 
 RING = " The ring is this run."
-DASHED = " The dashed ring is this run, whose settings differ (see below)."
 Here = Mapping[str, float]
 """A run that is marked on the curves: the value of the parameter that varies and its metrics, by their names."""
 
@@ -247,46 +271,6 @@ def figure(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
     """The curves of a family along a sweep, with a ring where the run ``here`` stands."""
     draw = rate_distortion if LIKELIHOOD in family.parts else balance
     return draw(sweep, family, here)
-
-
-def glance(sweep: Sweep, family: Family, here: Here | None, alike: bool = True) -> Plot:
-    """The curve that matters most: rate against distortion, or the Fréchet distance above D's accuracies.
-
-    A ring marks where the run ``here`` stands, a dashed one where it is not ``alike`` in its settings; far off the
-    curve such a one is left out.
-    """
-    if here and not alike and not all(_is_near(here[name], sweep.means(name)) for name in marked(family)):
-        here = None
-    if LIKELIHOOD in family.parts:
-        title, caption = "Rate and distortion", f"A point for each value of {sweep.symbol}."
-    else:
-        more = ", and D’s accuracy" if DISCRIMINATOR in family.parts else ""
-        title, caption = f"Fréchet distance{more}", "Lines: means over seeds; dots: runs."
-
-    def draw(figure: "Figure", theme: Theme) -> None:
-        if LIKELIHOOD in family.parts:
-            _curve(figure.subplots(), theme, sweep, family, here, alike)
-            return
-        distance, right = figure.subplots(2, 1, sharex=True, height_ratios=(1.3, 1))
-        _distance(distance, theme, sweep, family, here, alike)
-        _beside_distance(right, theme, sweep, family)
-        distance.set(xlabel="", ylabel="Fréchet\ndistance")
-        distance.margins(y=0.15)
-        right.set_xlabel(sweep.symbol)
-        figure.align_ylabels()
-
-    return Plot(
-        _name(sweep, family, "glance"),
-        f"{title} over {sweep.symbol}",
-        figure(sweep, family).alt,
-        caption + ((RING if alike else DASHED) if here else ""),
-        draw,
-        (5.0, 3.1),
-    )
-
-
-def _is_near(value: float, curve: Sequence[float]) -> bool:
-    return min(curve) / 3 <= value <= 3 * max(curve)
 
 
 def rate_distortion(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
@@ -348,7 +332,7 @@ def balance(sweep: Sweep, family: Family, here: Here | None = None) -> Plot:
     )
 
 
-def _curve(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here | None, alike: bool = True) -> None:
+def _curve(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here | None) -> None:
     rate, distortion = marked(family)
     x, y = sweep.means(rate), sweep.means(distortion)
     panel.plot(x, y, color=theme.of(family), marker="o", ms=4.5)
@@ -358,16 +342,16 @@ def _curve(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here
     panel.title.set(fontsize=10, color=theme.muted)
     panel.margins(0.12, 0.08)
     if here:
-        _ring(panel, here[rate], here[distortion], theme, alike)
+        _ring(panel, here[rate], here[distortion], theme)
 
 
-def _distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here | None, alike: bool = True) -> None:
+def _distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family, here: Here | None) -> None:
     metric = _metric(family, "fd_test")
     _spread(panel, sweep, metric, theme.of(family), "Fréchet distance")
     log_axis(panel, [value for values in sweep.metrics[metric] for value in values])
     _along(sweep, panel, "Fréchet distance")
     if here:
-        _ring(panel, here[sweep.key], here[metric], theme, alike)
+        _ring(panel, here[sweep.key], here[metric], theme)
 
 
 def _beside_distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) -> None:
@@ -390,8 +374,8 @@ def _disentanglement(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) 
     for (metric, label), (ink, look) in zip(scores(family, sweep.metrics).items(), looks, strict=False):
         middle = sweep.means(metric)
         panel.plot(sweep.values, middle, look, color=ink, ms=4, label=label)
-        if _has_several(sweep):
-            bars = [_half_interval(group) for group in sweep.metrics[metric]]
+        if has_several(sweep):
+            bars = [half_interval(group) for group in sweep.metrics[metric]]
             panel.errorbar(sweep.values, middle, bars, fmt="none", ecolor=ink, elinewidth=1.2, capsize=3)
     _log_x(panel, sweep)
     legend(panel)
@@ -399,14 +383,14 @@ def _disentanglement(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) 
     _along(sweep, panel, "disentanglement")
 
 
-def _half_interval(values: Sequence[float]) -> float:
+def half_interval(values: Sequence[float]) -> float:
     """Half the width of Student's 95% interval of the mean of several values."""
     from scipy.special import stdtrit
 
     return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
 
 
-def _has_several(sweep: Sweep) -> bool:
+def has_several(sweep: Sweep) -> bool:
     """Whether each value has several seeds."""
     return min(map(len, sweep.seeds)) > 1
 
@@ -423,7 +407,7 @@ def best_scores(sweep: Sweep, family: Family) -> str:
 def _about_scores(sweep: Sweep, family: Family) -> str:
     if not (known := scores(family, sweep.metrics)):
         return ""
-    bars = ", bars: their 95% intervals" if _has_several(sweep) else ""
+    bars = ", bars: their 95% intervals" if has_several(sweep) else ""
     return f" {listed(known.values())}: means over seeds{bars}; 1 is best. {best_scores(sweep, family)}"
 
 
@@ -439,11 +423,8 @@ def _title(sweep: Sweep, family: Family) -> str:
     return f"What {sweep.symbol} does" + ("" if len(sweep.families) == 1 else f" in the {family.title}")
 
 
-def _ring(panel: "Axes", x: float, y: float, theme: Theme, alike: bool) -> None:
-    if alike:
-        panel.plot([x], [y], "o", ms=13, mfc="none", mec=theme.ink, mew=1.4)
-    else:
-        panel.scatter([x], [y], s=150, facecolors="none", edgecolors=theme.ink, lw=1.4, ls=(0, (2, 1.2)))
+def _ring(panel: "Axes", x: float, y: float, theme: Theme) -> None:
+    panel.plot([x], [y], "o", ms=13, mfc="none", mec=theme.ink, mew=1.4)
 
 
 def _panels(figure: "Figure", more: bool) -> list["Axes"]:

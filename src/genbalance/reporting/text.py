@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, product
 from statistics import mean, stdev
 from string import ascii_lowercase
@@ -28,6 +29,15 @@ def number(value: float, digits: int = 4) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+
+
+def tick(value: float, digits: int = 6) -> str:
+    """A number along an axis: without noughts at its end.
+
+    >>> tick(2.5), tick(-0.1 - 0.2), tick(1500), tick(3.98107, 3)
+    ('2.5', '−0.3', '1,500', '3.98')
+    """
+    return f"{value:,.{digits}g}".replace("-", "−")
 
 
 def share(value: float) -> str:
@@ -76,6 +86,15 @@ def listed(texts: Iterable[str], last: str = "and") -> str:
 def parameter(value: Any) -> str:
     """A parameter as params.yaml would spell it."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def experiment(options: Mapping[str, str]) -> str:
+    """The shell command that runs the pipeline with these parameters.
+
+    >>> experiment({"beta": "4", "data.path": "my digits"})
+    "dvc exp run -S beta=4 -S 'data.path=my digits'"
+    """
+    return " ".join(["dvc exp run", *(f"-S {shlex.quote(f'{key}={value}')}" for key, value in options.items())])
 
 
 def letters() -> Iterator[str]:

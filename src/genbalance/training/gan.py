@@ -34,6 +34,7 @@ from genbalance.runtime.rng import stream_seed
 from genbalance.tracking import Run
 from genbalance.training import loop
 from genbalance.training.augmentation import augmented
+from genbalance.training.balance import LARGEST_LAMBDA, HeldAccuracy
 from genbalance.training.checkpoint import Part
 from genbalance.training.clusters import clusters
 from genbalance.training.ema import MovingAverage
@@ -43,6 +44,7 @@ from genbalance.training.unrolling import Applied, look_ahead
 
 HELD_OUT_EVERY = 8  # D steps from one measurement on held-out images to the next, at most
 SHOWN = {"loss": "loss_total", "D on held-out": "d_accuracy_held_out"}
+SHOWN_ADAPTED = {"λ": "lambda", "D on held-out": "d_accuracy_held_out"}
 ADVICE = "a smaller gan.learning_rate, or a lambda nearer 1"
 
 
@@ -78,22 +80,34 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         Phase("g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g, bf16, device), config.d_steps),
     ]
     steps = config.epochs * (count // size)
-    schedules = [LambdaLR(p.optimizer, loop.linear_fall(steps // p.every, config.lr_decay)) for p in phases]
+    adapts = config.balance == "accuracy"
+    held = HeldAccuracy(params.lambda_, config.target_accuracy, min(LARGEST_LAMBDA, 1 / config.learning_rate))
+    fall_d, fall_g = (loop.linear_fall(steps // p.every, config.lr_decay) for p in phases)
+    schedules = [
+        LambdaLR(d_optimizer, fall_d),
+        LambdaLR(g_optimizer, lambda done: fall_g(done) * (held.value / params.lambda_)),
+    ]
 
     grid, aucs = SampleGrid(gan, GRID_COLUMNS, shown), list[float]()
-    parts: tuple[Part, ...] = (gan, average, objective, d_optimizer, g_optimizer, *schedules, *streams, order, aucs)
+    optimizers = (d_optimizer, g_optimizer)
+    parts: tuple[Part, ...] = (gan, average, objective, *optimizers, *schedules, *streams, order, aucs, held)
+    printed = SHOWN_ADAPTED if adapts else SHOWN
     run.log({"bf16": float(bf16)})
-    with Epochs("train_gan", params, run, config.epochs, count, size, SHOWN, ADVICE, *parts) as epochs:
+    with Epochs("train_gan", params, run, config.epochs, count, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:  # noqa: B007 (the last one is a metric)
             epochs.log_untrained(lambda: {"samples": grid.draw(average.module)})
             for scalars in epochs.steps(phases, loop.batches(count, size, order)):
+                if adapts and "d_accuracy_held_out" in scalars:
+                    held.update(float(scalars["d_accuracy_held_out"]))
                 for phase, schedule in zip(phases, schedules, strict=True):
                     if phase.objective in scalars:
                         schedule.step()
                 if "loss_g" in scalars:
                     average.update(gan.generator)
             row = epochs.means()
-            row["loss_total"] = losses.total(row["loss_d"], row["loss_g"], params.lambda_)
+            row["loss_total"] = losses.total(row["loss_d"], row["loss_g"], held.value)
+            if adapts:
+                row["lambda"] = held.value
             epochs.log(row)
             epochs.log_images(samples=grid.draw(average.module))
             aucs.append(row["d_ranking_held_out"])
@@ -107,6 +121,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         f"{name}_parameters": sum(p.numel() for p in network.parameters())
         for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator))
     }
+    if adapts:
+        row["lambda_reached"] = row.pop("lambda")
     metrics = {"epochs": epoch} | parameters | row | {"machine": machine(device)}
     return Trained(arguments, gan.state_dict(), metrics, curves, grids=grids, kept_epoch=epoch)
 

@@ -1,5 +1,6 @@
 """The VAE's training: L = L_recon + β·L_KL, in nats per image."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,10 +20,12 @@ from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.latents import active_units
 from genbalance.losses.vae import binarize, vae_output, warmed_up
 from genbalance.models.vae import Vae
+from genbalance.models.vae.likelihoods import SharedGaussian
 from genbalance.models.vae.model import COMPONENTS
 from genbalance.models.vae.priors import GaussianMixture, StandardNormal
 from genbalance.models.weights import snapshot
 from genbalance.params import Likelihood, Params, VaeConfig
+from genbalance.runtime.arithmetic import exp
 from genbalance.runtime.device import (
     Images,
     compile_on_gpu,
@@ -38,13 +41,17 @@ from genbalance.runtime.machine import machine
 from genbalance.runtime.rng import stream_seed
 from genbalance.tracking import Run
 from genbalance.training import loop, mixture
+from genbalance.training.balance import HeldDistortion
 from genbalance.training.checkpoint import Part
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
 from genbalance.training.loop import Phase, Scalars
 
 SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
+SHOWN_ADAPTED = {"distortion": "val_distortion", "β": "beta"}
 ADVICE = "a smaller vae.learning_rate"
+WIDENED = 0.3  # share of the training after which β is drawn from the whole of `vae.beta_range`
+VALIDATED = 5  # values of β at which such a model is validated
 
 Labelled = tuple[Images, Tensor | None]
 """Images [n, C, H, W] in [0, 1], and the labels [n] of a conditional model."""
@@ -52,17 +59,18 @@ Labelled = tuple[Images, Tensor | None]
 
 def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
     """Trains encoder, decoder and prior; a mixture as the prior is fitted at the end. The epoch that is kept has the
-    least validation loss, which takes one draw of z whatever the training takes.
+    least validation loss, which takes one draw of z whatever the training takes; with `vae.balance` geco, where that
+    changes with β, it is the last.
 
     Raises:
-        UserError: a batch does not fit the training split, `vae.likelihood` is not for such images, or the training
-            has diverged.
+        UserError: a batch does not fit the training split, `vae.likelihood` or `vae.balance` is not for such images, or
+            the training has diverged.
     """
     config, seed, beta = params.vae, params.seed, params.beta
     count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("vae.batch_size", size, count)
     loop.check_conditional("vae.conditional", config.conditional, dataset.classes)
-    model, arguments = build_vae(config, dataset, seed, device)
+    model, arguments = build_vae(config, dataset, seed, device, beta)
     pixels, val = (uploaded(split.images, UNIT, device) for split in (dataset.train, dataset.val))
     labels, val_labels, grid_labels = (
         torch.from_numpy(given).to(device) if config.conditional else None
@@ -80,16 +88,30 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     optimizers = {
         name: Adam(network.parameters(), config.learning_rate, fused=True) for name, network in networks.items()
     }
-    fall = loop.linear_fall(config.epochs * (count // size), config.lr_decay)
+    steps = config.epochs * (count // size)
+    fall = loop.linear_fall(steps, config.lr_decay)
     schedules = [LambdaLR(optimizer, fall) for optimizer in optimizers.values()]
     warm_up = config.kl_warmup * (count // size)  # steps
+    held = HeldDistortion(beta, config.target_distortion, device) if config.balance == "geco" else None
+    fitted = shared_gaussian(model).fitted if config.balance == "sigma" else None
+
+    def weights(count: int) -> tuple[float | Tensor, Tensor | None]:
+        """β in a step on ``count`` images; where each has its own, all of them, and by how much each loss counts."""
+        done = schedules[0].last_epoch
+        if config.beta_range != "none":
+            betas = draw_betas(count, *widened(config.beta_range, done / steps), noise)
+            return betas, range_weights(betas)
+        if held:
+            return held.beta, None
+        return warmed_up(beta, (done + 1) / warm_up if warm_up else 1.0), None
 
     def loss(batch: Tensor) -> Scalars:
         conditions = labels[batch] if labels is not None else None
-        terms = vae_output(model, pixels[batch], noise, conditions, config.importance_samples).terms
-        weight = warmed_up(beta, (schedules[0].last_epoch + 1) / warm_up if warm_up else 1.0)
+        betas, shares = weights(len(batch))
+        with model.at(betas):
+            terms = vae_output(model, pixels[batch], noise, conditions, config.importance_samples, fitted).terms
         return {
-            "train_loss": terms.loss(weight, config.free_bits),
+            "train_loss": terms.loss(betas, config.free_bits, shares),
             "train_distortion": terms.distortion.mean(),
             "train_rate": terms.rate.mean(),
         }
@@ -102,47 +124,94 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     first = slice(GRID_COLUMNS**2 // 2)
     original_labels = val_labels[first] if val_labels is not None else None
     grids = Grids(latents, grid_labels, dataset.val.images[first], original_labels, GRID_COLUMNS)
-    best = BestEpoch("val_loss")
+    best = BestEpoch(None if held else "val_loss" if config.beta_range == "none" else "val_range_loss")
 
     def validate() -> VaeEvaluation:
         """With the same noise at each epoch, so that epochs differ by their weights alone."""
         return evaluate_elbo(average.module, val, generator(seed, "vae/validation", device), val_labels)
 
-    parts: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order, best)
+    def validate_range() -> dict[str, float]:
+        """``val_range_loss``: the mean over several β of the loss as the training weighs it, where there is a range."""
+        if config.beta_range == "none":
+            return {}
+        losses = []
+        least, largest = config.beta_range
+        for value in map(float, np.geomspace(least, largest, VALIDATED)):
+            with average.module.at(value):
+                losses.append(validate().loss(value) * float(range_weights(torch.tensor(value))))
+        return {"val_range_loss": float(np.mean(losses))}
+
+    adapted = (held,) if held else ()
+    parts: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order, best, *adapted)
+    printed = SHOWN if config.balance == "fixed" else SHOWN_ADAPTED
     run.log({"bf16": float(bf16)})
-    with Epochs("train_vae", params, run, config.epochs, count, size, SHOWN, ADVICE, *parts) as epochs:
+    with Epochs("train_vae", params, run, config.epochs, count, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:
             epochs.log_untrained(lambda: grids.draw(average.module, validate()))
             model.train()
-            for _ in epochs.steps(phases, loop.batches(count, size, order)):
+            for scalars in epochs.steps(phases, loop.batches(count, size, order)):
                 for schedule in schedules:
                     schedule.step()
                 average.update(model)
+                if held:
+                    held.update(scalars["train_distortion"])
             validated = validate()
-            validation = validation_metrics(validated, beta, model.layers)
+            validation = validation_metrics(validated, float(held.beta) if held else beta, model.layers)
+            validation |= validate_range()
+            if held:
+                validation["beta"] = float(held.beta)
+            elif fitted:
+                validation["beta"] = beta * float(shared_gaussian(average.module).sigma) ** 2
             means = epochs.means()
             norms = {name: means.pop(name) for name in list(means) if name.startswith("grad_norm")}
             epochs.log(means | validation, norms)
             epochs.log_images(**grids.draw(average.module, validated))
             best.consider(epoch, validation, average.module, validated.kl)
-        epochs.log_best(val_loss=min, val_distortion=min)
-        kept_weights, fitted = best.weights, dict[str, float]()
+        if not held:  # losses with one β and others with another have no least one
+            epochs.log_best(val_loss=min, val_distortion=min)
+        kept_weights, prior_gain = best.weights, dict[str, float]()
         if config.prior == "mixture":
             arguments["prior"] = "mixture"
             kept, gain = with_mixture(best.weights, arguments, (pixels, labels), (val, val_labels), seed, device)
-            kept_weights, fitted = snapshot(kept), {"prior_gain": gain}
-            run.log(fitted)
+            kept_weights, prior_gain = snapshot(kept), {"prior_gain": gain}
+            run.log(prior_gain)
             epochs.log_kept_images(best.epoch, samples=grids.samples(kept))
         curves, images = epochs.curves, epochs.grids()
 
     parameters = sum(p.numel() for p in model.parameters())
     made = {"likelihood": arguments["likelihood"], "parameters": parameters, "machine": machine(device)}
-    metrics = {"best_epoch": best.epoch} | best.metrics | fitted | made
+    reached = {{"beta": "beta_reached"}.get(name, name): value for name, value in best.metrics.items()}
+    metrics = {"best_epoch": best.epoch} | reached | prior_gain | made
     kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
     return Trained(arguments, kept_weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
 
 
-def build_vae(config: VaeConfig, dataset: Prepared, seed: int, device: torch.device) -> tuple[Vae, dict[str, Any]]:
+def widened(ends: Sequence[float], progress: float) -> tuple[float, float]:
+    """The ends of the range that β is drawn from after the share ``progress`` of the training: the lesser one alone at
+    first, the whole ``ends`` from :data:`WIDENED` on. Latents that a large β has switched off before they carried
+    anything would be missing at a small one."""
+    least, largest = ends
+    return least, least * (largest / least) ** min(1.0, progress / WIDENED)
+
+
+def draw_betas(count: int, least: float, largest: float, noise: torch.Generator) -> Tensor:
+    """One β [count] of each of ``count`` parts of the range, in random order. On the scale of log β the parts near the
+    ends are narrower, where a network has examples to one side alone: their widths go from 1/2 to 1/2 + π/4."""
+    order = torch.randperm(count, generator=noise, device=noise.device)
+    uniform = (order + torch.rand(count, generator=noise, device=noise.device)) / count
+    place = (uniform + (1 - (math.pi * (0.5 - uniform)).sin()) / 2) / 2
+    return exp(math.log(least) + math.log(largest / least) * place)
+
+
+def range_weights(betas: Tensor) -> Tensor:
+    """β^−¼ [n]: by how much the loss of an image counts whose β is one of these. With equal weights the gradient would
+    be that of β·L_KL at large β, with 1/β that of L_recon at small ones."""
+    return 1 / betas.sqrt().sqrt()
+
+
+def build_vae(
+    config: VaeConfig, dataset: Prepared, seed: int, device: torch.device, beta: float = 1.0
+) -> tuple[Vae, dict[str, Any]]:
     """The untrained network, and the arguments it was made with.
 
     Raises:
@@ -158,6 +227,8 @@ def build_vae(config: VaeConfig, dataset: Prepared, seed: int, device: torch.dev
         "prior": "normal" if config.prior == "mixture" else config.prior,  # which is fitted when all else is trained
         "classes": dataset.classes if config.conditional else 0,
     }
+    if config.beta_range != "none":
+        arguments |= {"beta_range": config.beta_range, "beta": beta}
     return initialised(lambda: Vae(**arguments), seed, "vae/init", device), arguments
 
 
@@ -177,19 +248,24 @@ def with_mixture(
     model, noise = model.eval().to(device), generator(seed, "vae/prior", device)
 
     def draw(pixels: Tensor, *labels: Tensor) -> Tensor:
+        """A draw of z, and the mean and the deviation that each latent was drawn with, side by side."""
         if model.likelihood == "bernoulli":
             pixels = binarize(pixels, torch.rand(pixels.shape, generator=noise, device=device))
         posterior = model.encode(pixels, *labels)
-        return posterior.draw(torch.randn(posterior.mean.shape, generator=noise, device=device)).latents
+        drawn = posterior.draw(torch.randn(posterior.mean.shape, generator=noise, device=device))
+        return torch.cat([drawn.latents, drawn.conditional.mean, drawn.conditional.stddev], dim=1)
 
-    def codes(pixels: Images, labels: Tensor | None) -> Tensor:
-        return in_blocks(draw, pixels[: mixture.MOST], None if labels is None else labels[: mixture.MOST])
+    def codes(pixels: Images, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        found = in_blocks(draw, pixels[: mixture.MOST], None if labels is None else labels[: mixture.MOST])
+        latents, means, deviations = found.double().chunk(3, dim=1)
+        return latents, means, deviations
 
-    times = max(1, min(mixture.DRAWS, mixture.MOST // len(train[0])))
-    drawn = torch.cat([codes(*train) for _ in range(times)])
-    found = mixture.fit(drawn.numpy(), COMPONENTS, stream_seed(seed, "vae/prior") % 2**32)
+    latents, means, deviations = codes(*train)
+    above = sum(model.layers[:-1])  # what the last layer's normals depend on is drawn
+    means[:, :above], deviations[:, :above] = latents[:, :above], 0
+    found = mixture.fit(means.numpy(), deviations.square().numpy(), COMPONENTS, stream_seed(seed, "vae/prior") % 2**32)
     prior.set(*map(torch.from_numpy, found))
-    held_out = codes(*val)
+    held_out = codes(*val)[0].float()
     gain = prior.log_prob(held_out) - StandardNormal().log_prob(held_out)
     model.prior.load_state_dict(prior.state_dict())
     return model, float(gain.mean())
@@ -199,9 +275,15 @@ def likelihood_of(config: VaeConfig, channels: int) -> Likelihood:
     """`vae.likelihood`, and for ``auto`` that of grey images or of colour.
 
     Raises:
-        UserError: it is bernoulli, of black and white, and the images have colour.
+        UserError: it is bernoulli, of black and white, and the images have colour; or `vae.balance` is sigma, and it
+            has none that all pixels share.
     """
     if config.likelihood == "auto":
+        if channels == 1 and config.balance == "sigma":
+            raise UserError(
+                "vae.likelihood: found auto, which is bernoulli for grey images, with vae.balance = sigma; "
+                "allowed: gaussian_shared"
+            )
         return "bernoulli" if channels == 1 else "gaussian_shared"
     if config.likelihood == "bernoulli" and channels > 1:
         raise UserError(
@@ -209,6 +291,17 @@ def likelihood_of(config: VaeConfig, channels: int) -> Likelihood:
             "allowed: gaussian_shared (auto), gaussian or logistic_mixture"
         )
     return config.likelihood
+
+
+def shared_gaussian(model: Vae) -> SharedGaussian:
+    """The likelihood of a model whose pixels share one σ.
+
+    Raises:
+        TypeError: it has another.
+    """
+    if not isinstance(model.observation, SharedGaussian):
+        raise TypeError(f"{model.likelihood} has no σ that all pixels share")
+    return model.observation
 
 
 def validation_metrics(validated: VaeEvaluation, beta: float, layers: Sequence[int]) -> dict[str, float]:
@@ -227,7 +320,7 @@ class BestEpoch:
     """The epoch with the least value of a metric; of equal ones the first.
 
     Args:
-        name: the metric's.
+        name: the metric's; None: the last epoch whatever it measured.
 
     Attributes:
         epoch: its number, counted from 1; 0 before there is one.
@@ -236,7 +329,7 @@ class BestEpoch:
         kl: of its validation, nats a latent [latents].
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | None) -> None:
         self._name = name
         self.epoch = 0
         self.metrics: dict[str, float] = {}
@@ -245,7 +338,7 @@ class BestEpoch:
 
     def consider(self, epoch: int, metrics: Mapping[str, float], network: nn.Module, kl: NDArray[np.float64]) -> None:
         """Keeps an epoch if it is better than all before."""
-        if not self.epoch or metrics[self._name] < self.metrics[self._name]:
+        if not self.epoch or self._name is None or metrics[self._name] < self.metrics[self._name]:
             self.epoch, self.metrics, self.weights, self.kl = epoch, dict(metrics), snapshot(network), kl
 
     def state_dict(self) -> dict[str, Any]:

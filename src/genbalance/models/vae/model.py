@@ -6,6 +6,7 @@ objective needs to know neither the architecture nor the likelihood.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -16,11 +17,14 @@ from genbalance.models.vae.conv import conv_decoder, conv_encoder
 from genbalance.models.vae.ladder import LadderDecoder, LadderEncoder, LadderPosterior, layer_sizes
 from genbalance.models.vae.likelihoods import LIKELIHOODS
 from genbalance.models.vae.mlp import mlp_decoder, mlp_encoder
+from genbalance.models.vae.multi_rate import BetaInput, modulate
 from genbalance.models.vae.posteriors import IndependentNormal, at_least_float32, normal_of
 from genbalance.models.vae.priors import GaussianMixture, PosteriorMixture, Prior, PseudoInputs, RealNvp, StandardNormal
 from genbalance.params import (
+    BetaRange,
     Count,
     ImageShape,
+    KlWeight,
     Latents,
     Likelihood,
     LogSigmaFloor,
@@ -32,7 +36,7 @@ from genbalance.params import (
 
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
 FLOW_PAIRS, FLOW_WIDTH = 3, 128  # of the learned prior
-COMPONENTS = 20  # of the mixture
+COMPONENTS = 40  # of the mixture
 PRIORS: dict[str, Callable[[Sequence[int], int], StandardNormal | GaussianMixture | RealNvp | PseudoInputs]] = {
     "normal": lambda shape, latents: StandardNormal(),  # noqa: ARG005
     "mixture": lambda shape, latents: GaussianMixture(latents, COMPONENTS),  # noqa: ARG005
@@ -58,9 +62,12 @@ class Vae(nn.Module):
             not of a ladder.
         classes: how many labels a conditional model knows, p(x|z, y) and q(z|x, y) (Sohn et al. 2015); 0: it is not
             conditional and takes no labels.
+        beta_range: the least and the largest β that encoder and decoder know; None: they know none. Not of a ladder.
+        beta: between them, for which it encodes and decodes but within :meth:`at`.
 
     Attributes:
         outputs: numbers that the decoder makes of one z, of which p(x|z) is made.
+        beta_range: as it was given.
         layers: how many latents each layer has, in their order in z; one layer but for a ladder.
 
     Raises:
@@ -78,9 +85,12 @@ class Vae(nn.Module):
         log_sigma_floor: LogSigmaFloor,
         prior: PriorName = "normal",
         classes: Count = 0,
+        beta_range: BetaRange | None = None,
+        beta: KlWeight = 1.0,
     ) -> None:
         super().__init__()
         self.shape, self.latents, self.classes = shape, latents, classes
+        self.beta_range = beta_range
         self.likelihood, self.observation = likelihood, LIKELIHOODS[likelihood](shape[0], log_sigma_floor)
         channels, height, wide = shape
         planes, known = (1, EMBEDDING) if classes else (0, 0)
@@ -90,6 +100,8 @@ class Vae(nn.Module):
         if arch == "ladder":
             if prior in ("flow", "vamp"):
                 raise ValueError(f"prior is {prior} with arch = ladder; allowed: normal or mixture")
+            if beta_range:
+                raise ValueError("a beta_range with arch = ladder; allowed: mlp or conv")
             self.layers = layer_sizes(latents)
             self.encoder = LadderEncoder(seen, self.layers, width)
             self.decoder = LadderDecoder(made, self.layers, known, width)
@@ -101,6 +113,9 @@ class Vae(nn.Module):
         self.outputs = self.observation.outputs * height * wide
         self.standard_prior = prior == "normal"
         self.prior = PRIORS[prior](shape, latents)
+        self.beta_input = BetaInput(beta_range, beta) if beta_range else None
+        if self.beta_input is not None:
+            self.encoder, self.decoder = (modulate(each, self.beta_input) for each in (self.encoder, self.decoder))
         if classes:
             self.seen_label = nn.Embedding(classes, height * wide)  # a plane beside the pixels
             self.wanted_label = nn.Embedding(classes, EMBEDDING)
@@ -129,6 +144,11 @@ class Vae(nn.Module):
         decoded: Distribution = self.observation(at_least_float32(outputs[..., : self.shape[1], : self.shape[2]]))
         return decoded
 
+    def at(self, beta: float | Tensor) -> AbstractContextManager[None]:
+        """Within it a model of a ``beta_range`` encodes and decodes for this β, a number or one an image [B]; another
+        model is the same for each."""
+        return nullcontext() if self.beta_input is None else self.beta_input.at(beta)
+
     def log_prior(self, latents: Tensor) -> Tensor:
         """Log p(z), nats, of latents [..., L]."""
         prior = self._prior()
@@ -150,6 +170,8 @@ class Vae(nn.Module):
     def sides(self) -> tuple[nn.ModuleList, nn.ModuleList]:
         """What belongs to q(z|x), and what belongs to p(x, z): together all of the network."""
         inference, generation = [self.encoder], [self.decoder, self.observation, self.prior]
+        if self.beta_input is not None:
+            generation.append(self.beta_input)
         if self.classes:
             inference.append(self.seen_label)
             generation.append(self.wanted_label)

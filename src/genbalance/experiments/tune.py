@@ -1,0 +1,649 @@
+"""`genbalance tune`: a search over params with Optuna, in which each trial is a DVC experiment.
+
+A study NAME lies in the git-ignored folder ``tune/``: ``NAME.db``, Optuna's SQLite store of the trials that ended;
+``NAME.lock``, which whoever runs it holds; ``NAME-001.log``, …, what each trial printed. Trial NAME-001 is the
+experiment of that name. What a trial draws depends on the seed, its number and the trials before it alone: one that was
+killed is drawn again, and its experiment, if it has ended all the same, is found by its name and params.
+"""
+
+import fcntl
+import os
+import re
+import shlex
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from itertools import islice, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from genbalance.experiments.runs import code_of, experiments, read_run
+from genbalance.experiments.verify import ended_by_signals, stop
+from genbalance.families.registry import known
+from genbalance.params import (
+    INERT,
+    PARAMS_FILE,
+    Params,
+    allowed,
+    number_type,
+    parse_yaml,
+    read_params,
+    validated,
+)
+from genbalance.reporting.measures import GROUPS, HIGHER, LOWER
+from genbalance.reporting.text import aligned
+from genbalance.runtime.errors import UserError, in_a_line
+from genbalance.runtime.repository import committed, environment, object_id, root
+from genbalance.runtime.rng import stream_seed
+
+if TYPE_CHECKING:
+    import optuna
+
+FOLDER = "tune"
+DIGITS = 4  # significant ones of a value that is drawn, so that its command can be typed
+FAILURES = 3  # in a row, after which a study stops
+CORNERS = 4096  # combinations of the ends of ranges that are checked, at most
+SAMPLERS = ("tpe", "random")
+NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(?::(log|linear))?")
+KEY = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+BETTER = {"min": LOWER, "max": HIGHER}
+ARGUMENTS, BEGUN, FAILURE = "arguments", "begun", "failure"  # attributes in Optuna's store
+NONE = "absent"
+NOISE = ("ERROR: failed to reproduce", "> ")  # lines of DVC that say less than the stage's own before them
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included, drawn uniformly or, if ``log``, uniformly in their logarithm;
+    whole ones if ``whole``."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.low:.10g}..{self.high:.10g}:{'log' if self.log else 'linear'}"
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Both, as `-S` takes them."""
+        return as_setting(self.low), as_setting(self.high)
+
+    def typed(self, value: float) -> float:
+        """A value that was drawn, with four significant digits unless it is a whole one, and not beyond the ends."""
+        return value if self.whole else min(self.high, max(self.low, float(f"{value:.{DIGITS}g}")))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Values, as `-S` takes them."""
+
+    ends: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ",".join(self.ends)
+
+    def typed(self, value: str) -> str:
+        """The value that was drawn."""
+        return value
+
+
+Axis = Range | Choices
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that is searched for, such as ``evaluate_vae.fd_test``, and its direction."""
+
+    name: str
+    maximise: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}:{'max' if self.maximise else 'min'}"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a study is made with.
+
+    Attributes:
+        space: what is searched over, by dotted key.
+        fixed: settings as they were given, ``key=value``.
+        metrics: one, or several, of which the Pareto front is found.
+        sampler: one of :data:`SAMPLERS`.
+        seed: of the draws.
+    """
+
+    space: Mapping[str, Axis]
+    fixed: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    sampler: str
+    seed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What :meth:`of_json` reads."""
+        return {
+            "space": {key: str(axis) for key, axis in self.space.items()},
+            "fixed": list(self.fixed),
+            "metrics": [str(metric) for metric in self.metrics],
+            "sampler": self.sampler,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> Self:
+        """The arguments as they were stored."""
+        space = {key: parse_axis(key, text) for key, text in values["space"].items()}
+        metrics = tuple(parse_metric(text) for text in values["metrics"])
+        kept = {key: axis for key, axis in space.items() if axis}
+        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial.
+
+    Attributes:
+        name: of its experiment.
+        drawn: the values by dotted key, those of choices as `-S` takes them.
+        values: of the metrics, or None where it has not ended well.
+        failure: the last line of one that failed; "" of any other.
+    """
+
+    name: str
+    drawn: Mapping[str, float | str]
+    values: tuple[float, ...] | None
+    failure: str = ""
+
+
+def as_setting(value: float | str) -> str:
+    """A value that was drawn, as `-S` takes it."""
+    return value if isinstance(value, str) else f"{value:.10g}"
+
+
+# What the command line says
+
+
+def parse_axis(key: str, text: str) -> Axis | None:
+    """What `-S KEY=TEXT` searches over; None where TEXT is one value.
+
+    ``0.1..10`` is a range, logarithmic where both ends are positive and linear where not; ``0.1..10:linear`` and
+    ``:log`` say which. ``mlp,conv`` are choices; a comma within brackets or quotes separates none.
+
+    Raises:
+        UserError: the param takes no range; the lower end is not below the upper one; a logarithm is asked of a range
+            that has none; or a choice is there twice.
+    """
+    where = f"-S {key}={text}"
+    if match := RANGE.fullmatch(text):
+        low, high, scale = float(match[1]), float(match[2]), match[3]
+        parts = tuple(key.split("."))
+        try:
+            kind = number_type(parts)
+        except KeyError:  # no such key, which is refused with all others
+            kind = float
+        if kind is None:
+            raise UserError(f"{where}: {key} takes no range; allowed: {allowed(parts)}, several with commas between")
+        if low >= high:
+            raise UserError(f"{where}: the lower end is not below the upper one; allowed: LOW..HIGH")
+        if scale == "log" and low <= 0:
+            raise UserError(f"{where}: {low:g} has no logarithm; allowed: :linear, or a lower end above 0")
+        return Range(low, high, low > 0 if scale is None else scale == "log", kind is int)
+    choices = _divided(text)
+    if len(set(choices)) < len(choices):
+        raise UserError(f"{where}: has a value twice; allowed: each once")
+    return Choices(tuple(choices)) if len(choices) > 1 else None
+
+
+def _divided(text: str) -> list[str]:
+    """The parts between commas that stand in no bracket and no quotes."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if letter == "," and not depth and not quote:
+            parts.append("")
+            continue
+        if letter in "'\"" and quote in ("", letter):
+            quote = "" if quote else letter
+        elif not quote:
+            depth += (letter in "[{(") - (letter in "]})")
+        parts[-1] += letter
+    return parts
+
+
+def parse_metric(text: str) -> Metric:
+    """``evaluate_vae.fd_test``, in the direction in which the metric is better, or ``evaluate_vae.rate:min``, ``:max``.
+
+    Raises:
+        UserError: neither the text nor the table of metrics says which direction is better.
+    """
+    name, _, direction = text.partition(":")
+    better = {measure.key: measure.better for measures in GROUPS.values() for measure in measures}
+    found = BETTER.get(direction) if direction else better.get(name.partition(".")[2], "")
+    if found not in BETTER.values():
+        raise UserError(f"--metric {text}: which direction is better? allowed: {name}:min or {name}:max")
+    return Metric(name, found == HIGHER)
+
+
+def parse_arguments(
+    settings: Sequence[str], metrics: Sequence[str], sampler: str, seed: int
+) -> tuple[Arguments, Params]:
+    """The arguments, and params.yaml with the fixed settings and with the first end of each range; all checked by the
+    rules of params.yaml, for each combination of ends, the first 4096 of them.
+
+    Raises:
+        UserError: one of them is refused; the line names it.
+    """
+    space: dict[str, Axis] = {}
+    fixed: dict[str, str] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not text or not KEY.fullmatch(key):
+            raise UserError(f"-S {setting}: allowed: KEY=LOW..HIGH, KEY=A,B or KEY=VALUE")
+        if key in space or key in fixed:
+            raise UserError(f"-S {key}: is given twice; allowed: once")
+        if axis := parse_axis(key, text):
+            space[key] = axis
+        else:
+            fixed[key] = text
+    if not space:
+        raise UserError("-S: nothing to search over; allowed: a range or choices, such as -S beta=0.1..10")
+    if not metrics:
+        raise UserError("--metric: none is given; allowed: FILE.KEY, a number in metrics/FILE.json")
+    base = read_params()
+    corners = product(*(axis.ends for axis in space.values()))
+    for ends in islice(corners, CORNERS):  # what lies between its ends keeps the rules of a range that they keep
+        with_settings(base, fixed | dict(zip(space, ends, strict=True)))
+    params = with_settings(base, fixed | {key: axis.ends[0] for key, axis in space.items()})
+    _check_metrics([text.partition(":")[0] for text in metrics], params)
+    given = tuple(f"{key}={text}" for key, text in fixed.items())
+    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed), params
+
+
+def with_settings(base: Params, settings: Mapping[str, str]) -> Params:
+    """Params with other values, each as `-S` takes it, by dotted key.
+
+    Raises:
+        UserError: params.yaml could not hold them; the line names the settings.
+    """
+    values = base.model_dump(by_alias=True)
+    name = " ".join(f"-S {key}={in_a_line(text)}" for key, text in settings.items())
+    for key, text in settings.items():
+        *sections, last = key.split(".")
+        section = values
+        for part in sections:
+            if not isinstance(section.get(part), dict):
+                section[part] = {}
+            section = section[part]
+        section[last] = parse_yaml(text, f"-S {key}")
+    try:
+        return validated(values, name)
+    except UserError as error:
+        raise UserError(str(error).splitlines()[0]) from None
+
+
+def _check_metrics(names: Sequence[str], params: Params) -> None:
+    """Refuses a metric that HEAD's run has not measured. Of a family that was off there it is asked only that it is on
+    now.
+
+    Raises:
+        UserError: one is refused, or is given twice.
+    """
+    try:
+        measured: Mapping[str, float] = read_run("HEAD", object_id("HEAD")).metrics
+    except UserError:  # no run yet
+        measured = {}
+    files = {name.partition(".")[0] for name in measured}
+    stages = {f"{step}_{family}" for step in ("train", "evaluate") for family in known()}
+    for place, name in enumerate(names):
+        file, _, key = name.partition(".")
+        if name in names[:place]:
+            raise UserError(f"--metric {name}: is given twice; allowed: once")
+        if file in stages and (family := params.family_off(file)):
+            raise UserError(f"--metric {name}: families.{family} is false; allowed: -S families.{family}=true")
+        if name not in measured and (file in files or file not in stages or not key):
+            near = ", ".join(get_close_matches(name, measured, n=3, cutoff=0.5))
+            raise UserError(
+                f"--metric {in_a_line(name)}: no such number in the metrics of HEAD; "
+                f"allowed: {near or 'FILE.KEY, a number in metrics/FILE.json'}"
+            )
+
+
+# The study
+
+
+def tune(name: str, arguments: Arguments, params: Params, trials: int) -> str:
+    """Runs a study until it has so many trials, with a line on stderr for each; one that was begun goes on.
+
+    Args:
+        name: of the study, and what its experiments begin with.
+        arguments: of the study.
+        params: what :func:`parse_arguments` returned beside them.
+        trials: how many it has in the end, those that failed included.
+
+    Returns:
+        The table of the trials, and how to run the best again.
+
+    Raises:
+        UserError: the study was begun with other arguments; an experiment has a trial's name already; or three trials
+            in a row failed.
+        SystemExit: on Ctrl-C with 130, on SIGTERM with 143; the trial under way is run again by the same command.
+    """
+    import optuna  # noqa: F401  missing, it is named before anything is written
+
+    _path(name, ".db").parent.mkdir(exist_ok=True)
+    try:
+        with ended_by_signals(), _locked(name) as lock:
+            study = _opened(name, arguments)
+            _begin(study, name, arguments, params)
+            _run(study, name, arguments, params, trials, lock)
+            return as_text(name, arguments, _trials(study, name))
+    except (KeyboardInterrupt, SystemExit) as end:
+        _note("interrupted; the same command goes on from there")
+        raise SystemExit(130 if isinstance(end, KeyboardInterrupt) else end.code) from None
+
+
+def show(name: str) -> str:
+    """The table of a study as it stands.
+
+    Raises:
+        UserError: there is no such study.
+    """
+    if not _path(name, ".db").exists():
+        others = ", ".join(sorted(path.stem for path in _path(name, ".db").parent.glob("*.db")))
+        raise UserError(f"-n {name}: is no study here; allowed: {others or 'one that was begun'}")
+    study = _opened(name)
+    if ARGUMENTS not in study.user_attrs:
+        raise UserError(f"-n {name}: was killed before its first trial; run its command again")
+    arguments = Arguments.of_json(study.user_attrs[ARGUMENTS])
+    return as_text(name, arguments, _trials(study, name))
+
+
+def _path(name: str, suffix: str) -> Path:
+    """A file of the study."""
+    if not NAME.fullmatch(name):
+        raise UserError(f"-n {in_a_line(name)}: allowed: letters, digits, - and _, a letter or digit first")
+    return root() / FOLDER / f"{name}{suffix}"
+
+
+def _note(line: str) -> None:
+    print(f"tune: {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[int]:
+    """The descriptor of the study's lock, which is held in the block. A trial inherits it: while one that a killed
+    `genbalance tune` left behind still runs, nobody starts it a second time."""
+    with _path(name, ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _note(f"{name} is running already, or a trial that a killed `genbalance tune` left; waits for it to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def _opened(name: str, arguments: Arguments | None = None) -> "optuna.Study":
+    """The study as it is stored; it is made where ``arguments`` are given and there is none."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path = _path(name, ".db")
+    # not by an address, in which some letters of a path would mean something else
+    store = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": lambda: sqlite3.connect(path)})
+    if arguments is None or name in optuna.get_all_study_names(store):
+        return optuna.load_study(study_name=name, storage=store)
+    return optuna.create_study(study_name=name, storage=store, directions=_directions(arguments))
+
+
+def _directions(arguments: Arguments) -> "list[Literal['minimize', 'maximize']]":
+    return ["maximize" if metric.maximise else "minimize" for metric in arguments.metrics]
+
+
+def _begin(study: "optuna.Study", name: str, arguments: Arguments, params: Params) -> None:
+    """Keeps what the study is made with, or refuses other arguments, params or code than it was begun with."""
+    others = {k: v for k, v in params.flat().items() if k not in arguments.space and not k.startswith(INERT)}
+    whole: dict[str, Any] = {f"-S {key}": str(axis) for key, axis in arguments.space.items()}
+    whole |= {"--metric": " ".join(map(str, arguments.metrics)), "--sampler": arguments.sampler}
+    whole |= {"--seed": arguments.seed, **others, **{f"code of {k}": v[:8] for k, v in code_of("HEAD").items()}}
+    before = study.user_attrs.get(BEGUN)
+    if before is None:
+        study.set_user_attr(ARGUMENTS, arguments.as_json())
+        study.set_user_attr(BEGUN, whole)
+        return
+    keys = dict.fromkeys([*before, *whole])
+    differing = [f"{k} {before.get(k, NONE)} (now {whole.get(k, NONE)})" for k in keys if before.get(k) != whole.get(k)]
+    if differing:
+        raise UserError(f"-n {name}: was begun with {', '.join(differing[:3])}; give another name for another study")
+
+
+def draw(arguments: Arguments, trials: Sequence[Trial]) -> dict[str, float | str]:
+    """What the trial after ``trials`` is run with, by dotted key. It depends on the seed and on these alone."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    seed = stream_seed(arguments.seed, f"tune/{len(trials)}") % 2**32
+    samplers = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    study = optuna.create_study(directions=_directions(arguments), sampler=samplers[arguments.sampler](seed=seed))
+    study.add_trials([_frozen(arguments, trial) for trial in trials])
+    drawn = study.ask(_distributions(arguments)).params
+    return {key: axis.typed(drawn[key]) for key, axis in arguments.space.items()}
+
+
+def _distributions(arguments: Arguments) -> "dict[str, optuna.distributions.BaseDistribution]":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    return {
+        key: CategoricalDistribution(axis.ends)
+        if isinstance(axis, Choices)
+        else IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+        if axis.whole
+        else FloatDistribution(axis.low, axis.high, log=axis.log)
+        for key, axis in arguments.space.items()
+    }
+
+
+def _frozen(arguments: Arguments, trial: Trial) -> "optuna.trial.FrozenTrial":
+    """The trial as Optuna keeps it."""
+    from optuna.trial import TrialState, create_trial
+
+    return create_trial(
+        state=TrialState.FAIL if trial.values is None else TrialState.COMPLETE,
+        values=trial.values,
+        params=dict(trial.drawn),
+        distributions=_distributions(arguments),
+        user_attrs={FAILURE: trial.failure},
+    )
+
+
+def _trials(study: "optuna.Study", name: str) -> list[Trial]:
+    return [
+        Trial(
+            _experiment(name, trial.number),
+            trial.params,
+            trial.values and tuple(trial.values),
+            trial.user_attrs[FAILURE],
+        )
+        for trial in study.trials
+    ]
+
+
+def _experiment(name: str, number: int) -> str:
+    return f"{name}-{number + 1:03d}"
+
+
+def _run(study: "optuna.Study", name: str, arguments: Arguments, params: Params, trials: int, lock: int) -> None:
+    """Runs what is missing."""
+    failed, began, before = 0, time.monotonic(), len(study.trials)
+    if before < trials:
+        _note(f"each trial's output goes to {FOLDER}/{_experiment(name, 0)}.log, …")
+    for number in range(before, trials):
+        ended = _trials(study, name)
+        experiment, drawn = _experiment(name, number), draw(arguments, ended)
+        trial = _ended(experiment, arguments, params, drawn) or _executed(experiment, arguments, drawn, lock)
+        if trial is None:
+            trial = _ended(experiment, arguments, params, drawn) or Trial(experiment, drawn, None, "left no experiment")
+        study.add_trial(_frozen(arguments, trial))
+        left = (time.monotonic() - began) / (number + 1 - before) * (trials - number - 1)
+        _note(_progress(arguments, [*ended, trial], trials, left))
+        failed = failed + 1 if trial.failure else 0
+        if failed == FAILURES:
+            raise UserError(
+                f"the last {FAILURES} trials failed, {experiment} with: {trial.failure}; "
+                f"see {FOLDER}/{experiment}.log; the same command goes on with the next trial"
+            )
+
+
+def _ended(experiment: str, arguments: Arguments, params: Params, drawn: Mapping[str, float | str]) -> Trial | None:
+    """The trial out of its experiment; None where there is none.
+
+    Raises:
+        UserError: the experiment of that name has other params or code.
+    """
+    commit = experiments().get(experiment)
+    if commit is None:
+        return None
+    wanted = with_settings(params, {key: as_setting(value) for key, value in drawn.items()}).flat()
+    text = (committed(commit, str(PARAMS_FILE)) or b"").decode(errors="replace")
+    found = validated(parse_yaml(text, f"{experiment}: {PARAMS_FILE}"), f"{experiment}: {PARAMS_FILE}").flat()
+    other = [key for key in wanted if wanted[key] != found[key] and not key.startswith(INERT)]
+    if other:
+        raise UserError(
+            f"{experiment}: is an experiment already, with {other[0]} = {found[other[0]]} and not {wanted[other[0]]}; "
+            f"give another name, or `dvc exp remove {experiment}`"
+        )
+    run = read_run(experiment, commit)
+    lacks = [metric.name for metric in arguments.metrics if metric.name not in run.metrics]
+    if lacks:
+        return Trial(experiment, drawn, None, f"has not measured {', '.join(lacks)} with its own params")
+    return Trial(experiment, drawn, tuple(run.metrics[metric.name] for metric in arguments.metrics))
+
+
+def _executed(experiment: str, arguments: Arguments, drawn: Mapping[str, float | str], lock: int) -> Trial | None:
+    """Runs the experiment; the trial if it failed."""
+    settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in drawn.items())]
+    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", experiment]
+    command += [word for setting in settings for word in ("-S", setting)]
+    inherited = environment()
+    own = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])}
+    path = root() / FOLDER / f"{experiment}.log"
+    with path.open("wb") as log:
+        # in a session of its own, so that Ctrl-C reaches it once, and from here
+        process = subprocess.Popen(
+            command,
+            cwd=root(),
+            env=inherited | own,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            stop(process)
+            raise
+    if code == 0:
+        return None
+    return Trial(experiment, drawn, None, _last_line(path.read_text(encoding="utf-8", errors="replace"), code))
+
+
+def _last_line(output: str, code: int) -> str:
+    """The last line that a stage printed, or that DVC did if it says more than that the stage failed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    own = [line for line in lines if not line.startswith(NOISE)]
+    return in_a_line((own or lines or [f"exit code {code}"])[-1])
+
+
+# What is printed
+
+
+def pareto(values: Sequence[Sequence[float]], maximise: Sequence[bool]) -> list[bool]:
+    """For each row of metrics, whether it is on the Pareto front: no other row is at least as good in all columns and
+    better in one.
+
+    Args:
+        values: [n][metrics].
+        maximise: for each column whether higher is better.
+    """
+    costs = [tuple(-value if up else value for value, up in zip(row, maximise, strict=True)) for row in values]
+
+    def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+        return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+    return [not any(dominates(other, row) for other in costs) for row in costs]
+
+
+def best(metrics: Sequence[Metric], trials: Sequence[Trial]) -> list[Trial]:
+    """The best trial by one metric, the first of equal ones; by several, those on the Pareto front, best first by the
+    first metric."""
+    ended = _ranked(metrics, trials)
+    if len(metrics) == 1:
+        return ended[:1]
+    front = pareto([trial.values or () for trial in ended], [metric.maximise for metric in metrics])
+    return [trial for trial, on in zip(ended, front, strict=True) if on]
+
+
+def _ranked(metrics: Sequence[Metric], trials: Sequence[Trial]) -> list[Trial]:
+    """Those that ended well, best first by the first metric."""
+    ended = [trial for trial in trials if trial.values is not None]
+    return sorted(ended, key=lambda t: (t.values or (0.0,))[0] * (-1 if metrics[0].maximise else 1))
+
+
+def _progress(arguments: Arguments, trials: Sequence[Trial], total: int, seconds: float) -> str:
+    trial, found = trials[-1], best(arguments.metrics, trials)
+    drawn = " ".join(f"{key}={as_setting(value)}" for key, value in trial.drawn.items())
+    if len(arguments.metrics) > 1:
+        summary = f"{len(found)} on the Pareto front"
+    else:
+        summary = f"best {_numbers(arguments, found[0])} ({found[0].name})" if found else "none has ended well"
+    outcome = f"failed: {trial.failure}" if trial.failure else _numbers(arguments, trial)
+    left = f"{timedelta(seconds=round(seconds))} left"
+    return "  ".join([f"{len(trials)}/{total}", trial.name, drawn, outcome, summary, left])
+
+
+def _numbers(arguments: Arguments, trial: Trial) -> str:
+    pairs = zip(arguments.metrics, trial.values or (), strict=True)
+    return ", ".join(f"{metric.name.partition('.')[2]} {value:.4g}" for metric, value in pairs)
+
+
+def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
+    """The trials as a table, best first, those on the Pareto front of several metrics with a star; the last lines of
+    those that failed; and how to run the best again."""
+    metrics = arguments.metrics
+    found, failed = best(metrics, trials), [trial for trial in trials if trial.failure]
+    counts = f"{len(trials)} trials" + (f", {len(failed)} of them failed" if failed else "")
+    directions = ", ".join(f"{metric.name} ({HIGHER if metric.maximise else LOWER})" for metric in metrics)
+    head = [f"{name}: {counts}; sampler {arguments.sampler}, seed {arguments.seed}", directions]
+    ranked = _ranked(metrics, trials)
+    ranked = ranked if len(metrics) == 1 else [*found, *(trial for trial in ranked if trial not in found)]
+    rows = [["trial", *arguments.space, *(metric.name for metric in metrics)]]
+    for trial in [*ranked, *failed]:
+        cells = ["failed"] * len(metrics) if trial.values is None else [f"{value:.4g}" for value in trial.values]
+        star = " *" if len(metrics) > 1 and trial in found else ""
+        rows.append([f"{trial.name}{star}", *(as_setting(trial.drawn[key]) for key in arguments.space), *cells])
+    blocks = ["\n".join(head), aligned(rows)]
+    if failed:
+        blocks.append("\n".join(f"{trial.name} failed: {trial.failure}" for trial in failed))
+    if found:
+        title = "* The Pareto front" if len(metrics) > 1 else f"The best, {found[0].name}"
+        again = [f"  {command(arguments, trial)}" for trial in found]
+        blocks.append(
+            "\n".join([f"{title}; `dvc exp apply TRIAL` brings a trial's results here. To run it again:", *again])
+        )
+    return "\n\n".join(blocks)
+
+
+def command(arguments: Arguments, trial: Trial) -> str:
+    """The command that runs the trial again."""
+    settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in trial.drawn.items())]
+    return " ".join(["dvc exp run --temp", *(f"-S {shlex.quote(setting)}" for setting in settings)])

@@ -1,0 +1,467 @@
+"""`genbalance tune`: ranges and choices, draws, the Pareto front, and studies through real git and DVC, also killed.
+
+A trial is a stage of a few lines, without torch and MLflow, that diverges where β is above 5.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import pytest
+from committed import PARAMS, ROOT
+from signals import hears_all
+from small_repository import call, environment, genbalance
+
+from genbalance.experiments import tune
+from genbalance.experiments.tune import Arguments, Choices, Metric, Range, Trial, as_setting, parse_axis, parse_metric
+from genbalance.params import parse_yaml, read_params
+from genbalance.runtime.errors import UserError
+
+needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="no Optuna: pip install -r .ci/servers.txt")
+
+STAGE = """\
+import json, os, re, sys
+from pathlib import Path
+text = Path("params.yaml").read_text()
+beta = float(re.search(r"(?m)^beta: (\\S+)", text)[1])
+with open(os.environ["RUNS"], "a") as runs:
+    runs.write(f"{beta}\\n")
+if gate := os.environ.get("GATE"):
+    Path(gate, "began").write_text("")
+    Path(gate, "go").read_text()
+if beta > 5:
+    print("train_vae: diverged", file=sys.stderr)
+    sys.exit(1)
+Path("metrics/evaluate_vae.json").write_text(json.dumps({"fd_test": beta + 1 / beta, "rate": -beta}))
+"""
+PIPELINE = """\
+stages:
+  train_vae:
+    cmd: python train.py
+    params: [beta, seed, vae]
+    plots: [{metrics/evaluate_vae.json: {cache: false}}]
+"""
+FD = Metric("evaluate_vae.fd_test", maximise=False)
+BETA = {"beta": Range(0.1, 10, log=True)}
+EVERY = {
+    "beta": Range(0.1, 10, log=True),
+    "vae.free_bits": Range(0, 1.23456, log=False),
+    "vae.epochs": Range(5, 50, log=True, whole=True),
+    "vae.kl_warmup": Range(0, 5, log=False, whole=True),
+    "vae.arch": Choices(("mlp", "conv")),
+}
+
+
+def arguments(space=BETA, metrics=(FD,), sampler="tpe", seed=0, fixed=()):
+    return Arguments(space, fixed, metrics, sampler, seed)
+
+
+def drawn(given, count, worth=lambda values: values["beta"]):
+    """The trials of a study whose metric is ``worth``."""
+    trials = []
+    for number in range(count):
+        values = tune.draw(given, trials)
+        trials.append(Trial(f"t-{number + 1:03d}", values, tuple(worth(values) for _ in given.metrics)))
+    return trials
+
+
+# Ranges, choices, metrics
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "axis"),
+    [
+        ("beta", "0.1..10", Range(0.1, 10, log=True)),
+        ("beta", "0.1..10:linear", Range(0.1, 10, log=False)),
+        ("beta", "0..10", Range(0, 10, log=False)),
+        ("beta", ".5..1e+1", Range(0.5, 10, log=True)),
+        ("vae.learning_rate", "5e-4..1E-2:log", Range(0.0005, 0.01, log=True)),
+        ("vae.target_distortion", "-5..-1.5", Range(-5, -1.5, log=False)),
+        ("vae.epochs", "5..50", Range(5, 50, log=True, whole=True)),
+        ("vae.kl_warmup", "0..5", Range(0, 5, log=False, whole=True)),
+        ("data.limit", "100..1000", Range(100, 1000, log=True, whole=True)),
+        ("vae.arch", "mlp,conv", Choices(("mlp", "conv"))),
+        ("vae.latents", "2,8,32", Choices(("2", "8", "32"))),
+        ("vae.beta_range", "none,[0.1,10],[0.5, 2]", Choices(("none", "[0.1,10]", "[0.5, 2]"))),
+        ("data.path", "'a,b',c", Choices(("'a,b'", "c"))),
+        ("vae.arch", "mlp", None),
+        ("vae.beta_range", "[0.1,10]", None),
+        ("data.path", "../images", None),
+        ("data.path", "a..b", None),
+        ("beta", "1..5.", None),
+        ("beta", "1..5:cubic", None),
+        ("beta", "1..5..9", None),
+    ],
+)
+def test_a_range_choices_or_one_value_is_read(key, text, axis):
+    assert parse_axis(key, text) == axis
+    if axis:
+        assert parse_axis(key, str(axis)) == axis
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("beta", "5..1", "the lower end is not below"),
+        ("beta", "1..1.0", "the lower end is not below"),
+        ("beta", "0..1:log", "0 has no logarithm"),
+        ("vae.arch", "1..2", "vae.arch takes no range; allowed: mlp | conv | ladder"),
+        ("vae.beta_range", "1..2", "vae.beta_range takes no range"),
+        ("vae.arch", "mlp,conv,mlp", "has a value twice"),
+    ],
+)
+def test_what_is_neither_is_refused_in_a_line_that_names_it(key, text, message):
+    with pytest.raises(UserError) as caught:
+        parse_axis(key, text)
+    assert str(caught.value).startswith(f"-S {key}={text}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_drawn_number_is_within_its_range_has_four_digits_and_is_read_again_as_itself():
+    generator = random.Random(0)
+    for _ in range(300):
+        low, high = sorted(10 ** generator.uniform(-6, 6) * generator.choice((-1, 1)) for _ in range(2))
+        axis = Range(float(f"{low:.9g}"), float(f"{high:.9g}"), log=False)
+        value = generator.uniform(axis.low, axis.high)
+        typed = axis.typed(value)
+        assert axis.low <= typed <= axis.high
+        assert typed == pytest.approx(value, rel=0.0005)
+        assert axis.typed(typed) == typed
+        assert parse_yaml(as_setting(typed), "") == typed
+        assert typed in (axis.low, axis.high) or float(f"{typed:.4g}") == typed
+
+
+def test_a_number_is_not_rounded_beyond_its_range():
+    assert Range(0.12344, 0.2, log=True).typed(0.123441) == 0.12344
+    assert Range(0.1, 0.98765432, log=True).typed(0.98765431) == 0.98765432
+    assert Range(1, 99_999, log=True, whole=True).typed(12_345) == 12_345
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("evaluate_vae.fd_test", Metric("evaluate_vae.fd_test", maximise=False)),
+        ("evaluate_gan.recall", Metric("evaluate_gan.recall", maximise=True)),
+        ("evaluate_gan.recall:min", Metric("evaluate_gan.recall", maximise=False)),
+        ("evaluate_vae.rate:max", Metric("evaluate_vae.rate", maximise=True)),
+    ],
+)
+def test_a_metric_is_searched_in_its_better_direction(text, metric):
+    assert parse_metric(text) == metric
+    assert parse_metric(str(metric)) == metric
+
+
+@pytest.mark.parametrize("text", ["evaluate_vae.rate", "evaluate_vae.fd_test:up", "train_vae.loss"])
+def test_a_metric_without_a_better_direction_asks_for_one(text):
+    with pytest.raises(UserError, match=r"which direction is better\? allowed: .*:min or .*:max"):
+        parse_metric(text)
+
+
+# Draws
+
+
+@needs_optuna
+@pytest.mark.parametrize("sampler", tune.SAMPLERS)
+def test_equal_seeds_draw_equal_values_and_others_others(sampler):
+    def study(seed):
+        given = arguments(EVERY, sampler=sampler, seed=seed)
+        return [trial.drawn for trial in drawn(given, 13)]  # the first ten of tpe are random
+
+    first = study(0)
+    assert study(0) == first
+    assert all(other != values for other, values in zip(study(1), first, strict=True))
+    for key, axis in EVERY.items():
+        values = [trial[key] for trial in first]
+        assert len(set(values)) > 1
+        if isinstance(axis, Choices):
+            assert set(values) == set(axis.ends)
+        else:
+            assert all(axis.low <= value <= axis.high for value in values)
+            assert all(isinstance(value, int) for value in values) == axis.whole
+
+
+@needs_optuna
+def test_tpe_alone_follows_the_trials_before():
+    """Random search draws the same, whatever they were worth."""
+
+    def betas(sampler, sign):
+        trials = drawn(arguments(sampler=sampler, seed=3), 16, lambda values: sign * values["beta"])
+        return [trial.drawn["beta"] for trial in trials[10:]]
+
+    assert betas("random", 1) == betas("random", -1)
+    assert median(betas("tpe", 1)) < 0.3 < 3 < median(betas("tpe", -1))
+
+
+@needs_optuna
+def test_failed_trials_and_several_metrics_are_drawn_after():
+    given = arguments(metrics=(FD, Metric("evaluate_vae.rate", maximise=True)))
+    trials = drawn(given, 12)
+    trials[3] = replace(trials[3], values=None, failure="train_vae: diverged")
+    assert 0.1 <= tune.draw(given, trials)["beta"] <= 10
+
+
+# The table
+
+TABLE = [(1, 5), (2, 3), (2, 4), (3, 3), (4, 1), (4, 1), (5, 0.5), (6, 6)]
+FRONT = [(1, 5), (2, 3), (4, 1), (4, 1), (5, 0.5)]
+
+
+def test_the_pareto_front_of_a_known_table():
+    def front(rows, maximise):
+        return [row for row, on in zip(rows, tune.pareto(rows, maximise), strict=True) if on]
+
+    assert front(TABLE, [False, False]) == FRONT
+    assert front([(-a, b) for a, b in TABLE], [True, False]) == [(-a, b) for a, b in FRONT]
+    assert front([(-a, -b) for a, b in TABLE], [True, True]) == [(-a, -b) for a, b in FRONT]
+    assert front(TABLE, [True, True]) == [(6, 6)]
+    assert front([], [False]) == []
+
+
+@needs_optuna
+def test_the_pareto_front_is_optuna_s():
+    import optuna
+
+    generator = random.Random(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rows = [tuple(generator.randint(0, 9) for _ in range(3)) for _ in range(60)]
+    study = optuna.create_study(directions=["minimize", "maximize", "minimize"])
+    study.add_trials([optuna.trial.create_trial(values=row) for row in rows])
+    front = [number for number, on in enumerate(tune.pareto(rows, [False, True, False])) if on]
+    assert sorted(trial.number for trial in study.best_trials) == front
+
+
+def trial(number, beta, *values, failure=""):
+    return Trial(f"t-{number:03d}", {"beta": beta, "data.size": "[8,8]"}, values or None, failure)
+
+
+def test_the_table_is_best_first_with_the_failed_ones_last_and_the_best_one_s_command():
+    given = arguments(BETA | {"data.size": Choices(("[8,8]", "28"))}, fixed=("data.path=a b",))
+    trials = [trial(1, 2.5, 2.0), trial(2, 9.0, failure="train_vae: diverged"), trial(3, 1e-05, 1.5), trial(4, 4, 1.5)]
+    assert tune.as_text("t", given, trials).splitlines() == [
+        "t: 4 trials, 1 of them failed; sampler tpe, seed 0",
+        "evaluate_vae.fd_test (lower is better)",
+        "",
+        "trial   beta  data.size  evaluate_vae.fd_test",
+        "t-003  1e-05      [8,8]                   1.5",
+        "t-004      4      [8,8]                   1.5",
+        "t-001    2.5      [8,8]                     2",
+        "t-002      9      [8,8]                failed",
+        "",
+        "t-002 failed: train_vae: diverged",
+        "",
+        "The best, t-003; `dvc exp apply TRIAL` brings a trial's results here. To run it again:",
+        "  dvc exp run --temp -S 'data.path=a b' -S beta=1e-05 -S 'data.size=[8,8]'",
+    ]
+
+
+def test_the_table_of_several_metrics_stars_the_pareto_front():
+    given = arguments(metrics=(FD, Metric("evaluate_vae.recall", maximise=True)))
+    rows = [(1.0, 0.5), (2.0, 0.5), (3.0, 0.9)]
+    trials = [Trial(f"t-{n}", {"beta": float(n)}, row) for n, row in enumerate(rows)]
+    lines = tune.as_text("t", given, trials).splitlines()
+    assert [line.split()[:2] for line in lines[4:7]] == [["t-0", "*"], ["t-2", "*"], ["t-1", "1"]]
+    assert [line for line in lines if line.startswith("  dvc")] == [
+        "  dvc exp run --temp -S beta=0",
+        "  dvc exp run --temp -S beta=2",
+    ]
+
+
+def test_a_study_without_a_trial_that_ended_well_has_no_best():
+    text = tune.as_text("t", arguments(), [Trial("t-001", {"beta": 9.0}, None, "train_vae: diverged")])
+    assert "best" not in text
+    assert "t-001 failed: train_vae: diverged" in text
+
+
+def test_what_a_study_is_made_with_is_stored_and_read_again():
+    given = arguments(EVERY, (FD, Metric("evaluate_vae.rate", maximise=True)), "random", 7, ("vae.prior=normal",))
+    assert Arguments.of_json(json.loads(json.dumps(given.as_json()))) == given
+
+
+# Through git and DVC
+
+
+@pytest.fixture(scope="module")
+def committed_run(tmp_path_factory):
+    """A repository with a run of the stage. Not to be written to: tests get copies."""
+    place = tmp_path_factory.mktemp("tuned") / "repository"
+    (place / "metrics").mkdir(parents=True)
+    (place / "train.py").write_text(STAGE)
+    (place / "dvc.yaml").write_text(PIPELINE)
+    (place / ".gitignore").write_text("/tune/\n")
+    shutil.copy(PARAMS, place)
+    call(place, "git", "init", "-q", "-b", "main")
+    call(place, "dvc", "init", "-q")
+    (place / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
+    call(place, "dvc", "repro", "-q", RUNS=os.devnull)
+    call(place, "git", "add", "-A")
+    call(place, "git", "commit", "-qm", "run")
+    return place
+
+
+@pytest.fixture
+def repository(committed_run, tmp_path):
+    return Path(shutil.copytree(committed_run, tmp_path / "repository"))
+
+
+def experiments(repository):
+    listed = call(repository, "git", "for-each-ref", "--format=%(refname)", "refs/exps")
+    return sorted(line.rpartition("/")[2] for line in listed.splitlines() if re.search(r"-\d{3}$", line))
+
+
+ONE = ["-S", "beta=0.5..10", "--metric", "evaluate_vae.fd_test"]
+
+
+@needs_optuna
+def test_a_study_of_three_trials_is_experiments_and_a_table(repository, tmp_path):
+    """One diverges; the command anew runs nothing; without its store it takes the experiments that it finds."""
+    runs = tmp_path / "runs"
+    command = ["tune", "-n", "fd", *ONE, "--trials", "3", "--seed", "3"]
+    printed = genbalance(repository, *command, RUNS=str(runs))
+    betas = [float(line) for line in runs.read_text().splitlines()]
+    expected = drawn(arguments({"beta": Range(0.5, 10, log=True)}, seed=3), 3)
+    assert betas == [each.drawn["beta"] for each in expected]
+    well = [beta for beta in betas if beta <= 5]
+    assert len(well) == 2
+    assert experiments(repository) == [f"fd-{n:03d}" for n, beta in enumerate(betas, start=1) if beta <= 5]
+    assert not call(repository, "git", "status", "--porcelain")
+    for n, beta in enumerate(betas, start=1):
+        name = f"fd-{n:03d}"
+        assert re.search(rf"tune: {n}/3  {name}  beta={beta:g}  .* left\n", printed)
+        assert re.search(rf"\n{name} +{beta:g} +{f'{beta + 1 / beta:.4g}' if beta <= 5 else 'failed'}\n", printed)
+        if beta > 5:
+            assert f"\n{name} failed: train_vae: diverged\n" in printed
+    best = min(well, key=lambda beta: beta + 1 / beta)
+    assert printed.endswith(f"\n  dvc exp run --temp -S beta={best:g}\n")
+    table = printed[printed.index("fd: 3 trials") :]
+    assert genbalance(repository, *command, RUNS="") == table
+    assert genbalance(repository, "tune", "-n", "fd", "--show") == table
+
+    other = genbalance(repository, *command, "--sampler", "random", "-S", "vae.epochs=9", succeeds=False)
+    before = read_params(repository / "params.yaml").vae.epochs
+    assert f"was begun with --sampler tpe (now random), vae.epochs {before} (now 9); give another name" in other
+    assert len(other.splitlines()) == 1
+
+    shutil.rmtree(repository / "tune")
+    command[command.index("--trials") + 1] = "1"
+    assert "tune: 1/1  fd-001" in genbalance(repository, *command, RUNS="")  # a stage would fail
+    shutil.rmtree(repository / "tune")
+    refused = genbalance(repository, *command[:-1], "5", RUNS="", succeeds=False)
+    assert re.search(r"fd-001: is an experiment already, with beta = .* and not .*; give another name", refused)
+
+
+def started(repository, *command, **variables):
+    own = environment() | variables | {"PYTHONPATH": str(ROOT / "src")}
+    program = [sys.executable, "-m", "genbalance", *command]
+    return subprocess.Popen(program, cwd=repository, env=own, stderr=-1, stdout=-1, text=True, preexec_fn=hears_all)
+
+
+@needs_optuna
+def test_a_study_that_was_interrupted_and_killed_has_each_trial_once(repository, tmp_path):
+    """Ctrl-C ends the trial, which is run again. SIGKILL leaves it running: the command anew waits for its experiment
+    and takes it."""
+    for name in ("began", "go"):
+        os.mkfifo(tmp_path / name)
+    runs = tmp_path / "runs"
+    held = {"RUNS": str(runs), "GATE": str(tmp_path)}
+    command = ["tune", "-n", "k", *ONE, "--metric", "evaluate_vae.rate:max", "--trials", "2", "--seed", "0"]
+
+    first = started(repository, *command, **held)
+    (tmp_path / "began").read_text()  # waits for the stage to begin
+    first.send_signal(signal.SIGINT)
+    assert first.communicate()[1].splitlines()[1:] == ["tune: interrupted; the same command goes on from there"]
+    assert first.returncode == 130
+    assert not experiments(repository)
+
+    second = started(repository, *command, **held)
+    (tmp_path / "began").read_text()
+    second.kill()
+    second.communicate()
+    third = started(repository, *command, RUNS=str(runs))
+    assert third.stderr.readline().startswith("tune: k is running already, or a trial that a killed")
+    (tmp_path / "go").write_text("")  # lets the trial of the second end
+    table, progress = third.communicate()
+    assert third.returncode == 0, progress
+
+    betas = [each.drawn["beta"] for each in drawn(arguments({"beta": Range(0.5, 10, log=True)}, seed=0), 2)]
+    assert [float(line) for line in runs.read_text().splitlines()] == [betas[0], betas[0], betas[1]]
+    assert experiments(repository) == ["k-001", "k-002"]
+    assert table.startswith("k: 2 trials; sampler tpe, seed 0\n")
+    assert len(re.findall(r"(?m)^k-00[12] ", table)) == 2
+
+
+@needs_optuna
+def test_three_failures_in_a_row_stop_a_study(repository, monkeypatch):
+    """And the same command goes on with the next trial, unless other code is committed."""
+    ends = iter(["nan", "", "nan", "nan", "nan", "", ""])
+
+    def executed(experiment, arguments, drawn, lock):
+        failure = next(ends)
+        return Trial(experiment, drawn, None, failure) if failure else Trial(experiment, drawn, (1.0,))
+
+    monkeypatch.setattr(tune, "_executed", executed)
+    command = ["tune", "-n", "f", *ONE, "--trials", "7"]
+    printed = genbalance(repository, *command, succeeds=False)
+    assert printed.splitlines()[-1] == (
+        "the last 3 trials failed, f-005 with: nan; see tune/f-005.log; the same command goes on with the next trial"
+    )
+    assert re.findall(r"tune: (\d/7)", genbalance(repository, *command)) == ["6/7", "7/7"]
+    assert not list(islice(ends, 1))
+    (repository / "dvc.yaml").write_text(f"{PIPELINE}# changed\n")
+    call(repository, "git", "commit", "-qam", "code")
+    assert "-n f: was begun with code of dvc.yaml " in genbalance(repository, *command, succeeds=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["-S", "bta=0.1..5"], "-S bta=0.1: bta: found 0.1, but there is no such key"),
+        (["-S", "vae.size=1,2"], "-S vae.size=1: vae.size: found 1, but there is no such key"),
+        (["-S", "beta=0.1..5000"], "-S beta=5000: beta: found 5000; allowed: a number, 0 … 1000"),
+        (["-S", "vae.epochs=1.5..9"], "-S vae.epochs=1.5: vae.epochs: found 1.5; allowed: a whole number"),
+        (["-S", "beta=5..1"], "-S beta=5..1: the lower end is not below the upper one"),
+        (["-S", "vae.arch=mlp,cnn"], "-S vae.arch=cnn: vae.arch: found 'cnn'; allowed: mlp | conv | ladder"),
+        (["-S", "lambda=1..900", "-S", "gan.learning_rate=0.1"], "-S gan.learning_rate=0.1 -S lambda=900: lambda ×"),
+        (["-S", "beta=1..2", "-S", "beta=3"], "-S beta: is given twice"),
+        (["-S", "beta=1..2", "-S", "beta"], "-S beta: allowed: KEY=LOW..HIGH"),
+        (["-S", "beta=1"], "-S: nothing to search over"),
+        (["-S", "beta=1..2", "--metric", "evaluate_vae.fd_tst"], "--metric evaluate_vae.fd_tst: no such number"),
+        (["-S", "beta=1..2", "--metric", "evaluate_vae.fd_test"], "--metric evaluate_vae.fd_test: is given twice"),
+        (["-S", "beta=1..2", "--metric", "evaluate_vae.rate"], "--metric evaluate_vae.rate: which direction"),
+        (
+            ["-S", "beta=1..2", "--metric", "evaluate_vae_gan.fd_test"],
+            "--metric evaluate_vae_gan.fd_test: families.vae_gan is false",
+        ),
+        (["-S", "beta=1..2", "-n", "a/b"], "-n a/b: allowed: letters, digits, - and _"),
+        (["-n", "none", "--show"], "-n none: is no study here"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_one_line_before_anything_runs(committed_run, given, message):
+    printed = genbalance(committed_run, "tune", "-n", "no", "--metric", FD.name, *given, succeeds=False)
+    assert printed.startswith(message)
+    assert len(printed.splitlines()) == 1
+    assert not (committed_run / "tune").exists()
+
+
+def test_a_family_that_was_off_may_be_searched_once_it_is_on(committed_run, monkeypatch):
+    monkeypatch.chdir(committed_run)
+    settings = ["beta=1..2", "families.vae_gan=true"]
+    given, params = tune.parse_arguments(settings, ["evaluate_vae_gan.fd_test"], "tpe", 0)
+    assert given.fixed == ("families.vae_gan=true",)
+    assert (params.beta, params.families.vae_gan) == (1, True)
+
+
+def test_where_optuna_is_missing_a_line_names_the_extra(committed_run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    printed = genbalance(committed_run, "tune", "-n", "no", *ONE, succeeds=False)
+    assert printed == "the Python package optuna is not installed; `pip install 'genbalance[tune]'`\n"
+    assert not (committed_run / "tune").exists()
