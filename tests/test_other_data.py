@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from committed import PARAMS, ROOT
@@ -136,8 +137,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory, tables: Path, made: SimpleName
     short = {f"{section}__epochs": 1 for section in ("classifier", "gan", "vae")}
     folder = {"data__source": "folder", "data__path": str(made.plain)}
     shared = {"families__gan": False, "vae__likelihood": "gaussian_shared"}
-    classes = of("classes", families__vae_gan=True, gan__conditional=True)
-    plain = of("plain", **folder, **short, vae__arch="conv", vae__likelihood="logistic_mixture")
+    classes = of("classes", families__vae_gan=True, gan__conditional=True, gan__balance="accuracy")
+    known = {"vae__likelihood": "logistic_mixture", "vae__beta_range": [0.5, 4.0]}
+    plain = of("plain", **folder, **short, vae__arch="conv", **known)
     stacked = of("stacked", **short, data__source="stacked", data__limit=300, gan__arch="mlp", classifier__width=4)
     sprites = of("sprites", **short, **shared, data__source="sprites", data__limit=300)
     # DVC sets what is asked for on the command line, and finds the files
@@ -239,6 +241,21 @@ def test_the_page_of_images_without_classes_has_no_table_of_them(ran: SimpleName
     assert "classifier score" not in of_none.lower()
     assert not list((ran.plain / "reports/figures").glob("*class_*"))
     assert "bits per dimension" in of_none
+
+
+def test_the_curve_of_a_range_of_beta_is_measured_and_on_the_page(ran: SimpleNamespace) -> None:
+    curve = pd.read_csv(ran.plain / "artifacts/evaluate_vae/curve.csv")
+    assert (len(curve), curve["beta"].iloc[0], curve["beta"].iloc[-1]) == (21, 0.5, 4.0)
+    at_one = curve.iloc[(curve["beta"] - 1).abs().argmin()]
+    measured = metrics(ran.plain, "evaluate_vae")
+    assert at_one["distortion"] == pytest.approx(measured["distortion"], rel=0.02)
+    assert "out of one training" in page(ran.plain)
+    assert 'type="range"' in (ran.plain / "reports/index.html").read_text(encoding="utf-8")
+
+
+def test_where_lambda_went_is_measured_and_on_the_page(ran: SimpleNamespace) -> None:
+    assert 0.001 <= metrics(ran.classes, "train_gan")["lambda_reached"] <= 1000
+    assert "at the start of the GAN’s training" in " ".join(page(ran.classes).split())
 
 
 def test_modes_of_stacked_digits_are_counted(ran: SimpleNamespace) -> None:

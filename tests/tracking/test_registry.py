@@ -251,6 +251,7 @@ def test_a_version_holds_no_pickle_and_answers_without_one(
         ".safetensors",
         ".j2",
         ".css",
+        ".js",
         ".typed",
     }
     assert not any(zipfile.is_zipfile(path) or path.read_bytes()[:1] == b"\x80" for path in found)

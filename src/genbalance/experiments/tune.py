@@ -337,9 +337,10 @@ def tune(name: str, arguments: Arguments, params: Params, trials: int) -> str:
             in a row failed.
         SystemExit: on Ctrl-C with 130, on SIGTERM with 143; the trial under way is run again by the same command.
     """
+    database = _path(name, ".db")
     import optuna  # noqa: F401  missing, it is named before anything is written
 
-    _path(name, ".db").parent.mkdir(exist_ok=True)
+    database.parent.mkdir(exist_ok=True)
     try:
         with ended_by_signals(), _locked(name) as lock:
             study = _opened(name, arguments)
