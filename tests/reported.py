@@ -35,7 +35,16 @@ stages:
 
 SURE = (
     *("fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "nn_accuracy"),
-    *("authenticity", "nearer_train", "mse", "psnr", "ssim", "classifier_agreement"),
+    *(
+        "authenticity",
+        "nearer_train",
+        "membership_auc_distance",
+        "membership_tpr_distance",
+        "mse",
+        "psnr",
+        "ssim",
+        "classifier_agreement",
+    ),
     *("d_accuracy_train", "d_accuracy_test", "d_accuracy_generated", "nelbo", "rate", "distortion", "nll"),
     "probe_accuracy",
 )
@@ -46,13 +55,15 @@ BOTH = {
     **{"coverage_real": 0.972, "nn_accuracy_real": 0.507, "vendi_real": 11.31, "pairwise_distance_real": 12.73},
     **{"class_distance_real": 0.033, "authenticity_real": 0.615, "nearer_train_real": 0.5225},
     **{"copying_z_real": -0.049, "share_worst_to_mean": 0.42, "fd_class_mean": 34.5, "fd_class_worst": 39},
-    **{"fd_worst_to_mean": 1.13},
+    **{"fd_worst_to_mean": 1.13, "membership_auc_distance_real": 0.502, "membership_tpr_distance_real": 0.008},
+    "membership_n": 90,
 }
 OF_SAMPLES = {
     "gan": {
         **{"fd_test": 22.81, "fd_infinity": 20.2, "kid_test": 0.0391, "classifier_score": 3.204},
         **{"precision": 0.749, "recall": 0.94, "density": 0.37, "coverage": 0.452, "nn_accuracy": 0.815},
         **{"vendi": 12.28, "pairwise_distance": 10.11, "class_distance": 0.114, "authenticity": 0.859},
+        **{"membership_auc_distance": 0.5235, "membership_tpr_distance": 0.013},
         **{"nearer_train": 0.41, "copying_z": 9.778, "mse": 0.00777, "psnr": 22.34, "ssim": 0.924},
         **{"classifier_agreement": 0.96, "reconstructed": 24},
     },
@@ -60,6 +71,7 @@ OF_SAMPLES = {
         **{"fd_test": 61.37, "fd_infinity": 58.8, "kid_test": 0.1482, "classifier_score": 2.11},
         **{"precision": 0.693, "recall": 0.849, "density": 0.352, "coverage": 0.461, "nn_accuracy": 0.858},
         **{"vendi": 8.899, "pairwise_distance": 10.46, "class_distance": 0.252, "authenticity": 0.87},
+        **{"membership_auc_distance": 0.5123, "membership_tpr_distance": 0.018},
         **{"nearer_train": 0.445, "copying_z": 8.946, "mse": 0.00933, "psnr": 20.71, "ssim": 0.8812},
         **{"classifier_agreement": 0.957, "reconstructed": 100},
     },
@@ -68,12 +80,16 @@ OF_PARTS = {
     DISCRIMINATOR: {
         **{"d_accuracy_train": 0.393, "d_accuracy_test": 0.284, "d_accuracy_generated": 0.951},
         **{"d_auc_train": 0.83, "d_auc_test": 0.77},
+        **{"membership_auc_logit": 0.87, "membership_tpr_logit": 0.06},
     },
     ENCODER: {
         **{"rate": 25.2, "active_units": 5, "probe_accuracy": 0.904, "fd_reconstructions": 3.77},
         **{"prior_discrepancy": 0.0084, "prior_discrepancy_floor": -0.0002},
     },
-    LIKELIHOOD: {"nelbo": 101.3, "distortion": 76.1, "nll": 97.4, "nll_draws": 200},
+    LIKELIHOOD: {
+        **{"nelbo": 101.3, "distortion": 76.1, "nll": 97.4, "nll_draws": 200},
+        **{"membership_auc_elbo": 0.537, "membership_tpr_elbo": 0.01},
+    },
 }
 
 
@@ -141,8 +157,12 @@ def write(root, classes=10, side=8, epochs=3, names=(), channels=1):
             picture(f"artifacts/train_{name}/samples/epoch_{epoch:04d}")
         table(
             f"evaluate_{name}/classes",
-            ("class", "generated", "real", "n", "fd", "fd_floor", "confidence"),
-            [(c, 1 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8) for c in range(classes) if several],
+            ("class", "generated", "generated_low", "generated_high", "real", "n", "fd", "fd_floor", "confidence"),
+            [
+                (c, 1 / classes, 0.9 / classes, 1.2 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8)
+                for c in range(classes)
+                if several
+            ],
         )
         for rows in ("nearest", "reconstructions", "interpolations", "traversals"):
             picture(f"artifacts/evaluate_{name}/{rows}")

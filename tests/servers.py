@@ -1,20 +1,39 @@
-"""Real servers for the tests, where they can be had: PostgreSQL (`.ci/postgres` installs it) and S3 by moto
-(`.ci/servers.txt` pins it and the drivers)."""
+"""Real servers for the tests, where they can be had: PostgreSQL (`.ci/postgres` installs it), S3 by moto
+(`.ci/servers.txt` pins it and the drivers), and a team's MLflow on both, as deploy/compose.yaml starts it."""
 
 import contextlib
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from committed import ROOT
+from ruamel.yaml import YAML
 
 PASSWORD = "s3cr3t/@:"  # as an address quotes it below
 QUOTED = "s3cr3t%2F%40%3A"
+COMPOSE = ROOT / "deploy/compose.yaml"
+
+
+def composed() -> dict[str, Any]:
+    """What deploy/compose.yaml says."""
+    return YAML(typ="safe").load(COMPOSE)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Postgres:
@@ -26,9 +45,7 @@ class Postgres:
         self.user = "nobody" if os.geteuid() == 0 else None
         if self.user:
             folder.chmod(0o777)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = _free_port()
         self.url = f"postgresql://bob:{QUOTED}@127.0.0.1:{self.port}/postgres"
         (folder / "password").write_text(PASSWORD)
         self._run("initdb", "-D", f"{folder}/data", "-U", "bob", "-A", "scram-sha-256", "--no-sync",
@@ -95,3 +112,84 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="genbalance")
     yield Bucket("s3://genbalance/runs", server.stop)
     server.stop()
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's MLflow on loopback, with PostgreSQL and S3 behind it.
+
+    Attributes:
+        url: of the server.
+        admin: user and password of the first user.
+        folder: the server's working directory.
+    """
+
+    url: str
+    admin: tuple[str, str]
+    folder: Path
+
+    def login(self, user: str, password: str) -> dict[str, str]:
+        """The environment of a member of the team: the server's address and a password, and no key of S3's."""
+        names = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+        return dict(zip(names, (self.url, user, password), strict=True))
+
+
+@pytest.fixture
+def team(postgres: Postgres, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    """The command and the environment of deploy/compose.yaml's `mlflow`, but for the addresses of the servers."""
+    pytest.importorskip("flask_wtf", reason="no MLflow with passwords: pip install -r .ci/servers.txt")
+    service, folder, port = composed()["services"]["mlflow"], tmp_path / "team", _free_port()
+    folder.mkdir()
+    (folder / "auth.ini").write_text(composed()["configs"]["auth"]["content"])
+    secrets = {"POSTGRES_PASSWORD": PASSWORD, "S3_ACCESS_KEY": "key", "S3_SECRET_KEY": "s3cr3t"}
+    secrets |= {"MLFLOW_ADMIN": "ann", "MLFLOW_ADMIN_PASSWORD": "p: a/s@s w%rd", "MLFLOW_SECRET_KEY": "of the forms"}
+    own = {key: _filled(value, secrets) for key, value in service["environment"].items()}
+    own |= {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PGUSER": "bob", "PGDATABASE": "postgres"}
+    own |= {"MLFLOW_S3_ENDPOINT_URL": os.environ["MLFLOW_S3_ENDPOINT_URL"]}
+    own |= {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini")}
+    here = {"--host": "127.0.0.1", "--port": str(port), "--workers": "1"}
+    command = [_with(argument, here) for argument in service["command"]]
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=os.environ | own,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, f"{url}/health", folder / "log")
+        yield Team(url, ("ann", secrets["MLFLOW_ADMIN_PASSWORD"]), folder)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _filled(value: str, secrets: dict[str, str]) -> str:
+    """As compose fills in ${NAME:?message} and ${NAME:-default}."""
+    return re.sub(r"\$\{(\w+):(?:-([^}]*)|\?[^}]*)\}", lambda found: secrets.get(found[1], found[2] or ""), str(value))
+
+
+def _with(argument: str, here: dict[str, str]) -> str:
+    name, _, value = argument.partition("=")
+    return f"{name}={here.get(name, value)}" if value else argument
+
+
+def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    for _ in range(600):
+        try:
+            process.wait(timeout=0.2)  # ends at once only if the server has died
+            pytest.fail(log.read_text())
+        except subprocess.TimeoutExpired:
+            pass
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            continue
+    pytest.fail(log.read_text())

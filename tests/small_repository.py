@@ -32,7 +32,7 @@ SMALL = {
 
 def environment() -> dict[str, str]:
     """As a user's shell with the project's environment activated, and without what this test run brought along."""
-    foreign = ("DVC_", "MLFLOW_", "PYTEST_", "GIT_", "PYTHONPATH")
+    foreign = ("DVC_", "MLFLOW_", "AWS_", "PYTEST_", "GIT_", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     identity = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return kept | identity | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"}

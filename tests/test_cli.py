@@ -42,6 +42,7 @@ COMMANDS = [
     "generate",
     "interpolate",
     "traverse",
+    "play",
     "register",
     "export",
 ]

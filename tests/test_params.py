@@ -99,7 +99,7 @@ def models(model=Params):
 
 def test_no_field_has_a_default():
     """A default would be a value of an experiment that params.yaml, and with it DVC and MLflow, does not know of."""
-    assert len(list(models())) == 11
+    assert len(list(models())) == 12
     assert [f"{m.__name__}.{name}" for m in models() for name, f in m.model_fields.items() if not f.is_required()] == []
 
 
@@ -211,6 +211,10 @@ WRONG = [
     ("families.vae", "[]", "[]", "true | false"),
     ("families.vae_gan", "on", "'on'", "true | false"),
     ("vae_gan.encoder_width", "8", "8", "16 … 8192"),
+    ("privacy.epsilon", "0.05", "0.05", "none or a number, 0.1 … 1000"),
+    ("privacy.epsilon", "off", "'off'", "none or a number, 0.1 … 1000"),
+    ("privacy.delta", "0", "0", "0 < … ≤ 0.01"),
+    ("privacy.max_grad_norm", "0", "0", "0 < … ≤ 1000"),
     ("compute.compile", "1", "1", "true | false"),
     ("compute.compile", "yes", "'yes'", "true | false"),
     ("data.source", "imagenet", "'imagenet'", "bundled | mnist | fashion_mnist"),
@@ -221,6 +225,11 @@ WRONG = [
     ("data.limit", "99", "99", "≥ 100 or all"),
     ("data.limit", "null", "None", "≥ 100 or all"),
     ("data.limit", "500.0", "500.0", "≥ 100 or all"),
+    ("data.class_shares", "null", "None", "text"),
+    ("data.class_shares", "0.1", "0.1", "text"),
+    ("data.class_shares", "{4: 0.1}", "{4: 0.1}", "text"),
+    ("gan.rebalance", "1", "1", "true"),
+    ("vae.rebalance", "yes", "'yes'", "true"),
     ("data.val_fraction", "0", "0", "0.01 … 0.5"),
     ("data.val_fraction", "0.6", "0.6", "0.01 … 0.5"),
     ("data.test_fraction", "20%", "'20%'", "0.01 … 0.5"),
@@ -380,6 +389,9 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
         assert len(problem) < 300
 
 
+PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "gan.r1": "0"}
+
+
 @pytest.mark.parametrize(
     ("changes", "fragments"),
     [
@@ -410,6 +422,35 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
             {"data.limit": "200", "gan.d_steps": "100", "gan.batch_size": "32"},
             ["gan.d_steps is 100", "data.limit = 200", "at most 5 steps"],
         ),
+        (
+            {"privacy.epsilon": "10", "gan.r2": "0.5"},
+            [
+                *("vae.prior is mixture (allowed: normal | flow | vamp)", "gan.clusters is 100 (allowed: 0)"),
+                *("gan.r1 is 0.2 (allowed: 0)", "gan.r2 is 0.5", "with privacy.epsilon = 10; add"),
+                "-S vae.prior=normal -S gan.clusters=0 -S gan.r1=0 -S gan.r2=0",
+            ],
+        ),
+        *(
+            (
+                PRIVATE | {key: value},
+                [f"{key} is {value} (allowed: {allowed})", f"add -S {key}={allowed.split(' ')[0]}"],
+            )
+            for key, value, allowed in (
+                ("vae.balance", "geco", "fixed"),
+                ("vae.free_bits", "0.1", "0"),
+                ("vae.updates", "alternating", "joint"),
+                ("gan.arch", "style", "dcgan | mlp | dense"),
+                ("gan.loss", "relativistic", "non_saturating | hinge | wasserstein"),
+                ("gan.spectral_norm", "true", "false"),
+                ("gan.unrolled_steps", "2", "0"),
+                ("families.vae_gan", "true", "false"),
+                ("compute.compile", "true", "false"),
+            )
+        ),
+        (
+            PRIVATE | {"gan.loss": "wasserstein", "gan.r1": "0.2"},
+            ["gan.gradient_penalty is 10 (allowed: 0)", "add -S gan.gradient_penalty=0"],
+        ),
         ({"vae.kl_warmup": "11", "vae.epochs": "10"}, ["vae", "kl_warmup is 11", "epochs = 10", "at most"]),
         *(
             (
@@ -425,6 +466,23 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
                 ["vae", f"prior is {prior} with arch = ladder", "normal or mixture"],
             )
             for prior in ("flow", "vamp")
+        ),
+        *(
+            (
+                {"data.class_shares": text},
+                ["data: class_shares is ", f"of which '{bad}' is no share", "allowed: none, or"],
+            )
+            for text, bad in (
+                ("'4'", "4"),
+                ("4:0", "4:0"),
+                ("4:1.5", "4:1.5"),
+                ("4:-0.1", "4:-0.1"),
+                ("4:nan", "4:nan"),
+                ("4:1e-3", "4:1e-3"),
+                ("':0.5'", ":0.5"),
+                ("'4:0.5, 4:0.1'", "4:0.1"),
+                ("'4:0.5,'", ""),
+            )
         ),
         ({"vae.beta_range": "[4, 1]"}, ["vae", "beta_range is [4, 1]", "the lesser value first"]),
         ({"beta": "4", "vae.beta_range": "[0.1, 2]"}, ["beta is 4", "vae.beta_range = [0.1, 2]", "within it"]),

@@ -2,16 +2,22 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from unittest import mock
 
+import pandas as pd
 import pytest
+import requests
 from plots import DRAWN, IMAGES, NUMBERS, PLOTS, tables
 from safetensors import safe_open
+from servers import Team, bucket, postgres, team
 from small_repository import EVERY, OFF, call, fresh_repository, genbalance, run_programs, runs, stages_run
 
+__all__ = ["bucket", "postgres", "team"]
 BY_COEFFICIENT = ("gan_fd", "gan_recall", "vae_fd", "rate", "distortion", "nll")  # of metrics/summary.json
 
 
@@ -29,9 +35,25 @@ def contents(repository: Path) -> dict[str, str]:
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     repository = fresh_repository(tmp_path_factory.mktemp("first"))
     output = call(repository, "dvc", "repro")
+    call(repository, "dvc", "remote", "add", "-d", "team", f"{repository}-remote")
     call(repository, "git", "add", "-A")
     call(repository, "git", "commit", "-qm", "reproduced")
     return repository, output
+
+
+@pytest.fixture(scope="module")
+def queued(reproduced: tuple[Path, str]) -> Path:
+    """The reproduced repository with two experiments that a queue has run: `only-gan` and `only-vae`."""
+    repository, _ = reproduced
+    call(repository, "dvc", "exp", "run", "--queue", "-n", "only-gan", "-S", "lambda=0.5")
+    # code of the snapshot alone: the workspace goes back to the committed file before the workers start
+    stage = repository / "stages" / "train_vae.py"
+    committed = stage.read_text()
+    stage.write_text(committed.replace("    device =", '    run.log({"of_the_snapshot": 1.0})\n    device ='))
+    call(repository, "dvc", "exp", "run", "--queue", "-n", "only-vae", "-S", "beta=4")
+    stage.write_text(committed)
+    call(repository, "dvc", "exp", "run", "--run-all", "--jobs", "2")
+    return repository
 
 
 @pytest.fixture
@@ -163,17 +185,8 @@ def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(rep
 
 
 def test_queued_experiments_rerun_their_own_model_alone_on_their_own_code_into_the_store_at_the_root(
-    repository: Path,
+    queued: Path, repository: Path
 ) -> None:
-    call(repository, "dvc", "exp", "run", "--queue", "-n", "only-gan", "-S", "lambda=0.5")
-    # code of the snapshot alone: the workspace goes back to the committed file before the workers start
-    stage = repository / "stages" / "train_vae.py"
-    committed = stage.read_text()
-    stage.write_text(committed.replace("    device =", '    run.log({"of_the_snapshot": 1.0})\n    device ='))
-    call(repository, "dvc", "exp", "run", "--queue", "-n", "only-vae", "-S", "beta=4")
-    stage.write_text(committed)
-    call(repository, "dvc", "exp", "run", "--run-all", "--jobs", "2")
-
     parents, children = runs(repository)
     for model, key, value in (("gan", "lambda", "0.5"), ("vae", "beta", "4")):
         name = f"only-{model}"
@@ -198,3 +211,71 @@ def test_queued_experiments_rerun_their_own_model_alone_on_their_own_code_into_t
     compared = json.loads(call(repository, "dvc", "plots", "diff", "main", "only-gan", "only-vae", "--json"))["data"]
     shown = {name: sorted(rev for entry in compared[name] for rev in entry["revisions"]) for name in PLOTS}
     assert shown == {name: ["main", "only-gan", "only-vae"] for name in PLOTS}
+
+
+def test_a_clone_pulls_what_others_pushed_and_trains_nothing(queued: Path, repository: Path, tmp_path: Path) -> None:
+    """The commands of docs/team.md, with a folder as DVC's remote."""
+    origin = str(tmp_path / "origin.git")
+    call(tmp_path, "git", "init", "-q", "--bare", "-b", "main", origin)
+    call(repository, "git", "push", "-q", origin, "main")
+    call(repository, "dvc", "push")
+    call(repository, "dvc", "exp", "push", origin, "only-vae")
+
+    call(tmp_path, "git", "clone", "-q", origin, "clone")
+    clone = tmp_path / "clone"
+    call(clone, "dvc", "pull")
+    assert "up to date" in call(clone, "dvc", "status")
+    assert not stages_run(call(clone, "dvc", "repro"))
+    assert contents(clone) == contents(repository)
+    assert "reports/index.html" in contents(clone)
+    assert not (clone / "mlflow.db").exists()  # runs come by `genbalance sync`
+
+    call(clone, "dvc", "exp", "pull", "origin", "only-vae")
+    compared = ("compare", "main", "only-vae")
+    assert genbalance(clone, *compared) == genbalance(repository, *compared)
+    call(clone, "dvc", "exp", "apply", "only-vae")
+    assert "up to date" in call(clone, "dvc", "status")
+
+
+def test_a_team_s_server_has_all_that_the_local_store_has(team: Team, queued: Path, tmp_path: Path) -> None:
+    """MLflow with passwords on PostgreSQL and S3, for a clone of somebody who is not its admin and has no key of S3."""
+    from mlflow import MlflowClient, pyfunc
+
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", str(queued), "clone")
+    call(clone, "dvc", "config", "--local", "cache.dir", str(queued / ".dvc/cache"))
+    call(clone, "dvc", "checkout", "-q")
+    call(clone, "git", "fetch", "-q", "origin", "refs/exps/*:refs/exps/*")
+    account = {"username": "bob", "password": "another p@ss"}
+    requests.post(
+        f"{team.url}/api/2.0/mlflow/users/create", json=account, auth=team.admin, timeout=60
+    ).raise_for_status()
+    bob = team.login(*account.values())
+
+    refused = genbalance(clone, "sync", **team.login("bob", "a wrong one"), succeeds=False)
+    assert "cannot be used: it answers 401 Unauthorized" in refused.splitlines()[-1]
+    assert "wrong" not in refused
+    assert f"{len(EVERY) + 1} runs copied from" in genbalance(clone, "sync", **bob)  # the stages' and their parent
+    assert stages_run(call(clone, "dvc", "repro", "-sf", "train_vae", **bob)) == ["train_vae"]
+    assert not call(clone, "git", "status", "--porcelain")
+    rows = genbalance(clone, "runs", **bob).splitlines()[1:]
+    assert {row.split()[0] for row in rows} == set(EVERY)
+    (trained,) = [row.split()[1] for row in rows if "restored from the cache" not in row]
+    assert call(clone, "git", "rev-parse", "HEAD")[:12] in genbalance(clone, "commits", trained, **bob)
+    assert "In MLflow: " in genbalance(clone, "compare", "HEAD", "only-vae", "--mlflow", **bob)
+    assert "champion" in genbalance(clone, "register", "--model", "gan", **bob)
+
+    local = max((run for run in runs(clone)[1] if run["name"] == "train_vae"), key=lambda run: len(run["metrics"]))
+    with mock.patch.dict(os.environ, bob):
+        client = MlflowClient(team.url)
+        found = client.search_runs([client.get_experiment_by_name("genbalance").experiment_id])
+        assert all(run.info.artifact_uri.startswith("mlflow-artifacts:/") for run in found)
+        run = client.get_run(trained)
+        assert (run.data.metrics, run.data.params) == (local["metrics"], local["params"])
+        assert any(name.startswith("system/") for name in run.data.metrics)
+        assert client.list_artifacts(trained, "images")
+        version = client.get_model_version_by_alias("genbalance-gan", "champion")
+        assert client.get_model_version_download_uri(version.name, version.version).startswith("mlflow-artifacts:/")
+        asked = pd.DataFrame([{"digit": -1, "seed": 1, "count": 2}])
+        assert len(pyfunc.load_model("models:/genbalance-gan@champion").predict(asked)) == 2
+    assert {file.name for file in team.folder.iterdir()} == {"auth.ini", "log"}  # the server keeps nothing itself

@@ -15,6 +15,7 @@ from genbalance.families.registry import known
 from genbalance.runtime.errors import UserError, machine_errors
 
 if TYPE_CHECKING:
+    from genbalance.experiments.sweep_folder import SweepFolder
     from genbalance.sampling.context import Context
 
     Model = str
@@ -284,6 +285,28 @@ def traverse(
     typer.echo(traverse(context, digit, latent or [], span, steps, out))
 
 
+@app.command()
+def play(
+    model: ModelOption,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port on this machine; 0: any free one.")] = 0,
+    weights: WeightsOption = None,
+    data: DataOption = DATA,
+    classifier: ClassifierOption = CLASSIFIER,
+    params: ParamsOption = PARAMS,
+    seed: SeedOption = None,
+) -> None:
+    """Change what a model draws, on a live page.
+
+    It prints the address of a page that this machine alone can open; Ctrl-C ends it. Its sliders move the eight latents
+    that change the image most, and what else the model has: truncation, clusters, classes, or beta where it was trained
+    with `vae.beta_range`. Beside the image stands what the reference classifier reads, if that is there. A model with
+    an encoder also starts from test images.
+    """
+    from genbalance.sampling.play import play
+
+    play(_context(model, weights, data, classifier, params, seed, TRIES), port, typer.echo)
+
+
 # Comparing experiments
 
 
@@ -301,6 +324,17 @@ def compare(
     html: Annotated[
         Path | None, typer.Option(help="Write one self-contained page with sample grids and training curves.")
     ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(help="Write the tables and the sample grids as a comment for GitHub; - prints only that."),
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(
+            help="Address of the repository that the comment's pictures are linked from, such as "
+            "https://github.com/OWNER/NAME; as it is, they are found from the page of a pull request or an issue."
+        ),
+    ] = "..",
     mlflow: Annotated[bool, typer.Option("--mlflow", help="Log page, table and figures as an MLflow run.")] = False,
 ) -> None:
     """Compare groups of experiments, metric by metric.
@@ -308,7 +342,7 @@ def compare(
     For each metric it shows the difference, its 95% interval, and whether the difference exceeds the variation over
     seeds.
 
-    After `dvc exp run --queue -n base -S seed=1,2,3`, `... -n beta4 -S seed=1,2,3 -S beta=4` and `dvc queue start`:
+    After `genbalance sweep run -n base -S seed=1,2,3` and `genbalance sweep run -n beta4 -S seed=1,2,3 -S beta=4`:
     `genbalance compare 'base-*' 'beta4-*'`. The runs of a group may differ only in their seed.
 
     A single argument is split by its settings: `genbalance compare 'beta-*'` compares each value of beta with the value
@@ -316,17 +350,159 @@ def compare(
     one is used. An infinite effect size (no variation over seeds) is null in the JSON file.
     """
     from genbalance.experiments.compare import compare_groups, find_groups
+    from genbalance.experiments.compare_markdown import STANDARD_OUTPUT, as_markdown
     from genbalance.experiments.compare_page import save
     from genbalance.experiments.compare_table import as_text
 
     comparison = compare_groups(find_groups(groups), every=all_)
-    typer.echo(as_text(comparison))
-    if run := save(comparison, json, html, mlflow):
-        typer.echo(f"\nIn MLflow: {run}")
+    printed = markdown == STANDARD_OUTPUT
+    typer.echo(as_markdown(comparison, base) if printed else as_text(comparison), nl=not printed)
+    if run := save(comparison, json, html, markdown, base, mlflow):
+        typer.echo(f"\nIn MLflow: {run}", err=printed)
 
 
-@app.command()
-def sweep(
+sweep = typer.Typer(
+    help="Run a sweep over parameters, and show their effect.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(sweep, name="sweep")
+
+
+@sweep.command()
+def run(
+    name: Annotated[
+        str, typer.Option("--name", "-n", metavar="NAME", help="The sweep; its experiments are NAME-1, NAME-2, ...")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-param",
+            "-S",
+            metavar="KEY=VALUES",
+            help="The values of a parameter: beta=0.1,0.5,1 or seed=range(1,4). Repeat it for all combinations.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Experiments at a time.  [default: as many as CPUs allow]", show_default=False)
+    ] = 0,
+    address: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster: ray://HOST:PORT, HOST:PORT, or auto.  [default: Ray on this machine]",
+            show_default=False,
+        ),
+    ] = "",
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of an experiment: 1, or a share such as 0.25.")] = 0,
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OPTIONS",
+            help='Submit job arrays to SLURM instead, with these options of sbatch: "--partition=cpu --time=2:00:00".',
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Run a sweep, several experiments at a time.
+
+    `genbalance sweep run -n beta -S beta=0.1,0.5,1,4 -S seed=1,2,3` runs twelve experiments, beta-1 ... beta-12, each
+    in a clone of the commit, as `dvc exp run` does. Stages that several of them share run once. Experiments, DVC's
+    cache and MLflow's runs come home as each one ends; the working tree stays as it is.
+
+    A worker that is lost is replaced. Interrupted or killed, `genbalance sweep resume NAME` goes on. An experiment that
+    fails keeps its log (`genbalance sweep log NAME POINT`) and the others go on; the exit code is then 1. It needs Ray:
+    `pip install 'genbalance[cluster]'`.
+    """
+    from genbalance.experiments import cluster
+
+    _run_sweep(cluster.begin(name, settings or [], workers, address, gpus, slurm))
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")]
+
+
+@sweep.command("status")
+def sweep_status(name: NameArgument) -> None:
+    """Show which points of a sweep are done, running, failed or left.
+
+    It needs no Ray: the sweep's folder, sweeps/NAME, and git know. Of a sweep under SLURM it first brings home the
+    results that wait in that folder.
+    """
+    from genbalance.experiments import slurm
+    from genbalance.experiments.sweep_folder import SweepFolder, as_text
+
+    folder = SweepFolder(name)
+    plan = folder.plan()
+    if plan.slurm is not None:
+        slurm.collect(folder, plan)
+    typer.echo(as_text(folder, plan))
+
+
+@sweep.command()
+def resume(
+    name: NameArgument,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Experiments at a time from now on.", show_default=False)
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help='Another Ray cluster; "" for this machine.', show_default=False),
+    ] = None,
+) -> None:
+    """Run what a sweep lacks: what was cut short, and what failed.
+
+    A point whose experiment is in git does not run again.
+    """
+    from genbalance.experiments.sweep_folder import SweepFolder
+
+    folder = SweepFolder(name)
+    changed = {"workers": workers, "address": address}
+    if given := {key: value for key, value in changed.items() if value is not None}:
+        folder.amend(**given)
+    _run_sweep(folder)
+
+
+@sweep.command()
+def cancel(name: NameArgument) -> None:
+    """Stop a sweep that runs, and its experiments.
+
+    `genbalance sweep resume NAME` goes on later.
+    """
+    from genbalance.experiments import slurm
+    from genbalance.experiments.sweep_folder import SweepFolder
+
+    folder = SweepFolder(name)
+    stopped = slurm.cancel(folder) if folder.plan().slurm is not None else folder.cancel()
+    typer.echo(f"{name}: stopped" if stopped else f"{name}: is not running")
+
+
+@sweep.command()
+def log(
+    name: NameArgument, point: Annotated[str, typer.Argument(metavar="POINT", help="NAME-7, or its number alone.")]
+) -> None:
+    """Print what an experiment of a sweep has printed.
+
+    On the machine that the sweep was started on, also while it runs; from others when it has ended.
+    """
+    from genbalance.experiments.sweep_folder import SweepFolder
+
+    folder = SweepFolder(name)
+    typer.echo(folder.read_log(folder.plan(), point), nl=False)
+
+
+def _run_sweep(folder: "SweepFolder") -> None:
+    from genbalance.experiments import cluster, slurm
+
+    if folder.plan().slurm is not None:
+        slurm.submit(folder)
+    elif not cluster.run(folder):
+        raise typer.Exit(1)
+
+
+@sweep.command()
+def show(
     runs: Annotated[str, typer.Argument(help="The runs: a pattern such as 'beta-*', or names separated by commas.")],
     figure: Annotated[
         Path | None,
@@ -346,9 +522,9 @@ def sweep(
     `--json metrics/sweeps/NAME.json` for a sweep of beta or lambda, and the head of the page shows its curves and
     samples, with a slider over its values.
 
-    After `dvc exp run --queue -n beta -S beta=0.5,1,2` and `dvc queue start`: `genbalance sweep 'beta-*'`. The runs may
-    differ in one parameter and in their seed; with several seeds per value (`-S seed=1,2,3`), table and figure show the
-    mean and the variation over seeds.
+    After `genbalance sweep run -n beta -S beta=0.5,1,2`: `genbalance sweep show 'beta-*'`. The runs may differ in one
+    parameter and in their seed; with several seeds per value (`-S seed=1,2,3`), table and figure show the mean and the
+    variation over seeds.
 
     Where two numeric parameters differ (`-n map -S lambda=0.5,1,2 -S beta=0.5,1,2`), it prints the Fréchet distance of
     each model family as a table, the values of the one in rows and of the other in columns; `--figure` draws it as a
@@ -370,8 +546,8 @@ def seeds(
 ) -> None:
     """Show the variation over seeds: mean, SD and range.
 
-    After `dvc exp run --queue -n seeds -S 'seed=range(1,11)'` and `dvc queue start`: `genbalance seeds 'seeds-*'`. The
-    runs may differ only in their seed, which also changes the data split and the reference classifier.
+    After `genbalance sweep run -n seeds -S 'seed=range(1,11)'`: `genbalance seeds 'seeds-*'`. The runs may
+    differ only in their seed, which also changes the data split and the reference classifier.
     """
     from genbalance.experiments.seeds import as_text, find_spread, save
 

@@ -110,6 +110,29 @@ class DataConfig(Section):
     limit: Annotated[int, Field(ge=100)] | Literal["all"]
     val_fraction: Fraction
     test_fraction: Fraction
+    class_shares: Annotated[str, Field(min_length=1)]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """``class_shares`` by the class's name: which share of its training images is kept."""
+        if self.class_shares == "none":
+            return {}
+        parsed: dict[str, float] = {}
+        for entry in self.class_shares.split(","):
+            name, _, text = (part.strip() for part in entry.rpartition(":"))
+            share = float(text) if re.fullmatch(r"\d*\.?\d+", text) else 0.0
+            if not name or name in parsed or not 0 < share <= 1:
+                raise ValueError(
+                    f"class_shares is {self.class_shares}, of which {entry.strip()!r} is no share of a further class; "
+                    "allowed: none, or class:share of each class, such as 4:0.1, 7:0.5; shares above 0, at most 1"
+                )
+            parsed[name] = share
+        return parsed
+
+    @model_validator(mode="after")
+    def _class_shares_can_be_read(self) -> "DataConfig":
+        self.shares  # noqa: B018 (which raises)
+        return self
 
     @property
     def sides(self) -> int | list[int] | None:
@@ -184,6 +207,7 @@ class GanConfig(Section):
     d_steps: Annotated[int, Field(ge=1, le=100)]
     unrolled_steps: Annotated[int, Field(ge=0, le=20)]
     augment: Literal["none", "translation", "cutout", "translation_cutout", "color_translation_cutout"]
+    rebalance: bool
     balance: Literal["fixed", "accuracy"]
     target_accuracy: Annotated[float, Field(ge=0.01, le=0.99)]
     stop_when_balanced: bool
@@ -220,6 +244,7 @@ class VaeConfig(Section):
     target_distortion: Annotated[float, Field(ge=-99999, le=99999)]
     beta_range: Literal["none"] | BetaRange
     updates: Literal["joint", "alternating"]
+    rebalance: bool
 
     @model_validator(mode="after")
     def _a_range_of_beta_has_a_model_that_knows_it(self) -> "VaeConfig":
@@ -338,6 +363,14 @@ class EvaluateConfig(Section):
         return self
 
 
+class PrivacyConfig(Section):
+    """Whether, and how well, a training keeps its images private."""
+
+    epsilon: Literal["none"] | Annotated[float, Field(ge=0.1, le=1000)]
+    delta: Annotated[float, Field(gt=0, le=0.01)]
+    max_grad_norm: Annotated[float, Field(gt=0, le=1000)]
+
+
 class CheckpointConfig(Section):
     """How often a training is kept."""
 
@@ -369,6 +402,7 @@ class Params(Section):
     gan: GanConfig
     vae: VaeConfig
     vae_gan: VaeGanConfig
+    privacy: PrivacyConfig
     evaluate: EvaluateConfig
     checkpoint: CheckpointConfig
     tracking: TrackingConfig
@@ -402,6 +436,43 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_is_private_sees_images_by_private_steps_alone(self) -> "Params":
+        if isinstance(self.privacy.epsilon, str):
+            return self
+        wasserstein = self.gan.loss == "wasserstein"
+        allowed: dict[str, dict[str, tuple[Any, ...]]] = {
+            "vae": {
+                "prior": ("normal", "flow", "vamp"),
+                "balance": ("fixed",),
+                "free_bits": (0,),
+                "beta_range": ("none",),
+                "updates": ("joint",),
+                "rebalance": (False,),
+            },
+            "gan": {
+                "arch": ("dcgan", "mlp", "dense"),
+                "clusters": (0,),
+                "loss": ("non_saturating", "hinge", "wasserstein"),
+                **({"gradient_penalty": (0,)} if wasserstein else {"r1": (0,), "r2": (0,)}),
+                "spectral_norm": (False,),
+                "unrolled_steps": (0,),
+                "rebalance": (False,),
+            },
+        }
+        values = self.flat()
+        choices = {
+            "families.vae_gan": (False,),
+            "compute.compile": (False,),
+            **{f"{of}.{key}": own for of in allowed if of in self.families.names for key, own in allowed[of].items()},
+        }
+        wrong = {key: [_spelled(it) for it in own] for key, own in choices.items() if values[key] not in own}
+        if wrong:
+            found = ", ".join(f"{key} is {_spelled(values[key])} (allowed: {' | '.join(wrong[key])})" for key in wrong)
+            flags = " ".join(f"-S {key}={wrong[key][0]}" for key in wrong)
+            raise ValueError(f"{found} with privacy.epsilon = {self.privacy.epsilon:g}; add {flags}")
+        return self
+
+    @model_validator(mode="after")
     def _batches_fit_the_limit(self) -> "Params":
         if self.data.limit != "all":
             most = int(self.data.limit * (1 - self.data.val_fraction))
@@ -428,6 +499,11 @@ class Params(Section):
     def flat(self) -> dict[str, Any]:
         """Every parameter by its dotted key, as `dvc exp run -S` spells it."""
         return flatten(self.model_dump(by_alias=True))
+
+
+def _spelled(value: Any) -> str:
+    """A value as params.yaml spells it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,7 @@ def make_data() -> Callable[..., DataConfig]:
     def make(**changes: Any) -> DataConfig:
         where = {"source": "idx", "path": "idx", "size": "original", "channels": "auto"}
         values = where | {"limit": "all", "val_fraction": 0.1, "test_fraction": 0.2}
+        values |= {"class_shares": "none"}
         return DataConfig.model_validate(values | changes)
 
     return make

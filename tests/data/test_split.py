@@ -1,11 +1,13 @@
 """Laws of the three splits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from genbalance.data.prepared import Split
 from genbalance.data.sources import Source
-from genbalance.data.split import absences, split, split_source
+from genbalance.data.split import absences, split, split_source, with_shares
 from genbalance.runtime.errors import UserError
 
 
@@ -245,3 +247,43 @@ def test_factors_go_with_their_images(make_data):
 def test_a_rare_class_is_called_by_its_name(make_data):
     with pytest.raises(UserError, match="found 2 of class owl for training, validation and test; each class needs 3"):
         split(few(100, 2), None, 2, make_data(), 1, ("cat", "owl"))
+
+
+@pytest.fixture
+def three(make_split):
+    """A source of 600 images of three named classes, one to two to three, and its own test set."""
+    return Source(make_split(600, seed=1), make_split(200, seed=2), 3, "Made", {}, class_names=("a", "b: c", "d"))
+
+
+def test_class_shares_act_on_the_training_split_alone(three, make_data):
+    whole = split_source(three, make_data(), 7)
+    for text, expected in (("d:0.1", (1, 1, 0.1)), ("b: c:0.5, a:.25", (0.25, 0.5, 1)), ("a:1", (1, 1, 1))):
+        train, val, test = split_source(three, make_data(class_shares=text), 7)
+        np.testing.assert_array_equal(
+            np.bincount(train.labels), (np.bincount(whole[0].labels) * expected).round().astype(int)
+        )
+        assert set(rows(train)) <= set(rows(whole[0]))
+        assert (rows(val), rows(test)) == (rows(whole[1]), rows(whole[2]))
+
+
+def test_a_smaller_share_is_a_part_of_a_larger_one_and_keeps_an_image(three, make_data):
+    none, some, more = (
+        split_source(three, make_data(class_shares=f"d:{share}"), 7)[0] for share in ("0.0001", "0.1", "0.5")
+    )
+    assert np.bincount(none.labels)[2] == 1
+    assert set(rows(none)) < set(rows(some)) < set(rows(more))
+
+
+def test_the_images_that_stay_keep_their_order_and_factors():
+    made = Split(np.arange(8, dtype=np.uint8).reshape(8, 1, 1), np.array([0, 1] * 4), np.arange(8)[:, None])
+    kept = with_shares(made, {"1": 0.5}, ("0", "1"))
+    assert kept.images.ravel().tolist() == kept.factors.ravel().tolist() == [0, 1, 2, 3, 4, 6]
+    assert with_shares(made, {}, ("0", "1")) is made
+
+
+def test_a_share_of_a_class_that_is_none_is_refused_by_its_name(three, make_data):
+    with pytest.raises(UserError, match=r"^data.class_shares: found class e; allowed: of a, b: c, d$"):
+        split_source(three, make_data(class_shares="a:0.5,e:0.1"), 7)
+    unlabelled = replace(three, classes=0, class_names=())
+    with pytest.raises(UserError, match="found class a; allowed: none, as the images have no two classes"):
+        split_source(unlabelled, make_data(class_shares="a:0.5"), 7)

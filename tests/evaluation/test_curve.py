@@ -87,3 +87,10 @@ def test_the_metrics_of_the_run_are_those_at_its_own_beta(striped, striped_extra
         rel=1e-9,
     )
     assert metrics["rate"] != others["rate"]
+
+
+def test_the_probe_at_the_runs_own_beta_is_that_of_the_run(striped, striped_extractor, cheap, tmp_path):
+    """With a Gaussian likelihood, where the encoder sees the images themselves."""
+    metrics = evaluate(shaken(likelihood="gaussian"), striped, striped_extractor, cheap, 0, tmp_path / "out")
+    found = pd.read_csv(tmp_path / "out" / "curve.csv").set_index("beta")
+    assert found["probe_accuracy"][1.0] == pytest.approx(numbers(metrics)["probe_accuracy"])

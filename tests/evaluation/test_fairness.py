@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from genbalance.evaluation.fairness import balance, class_table
+from genbalance.evaluation.fairness import balance, class_table, extreme_intervals
 from genbalance.evaluation.features import Features
 from genbalance.evaluation.frechet import frechet_distance
 from genbalance.evaluation.reference import Real
 
 CLASSES, D = 4, 3
 CENTERS = np.array([[0.0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 4]])
-COLUMNS = ["class", "generated", "real", "n", "fd", "fd_floor", "confidence"]
+COLUMNS = ["class", "generated", "generated_low", "generated_high", "real", "n", "fd", "fd_floor", "confidence"]
 
 
 def reading(labels, seed, spread=1.0, certainty=0.7):
@@ -46,6 +47,17 @@ def test_the_table_has_a_row_a_class_and_its_shares_sum_to_one():
     assert table["generated"].sum() == pytest.approx(1)
     assert table["real"].tolist() == [0.25] * 4
     assert table["generated"].tolist() == pytest.approx([45 / 90, 45 / 90, 0, 0], abs=0.02)
+
+
+def test_the_share_of_a_class_has_its_interval_also_where_it_is_not_drawn():
+    table = class_table(reading([0, 1, 1, 2] * 25, 3), real())
+    for share, low, high in table[["generated", "generated_low", "generated_high"]].to_numpy():
+        reference = binomtest(round(share * 100), 100).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((reference.low, reference.high), abs=1e-12)
+        assert 0 <= low <= share < high
+    ends = extreme_intervals(table)
+    assert ends["class_share_min"] == {"low": 0, "high": table["generated_high"][3]}
+    assert ends["class_share_max"] == {"low": table["generated_low"][1], "high": table["generated_high"][1]}
 
 
 def test_the_test_images_themselves_are_served_alike_in_everything():

@@ -16,6 +16,7 @@ FIGURES = {
 }
 OWN = ["d_accuracy_train", "d_accuracy_test", "d_accuracy_generated"]
 QUALITY = ["mse", "psnr", "ssim", "classifier_agreement"]
+ATTACKS = [f"membership_{m}_{name}" for name in ("distance", "distance_real", "logit") for m in ("auc", "tpr")]
 
 
 def gan(**config):
@@ -23,6 +24,7 @@ def gan(**config):
     return initialised(lambda: Gan(**build), 0, "gan", torch.device("cpu")).eval()
 
 
+COLUMNS = "class,generated,generated_low,generated_high,real,n,fd,fd_floor,confidence"
 KINDS = {
     "plain": {},
     "of clusters": {"conditions": 5},
@@ -39,12 +41,13 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     metrics = evaluate(gan(**KINDS[kind]), striped, striped_extractor, cheap, 0, tmp_path / "out")
     condition = ["condition_accuracy"] if kind == "of classes" else []
     after = [*metrics][[*metrics].index("ci95") + 1 :]
-    assert after == [*OWN, *QUALITY, *condition, "d_auc_train", "d_auc_test", "reconstructed"]
-    assert [*metrics["ci95"]][-len([*QUALITY, *condition, *OWN]) :] == [*QUALITY, *condition, *OWN]
-    for name in [*OWN, *QUALITY, *condition]:
+    assert after == [*OWN, *QUALITY, *condition, "d_auc_train", "d_auc_test", "reconstructed", "membership_n", *ATTACKS]
+    with_interval = [*QUALITY, *condition, *OWN, *ATTACKS]
+    assert [*metrics["ci95"]][-len(with_interval) :] == with_interval
+    for name in with_interval:
         assert metrics["ci95"][name]["low"] <= metrics[name] <= metrics["ci95"][name]["high"], name
     assert np.isfinite([*numbers(metrics).values()]).all()
-    assert (metrics["n"], metrics["reconstructed"]) == (40, 5)
+    assert (metrics["n"], metrics["reconstructed"], metrics["membership_n"]) == (40, 5, 40)
     own = {"style_mixing.png"} if kind == "of styles" else set()
     assert {path.name for path in (tmp_path / "out").iterdir()} == FIGURES | own
 
@@ -66,7 +69,7 @@ def test_a_discriminator_that_takes_everything_for_real_is_right_on_real_images_
         model.discriminator.head.bias.fill_(1.0)
     metrics = evaluate(model, striped, striped_extractor, cheap, 0, tmp_path / "out")
     assert [metrics[name] for name in OWN] == [1, 1, 0]
-    assert metrics["d_auc_train"] == metrics["d_auc_test"] == 0.5
+    assert metrics["d_auc_train"] == metrics["d_auc_test"] == metrics["membership_auc_logit"] == 0.5
 
 
 def test_nothing_is_left_in_the_folder_where_the_evaluation_fails(
@@ -91,6 +94,6 @@ def test_without_classes_nothing_is_measured_by_class(unlabelled, rotations_extr
     assert {"fd_test", "kid_test", "precision", "authenticity", "copying_z", "d_auc_test", "ssim"} <= metrics.keys()
     assert np.isfinite([*numbers(metrics).values()]).all()
     assert {path.name for path in (tmp_path / "out").iterdir()} == FIGURES
-    assert (tmp_path / "out/classes.csv").read_text() == "class,generated,real,n,fd,fd_floor,confidence\n"
+    assert (tmp_path / "out/classes.csv").read_text() == f"{COLUMNS}\n"
     ends = (tmp_path / "out/interpolations.csv").read_text().split()
     assert ends == ["from,to", "0,1", "2,3", "4,5", "6,7", "8,9"]

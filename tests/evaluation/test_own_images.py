@@ -158,7 +158,7 @@ def test_the_heading_says_that_some_were_drawn(measured):
 
 def test_the_table_ends_with_a_line_for_each_class(measured):
     *_, head, first, second, third = measured[0].splitlines()
-    assert head.split()[:3] == ["class", "generated", "real"]
+    assert head.split()[:5] == ["class", "generated", "generated_low", "generated_high", "real"]
     assert [line.split()[0] for line in (first, second, third)] == ["0", "1", "2"]
 
 

@@ -23,8 +23,9 @@ FIGURES = {
 QUALITY = ["mse", "psnr", "ssim", "classifier_agreement"]
 SCALARS = [
     *("nll_draws", "active_units", "prior_discrepancy", "prior_discrepancy_floor"),
-    *("fd_reconstructions", "reconstructed"),
+    *("fd_reconstructions", "reconstructed", "membership_n"),
 ]
+ATTACKS = [f"membership_{m}_{name}" for name in ("distance", "distance_real", "elbo") for m in ("auc", "tpr")]
 
 KL_TERMS = ["index_code_mi", "total_correlation", "dimension_wise_kl"]
 
@@ -59,10 +60,11 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     after = [*metrics][[*metrics].index("ci95") + 1 :]
     layers = ["rate_layer_1", "rate_layer_2", "rate_layer_3"] if kind == "ladder" else []
     terms = [] if kind.startswith("ladder") else KL_TERMS[:2] if kind in ("flow", "vamp") else KL_TERMS
-    assert after == [*own, *QUALITY, "nll_draws", *layers, *terms, *SCALARS[1:]]
+    assert after == [*own, *QUALITY, "nll_draws", *layers, *terms, *SCALARS[1:], *ATTACKS]
     assert not layers or sum(metrics[name] for name in layers) == pytest.approx(metrics["rate"], rel=1e-4)
-    assert [*metrics["ci95"]][-len([*QUALITY, *own]) :] == [*QUALITY, *own]
-    for name in [*own, *QUALITY]:
+    with_interval = [*QUALITY, *own, *ATTACKS]
+    assert [*metrics["ci95"]][-len(with_interval) :] == with_interval
+    for name in with_interval:
         assert metrics["ci95"][name]["low"] <= metrics[name] <= metrics["ci95"][name]["high"], name
     assert np.isfinite([*numbers(metrics).values()]).all()
     assert (metrics["n"], metrics["reconstructed"], metrics["nll_draws"]) == (40, 40, 3)
@@ -139,3 +141,13 @@ def test_the_map_has_a_row_for_each_test_image(striped, striped_extractor, cheap
     shown = pd.read_csv(tmp_path / "out/codes.csv")
     assert list(shown.columns) == ["x", "y", "class"]
     assert shown["class"].tolist() == striped.test.labels.tolist()
+
+
+def test_images_that_the_vae_explains_better_are_taken_for_members(striped, striped_extractor, cheap, tmp_path):
+    """An untrained decoder's mean is grey everywhere: grey images are likelier than black ones, by their −ELBO."""
+    grey, black = (np.full_like(split.images, level) for split, level in ((striped.train, 128), (striped.test, 0)))
+    sides = {"train": replace(striped.train, images=grey), "test": replace(striped.test, images=black)}
+    metrics = evaluate(
+        vae(likelihood="gaussian"), replace(striped, **sides), striped_extractor, cheap, 0, tmp_path / "out"
+    )
+    assert (metrics["membership_auc_elbo"], metrics["membership_tpr_elbo"]) == (1, 1)

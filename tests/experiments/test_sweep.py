@@ -1,4 +1,4 @@
-"""`genbalance sweep`: runs of one parameter's values or of two parameters', grouped, printed and drawn."""
+"""`genbalance sweep show`: runs of one parameter's values or of two parameters', grouped, printed and drawn."""
 
 import io
 import json
@@ -138,7 +138,7 @@ def test_the_figure_names_its_axes_and_is_the_same_bytes_each_time(key, theme):
 
 def test_the_command_prints_the_table_and_writes_both_files(tmp_path):
     picture, numbers = tmp_path / "a/curves.png", tmp_path / "a/curves.json"
-    result = CliRunner().invoke(app, ["sweep", "lambda", "--figure", str(picture), "--json", str(numbers)])
+    result = CliRunner().invoke(app, ["sweep", "show", "lambda", "--figure", str(picture), "--json", str(numbers)])
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{sweep.as_text(sweep.find_sweep('lambda'))}\n\nWritten: {picture}, {numbers}\n"
     assert Image.open(io.BytesIO(picture.read_bytes())).width > 1000
@@ -184,7 +184,7 @@ def test_grids_are_written_beside_the_numbers_by_value(tmp_path):
         ("beta", {f"{name}_{value}.png" for name in ("samples", "reconstructions") for value in ("0.1", "1", "10")}),
         ("lambda", {"samples_0.5.png", "samples_2.png"}),
     ):
-        result = CliRunner().invoke(app, ["sweep", text, "--json", str(tmp_path / "curves.json")])
+        result = CliRunner().invoke(app, ["sweep", "show", text, "--json", str(tmp_path / "curves.json")])
         assert result.exit_code == 0, result.output
         assert written(tmp_path / "curves").keys() == expected
     size = 10 * 9 + 1, 4 * 9 + 1
@@ -225,7 +225,7 @@ def third(monkeypatch):
 
 @pytest.mark.usefixtures("grids")
 def test_a_parameter_of_several_families_has_a_table_a_figure_and_grids_of_each(third, tmp_path):
-    command = ["sweep", "three", "--figure", str(tmp_path / "a.png"), "--json", str(tmp_path / "b.json")]
+    command = ["sweep", "show", "three", "--figure", str(tmp_path / "a.png"), "--json", str(tmp_path / "b.json")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     tables = result.stdout.rstrip().split("\n\n")
@@ -247,7 +247,7 @@ def test_a_family_that_no_run_measured_is_left_out(third):
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    result = CliRunner().invoke(app, ["sweep", "beta", "--figure", str(tmp_path / "file/curves.png")])
+    result = CliRunner().invoke(app, ["sweep", "show", "beta", "--figure", str(tmp_path / "file/curves.png")])
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
 
@@ -361,7 +361,7 @@ def test_a_distance_of_zero_has_a_colour(mapped):
 
 def test_the_command_draws_each_family_s_map_and_writes_its_points(mapped, tmp_path):
     mapped(*(point(y, x, seed) for y, x in ((2, 1), (1, 2), (1, 1)) for seed in (2, 1)))
-    command = ["sweep", "map-*", "--figure", str(tmp_path / "a.png"), "--json", str(tmp_path / "b.json")]
+    command = ["sweep", "show", "map-*", "--figure", str(tmp_path / "a.png"), "--json", str(tmp_path / "b.json")]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert {path.name for path in tmp_path.glob("*.png")} == {"a_gan.png", "a_vae.png"}
@@ -382,7 +382,7 @@ def test_the_command_draws_each_family_s_map_and_writes_its_points(mapped, tmp_p
 def test_the_points_of_a_map_are_not_written_where_the_report_reads_sweeps(mapped, tmp_path):
     mapped(point(1, 1), point(2, 2))
     (tmp_path / "mapped/metrics/sweeps").mkdir(parents=True)
-    result = CliRunner().invoke(app, ["sweep", "map-*", "--json", "metrics/sweeps/map.json"])
+    result = CliRunner().invoke(app, ["sweep", "show", "map-*", "--json", "metrics/sweeps/map.json"])
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert "the report reads sweeps of one parameter in metrics/sweeps" in result.stderr

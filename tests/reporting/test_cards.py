@@ -44,7 +44,7 @@ def test_a_number_alone_on_its_row_has_its_interval(drawn):
 
 def test_numbers_that_share_a_row_have_names(drawn):
     shared = [row for card in drawn for scale in card.scales for row in scale.rows if len(row.marks) > 1]
-    assert len(shared) == 8
+    assert len(shared) == 9
     for row in shared:
         assert [(mark.name, mark.kind) for mark in row.marks] == [("GAN", "gan"), ("VAE", "vae")]
 

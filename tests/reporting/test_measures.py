@@ -12,7 +12,7 @@ from genbalance.reporting.results import read_results
 from genbalance.runtime.errors import UserError
 
 MEASURES = list(itertools.chain(*GROUPS.values()))
-SETTINGS = {"n", "kid_std", "nll_draws", "reconstructed", "class_histogram", "ci95"}
+SETTINGS = {"n", "membership_n", "kid_std", "nll_draws", "reconstructed", "class_histogram", "ci95"}
 """Of the evaluation's metrics those that stand elsewhere on the page."""
 
 
@@ -86,10 +86,12 @@ def test_real_images_have_two_values_only_where_they_were_measured_unlike(worksp
 
 def test_the_floor_within_classes_leaves_out_those_that_were_not_measured(workspace):
     root = workspace(classes=3)
-    head = "class,generated,real,n,fd,fd_floor,confidence"
+    head = "class,generated,generated_low,generated_high,real,n,fd,fd_floor,confidence"
     for name in FAMILIES:
         path = root / f"artifacts/evaluate_{name}/classes.csv"
-        path.write_text(f"{head}\n0,0.5,0.6,9,30,3,1\n1,0.5,0.4,8,40,5,1\n2,0,0,0,0,0,0\n", encoding="utf-8")
+        path.write_text(
+            f"{head}\n0,0.5,0,1,0.6,9,30,3,1\n1,0.5,0,1,0.4,8,40,5,1\n2,0,0,1,0,0,0,0,0\n", encoding="utf-8"
+        )
     results = read_results(root, FAMILIES)
     assert line(results, "Fréchet distance within a class, mean").real == "4"
     assert line(results, "Fréchet distance within a class, worst").real == "5"
@@ -101,16 +103,20 @@ def test_where_no_class_was_measured_the_floor_is_that_of_all_images(workspace):
     root = workspace(classes=2)
     for name in FAMILIES:
         path = root / f"artifacts/evaluate_{name}/classes.csv"
-        path.write_text("class,generated,real,n,fd,fd_floor\n0,1,1,0,0,0\n1,0,0,0,0,0\n", encoding="utf-8")
+        path.write_text(
+            "class,generated,generated_low,generated_high,real,n,fd,fd_floor\n0,1,1,1,1,0,0,0\n1,0,0,0,0,0,0,0\n",
+            encoding="utf-8",
+        )
     assert line(read_results(root, FAMILIES), "Fréchet distance within a class, mean").real == "3.114"
 
 
 def test_what_is_measured_on_some_data_alone_has_a_row_where_it_is_measured(finished, workspace, change):
-    labels = {measure.label for measure in MEASURES if measure.optional and not measure.part}
-    keys = {measure.key: 7 for measure in MEASURES if measure.optional and not measure.part}
+    optional = [measure for measure in MEASURES if measure.optional and not measure.part]
+    evaluated = [measure for measure in optional if measure.stage == "evaluate"]
+    labels, keys = {measure.label for measure in evaluated}, {measure.key: 7 for measure in evaluated}
     shown = {line.label for lines in side_by_side(read_results(finished, FAMILIES)).values() for line in lines}
     assert labels
-    assert not labels & shown
+    assert not {measure.label for measure in optional} & shown
     root = workspace()
     reals = {f"{key}_real": 8 for key in keys}
     change(root / "metrics/evaluate_gan.json", **keys, **reals)
@@ -120,6 +126,18 @@ def test_what_is_measured_on_some_data_alone_has_a_row_where_it_is_measured(fini
     lines = [line for lines in side_by_side(read_results(root, FAMILIES)).values() for line in lines]
     found = {line.label: (line.cells[0].text, line.cells[1].text, line.real) for line in lines if line.label in labels}
     assert found == dict.fromkeys(labels, ("7", "7", "8"))
+
+
+def test_what_private_trainings_spent_is_a_group(workspace, change):
+    root = workspace()
+    for name, epsilon in zip(FAMILIES, (9.98, 3.0, 1.0), strict=False):
+        spent = {"epsilon": epsilon, "delta": 1e-5, "noise_multiplier": 0.8, "sampling_rate": 0.1, "private_steps": 70}
+        change(root / f"metrics/train_{name}.json", **spent)
+    found = side_by_side(read_results(root, FAMILIES))["Differential privacy of the training"]
+    assert [(row.label, row.better) for row in found][:2] == [("ε of a training image", "lower is better"), ("δ", "")]
+    assert [cell.text for cell in found[0].cells][:2] == ["9.980", "3"]
+    assert found[1].cells[0].text not in ("0", "0.000")
+    assert {(cell.span, row.real) for row in found for cell in row.cells} == {("", NONE)}
 
 
 def test_what_is_measured_of_known_factors_is_a_group_of_the_families_with_an_encoder(workspace, change):
@@ -148,7 +166,9 @@ def test_the_terms_of_the_kl_have_rows_where_a_model_has_them(workspace, change)
 def test_another_family_with_a_likelihood_may_lack_the_terms_of_the_kl(workspace, change):
     root = workspace()
     change(root / "metrics/evaluate_vae.json", index_code_mi=6.9)
-    change(root / "metrics/evaluate_gan.json", nelbo=1.0, distortion=1.0, nll=1.0)
+    change(
+        root / "metrics/evaluate_gan.json", nelbo=1, distortion=1, nll=1, membership_auc_elbo=1, membership_tpr_elbo=1
+    )
     other = replace(FAMILIES["gan"], parts=FAMILIES["gan"].parts | {LIKELIHOOD})
     results = replace(read_results(root, FAMILIES), families=(other, FAMILIES["vae"]))
     found = line(results, "index-code mutual information [nats]")

@@ -183,6 +183,16 @@ def test_marks_stand_where_the_numbers_are(html):
     assert "ceiling 1,210" in card
 
 
+def test_an_alarm_of_a_training_stands_at_the_head(workspace, change, render, html, parse):
+    sentence = "epoch 9: posterior collapse: the latents carry 0.01 nats of an image; try a smaller beta"
+    root = workspace()
+    change(root / "metrics/train_vae.json", alarms={"posterior_collapse": sentence})
+    text = render(root)
+    assert sentence in parse(text).text
+    assert text.index('class="alarm"') < text.index("<main")
+    assert 'class="alarm"' not in html
+
+
 def test_html_in_names_and_parameters_is_shown_and_not_obeyed(workspace, change, render, parse):
     evil = '<script>alert("&1")</script>'
     root = workspace()
@@ -244,7 +254,7 @@ def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, 
     for key, symbol in (("beta", "β"), ("lambda", "λ")):
         assert f"What does {symbol} do?" in seen.text
         assert re.search(rf"No sweep of {symbol} in the (GAN|VAE) is in metrics/sweeps\. To make one:", seen.text)
-        assert re.search(rf"genbalance sweep '{key}-\*' --json metrics/sweeps/{key}_(gan|vae)\.json", seen.text)
+        assert re.search(rf"genbalance sweep show '{key}-\*' --json metrics/sweeps/{key}_(gan|vae)\.json", seen.text)
 
 
 def test_a_sweep_that_answers_no_question_stands_further_down(workspace, settings, parse):

@@ -1,5 +1,7 @@
 """A family that the package does not name: its record and a sampler are enough."""
 
+import base64
+import io
 import json
 import math
 import runpy
@@ -12,6 +14,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import genbalance
@@ -21,11 +24,13 @@ from genbalance.families import registry
 from genbalance.families.registry import DISCRIMINATOR, ENCODER
 from genbalance.models import weights
 from genbalance.models.gan.model import Generator
-from genbalance.runtime.device import download, initialised
+from genbalance.runtime.device import download, generator, initialised
 from genbalance.sampling.context import Context
 from genbalance.sampling.generate import Options, generate, interpolate, traverse
 from genbalance.sampling.onnx import export
-from genbalance.sampling.sampler import Drawing, Input
+from genbalance.sampling.play import Player
+from genbalance.sampling.play import Request as Wish
+from genbalance.sampling.sampler import Controls, Drawing, Input
 from genbalance.sampling.server import Request, Server
 from tests.sampling.conftest import CPU, SIDE, draws_stripes
 
@@ -42,7 +47,7 @@ class Pair(nn.Module):
 
 
 class PairSampler:
-    classes = 0
+    classes, controls = 0, Controls()
 
     def __init__(self, pair):
         self.pair, self.latent_dim = pair, pair.generator.latents
@@ -109,6 +114,17 @@ def test_its_latents_are_interpolated_and_traversed(made, tmp_path):
     assert "drawn by the pair with the seed 1" in interpolate(made, "0", "2", 5, 1, tmp_path / "x.png")
     assert "the latents 3, 0" in traverse(made, "1", [3, 0], 2.0, 5, tmp_path / "x.gif")
     assert {path.suffix for path in tmp_path.glob("x.*")} == {".png", ".gif"}
+
+
+def test_it_is_played_with(made):
+    player = Player(made)
+    answer = json.loads(player.answer(request := Wish(seed=3, latents={2: 1.5})))
+    z, condition = made.sampler.draw(1, generator(3, "play"), None)
+    z[0, 2] = 1.5
+    with Image.open(io.BytesIO(base64.b64decode(answer["image"]))) as picture:
+        np.testing.assert_array_equal(np.asarray(picture), made.sampler.images(z, condition)[0])
+    assert player.answer(request) == player.answer(request)
+    assert b"data-latent" in player.page()
 
 
 def test_it_is_exported(file, tmp_path):

@@ -9,7 +9,7 @@ from committed import committed
 
 from genbalance.data.prepared import Prepared, Split
 from genbalance.experiments.dvc_lock import parse_lock
-from genbalance.families.registry import ENCODER, LIKELIHOOD, Family, known
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known
 from genbalance.params import flatten, parse_yaml
 from genbalance.tracking.model_card import card
 
@@ -49,7 +49,9 @@ def test_a_card_has_description_data_params_metrics_limits_and_origin(made: tupl
     assert ("| −ELBO, nats per image ↓ |" in text) == (LIKELIHOOD in family.parts)
     assert "Commit 0123abcd-dirty, weights of md5 " + "f" * 32 in text
     assert "Privacy: samples may copy training images" in text
-    assert "Fairness: classes are not sampled equally" in text
+    name, share = min(made[3]["class_histogram"].items(), key=lambda item: item[1])
+    assert f"Fairness: classes are not sampled equally. Least often, in {share:.1%}" in text
+    assert f"of the samples, it draws class {name}. The rarest" in text
 
 
 @pytest.mark.parametrize("key", ["fd_test", "recall", "authenticity"])
@@ -90,9 +92,25 @@ def test_what_some_data_alone_have_is_in_the_card_where_it_was_measured(made: tu
         assert (f"| {label} | {measured[key]:.4g} |  |" in found) == (part in family.parts)
         assert label not in text
     assert "| modes covered, of 1,000 ↑ | 940 | 1000 |" in found
+    more["ci95"] = metrics["ci95"] | {"class_share_min": {"low": 0.0123, "high": 0.2345}}
+    assert "(1.2% … 23.4%) of the samples" in card(family, "x", digits, params, more, "0123abcd", "f" * 32)
     assert "modes" not in text
     assert "anything but images like these" in found
     assert len(found) < ROOM
+
+
+def test_the_attacks_on_a_family_are_in_its_card(made: tuple) -> None:
+    family, _, params, metrics = made
+    names = ("distance", "distance_real", "logit", "elbo")
+    more = metrics | {f"membership_auc_{name}": 0.5 + place / 10 for place, name in enumerate(names)}
+    others = {name: ends for name, ends in metrics["ci95"].items() if not name.startswith("membership")}
+    more["ci95"] = others | {"membership_auc_distance": {"low": 0.45, "high": 0.55}}
+    digits = Prepared(split(9), split(9), split(9), "bundled", "Digits", 10, 0.1, 0.3)
+    text = card(family, "genbalance-x", digits, params, more, "0123abcd", "f" * 32)
+    assert "| membership inference by samples, AUC, best at ½ | 0.5 (0.45 … 0.55) | 0.6 |" in text
+    assert ("| membership inference by D’s logit, AUC | 0.7 |  |" in text) == (DISCRIMINATOR in family.parts)
+    assert ("| membership inference by −ELBO, AUC | 0.8 |  |" in text) == (LIKELIHOOD in family.parts)
+    assert len(text) < ROOM
 
 
 def test_a_card_names_the_classes(made: tuple) -> None:
@@ -103,4 +121,16 @@ def test_a_card_names_the_classes(made: tuple) -> None:
     assert "30 classes (kind 0, kind 1," in text
     assert "kind 19, …) of 28 × 28 grey pixels" in text
     assert "`digit`: 0 … 29 or a class's name" in text
+    assert len(text) < ROOM
+
+
+def test_a_card_says_what_a_private_training_spent_and_what_that_covers(made: tuple) -> None:
+    family, plain, params, metrics = made
+    digits = Prepared(split(9), split(9), split(9), "bundled", "MNIST, a few", 10, 0.1, 0.3)
+    spent = {"epsilon": 9.98765, "delta": 1e-5}
+    text = card(family, "genbalance-x", digits, params, metrics, "0123abcd", "f" * 32, spent)
+    assert "are (ε = 9.988, δ = 1e-05)-differentially private for each training image" in text
+    assert "neither the metrics and curves of the training nor the reference classifier" in text
+    assert "samples may copy training images" not in text
+    assert "differentially" not in plain
     assert len(text) < ROOM

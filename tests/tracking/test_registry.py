@@ -339,6 +339,20 @@ def test_what_was_measured_is_registered_and_a_better_one_later_takes_its_place(
     assert "Noise (idx): 9 train, 9 val, 9 test; 3 classes of 12 × 12 grey pixels" in version.description
 
 
+def test_a_version_of_a_private_training_has_its_epsilon_and_delta_as_tags(pipeline: Path) -> None:
+    from dvc.repo import Repo
+
+    spent = {"epsilon": 9.98, "delta": 1e-5, "noise_multiplier": 0.8, "likelihood": "bernoulli"}
+    write_json(Path("metrics/train_vae.json"), spent)
+    commit(Repo())
+    assert registered_by_command()[0] == 0
+    client = MlflowClient(f"sqlite:///{pipeline / 'mlflow.db'}")
+    tags = {name: client.get_model_version(f"genbalance-{name}", "1").tags for name in ("gan", "vae")}
+    assert tags["vae"]["genbalance.privacy.epsilon"] == "9.98"
+    assert tags["vae"]["genbalance.privacy.delta"] == "1e-05"
+    assert not [key for key in tags["gan"] if key.startswith("genbalance.privacy.")]
+
+
 def test_models_that_lie_as_links_into_a_shared_cache_are_registered(
     pipeline: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

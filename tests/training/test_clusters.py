@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from genbalance.data.pixels import Pixels
+from genbalance.training import loop
 from genbalance.training.clusters import ASSIGNED, FITTED, MOST_BYTES, clusters
 
 RAW = Pixels(center=0.0, spread=1 / 255)  # values as they are
@@ -29,6 +30,14 @@ def test_balls_that_lie_apart_are_found_with_their_shares():
     assert adjusted_rand_score(which, found) == pytest.approx(1)
     assert shares.shape == (1, 6)
     assert shares[0] == pytest.approx(np.bincount(found, minlength=6) / len(pixels), abs=1e-6)
+
+
+def test_images_count_as_their_weights():
+    pixels, which = blobs()
+    alike = clusters(pixels, RAW, None, 0, 6, 1, loop.inverse_shares(which))[1]
+    assert alike[0] == pytest.approx([1 / 6] * 6, abs=1e-6)
+    ones = clusters(pixels, RAW, None, 0, 6, 1, np.ones(len(pixels)))
+    np.testing.assert_allclose(ones[1], clusters(pixels, RAW, None, 0, 6, seed=1)[1], atol=1e-6)
 
 
 def test_with_classes_each_has_clusters_of_its_own():

@@ -21,13 +21,16 @@ class Run:
 
     def __init__(self, key=""):
         self.key = key
-        self.logged, self.images = [], []
+        self.logged, self.images, self.tags = [], [], {}
 
     def log(self, values, step=None):
         self.logged.append((step, dict(values)))
 
     def image(self, key, image, step):
         self.images.append((key, step))
+
+    def tag(self, tags):
+        self.tags |= tags
 
     def flush(self):
         pass
@@ -90,6 +93,26 @@ def test_a_diverged_epoch_is_one_line_and_logged_nowhere(value):
         with pytest.raises(UserError, match=r"^epoch 2: loss_g is .*: the training has diverged; try a smaller learn"):
             epochs.log({"loss_d": 1.0, "loss_g": value})
     assert len(run.rows()) == len(epochs.curves) == 1
+
+
+def test_a_training_that_diverges_and_one_that_raises_an_alarm_tag_their_runs(capsys):
+    def run_through(epochs, **row):
+        with epochs:
+            for _ in epochs:
+                epochs.log(row)
+
+    run = Run()
+    with pytest.raises(UserError, match="has diverged") as error:
+        run_through(epochs_of(run), loss=math.nan)
+    assert run.tags == {"alarm.divergence": str(error.value)}
+
+    run = Run("c" * 64)
+    epochs = epochs_of(run, 6)
+    run_through(epochs, val_rate=0.0)
+    sentence = epochs.alarms["alarms"]["posterior_collapse"]
+    assert run.tags == {"alarm.posterior_collapse": sentence}
+    assert sentence.startswith("epoch 5: posterior collapse: the latents carry 0 nats")
+    assert capsys.readouterr().err.count(f"toy: warning: {sentence}") == 1
 
 
 def test_a_training_that_resumes_has_all_rows_and_grids_and_logs_the_new_ones_alone(tmp_path):

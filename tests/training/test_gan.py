@@ -12,6 +12,7 @@ from genbalance.losses import gan as losses
 from genbalance.models.gan import Gan
 from genbalance.params import read_params
 from genbalance.runtime.device import generator, initialised, lowered
+from genbalance.runtime.errors import UserError
 from genbalance.training import gan as training
 from genbalance.training.balance import FACTOR
 from genbalance.training.gan import HELD_OUT_EVERY, ConditionedImages, GanObjective, build_optimizer, train
@@ -283,7 +284,7 @@ class Run:
     def image(self, *_, **__):
         pass
 
-    flush = image
+    flush = tag = image
 
 
 def trained(run, lambda_=0.5, **changes):
@@ -362,3 +363,59 @@ def test_a_fixed_lambda_has_no_curve():
     found = trained(Run(), balance="fixed", epochs=1)
     assert "lambda" not in found.curves
     assert "lambda_reached" not in found.metrics
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_generator_that_stands_still_loses_and_says_so(capsys):
+    found = trained(Run(), lambda_=0.001, balance="fixed", epochs=8)
+    assert {*found.metrics["alarms"]} == {"discriminator_won", "mode_collapse"}
+    assert found.curves["sample_variance"].max() < 0.2
+    lines = capsys.readouterr().err.splitlines()
+    for sentence in found.metrics["alarms"].values():
+        assert lines.count(f"train_gan: warning: {sentence}") == 1
+
+
+@pytest.mark.usefixtures("repository")
+def test_alarms_are_the_same_after_a_kill():
+    whole = trained(Run(), lambda_=0.001, balance="fixed", epochs=8).metrics
+    with pytest.raises(Killed):
+        trained(Run("b" * 64, killed_in=7), lambda_=0.001, balance="fixed", epochs=8)
+    assert trained(Run("b" * 64), lambda_=0.001, balance="fixed", epochs=8).metrics == whole
+
+
+def uneven(count, seed):
+    """Nine dark images of class 0 to one bright of class 1."""
+    labels = (np.arange(count) % 10 == 0).astype(np.int64)
+    levels = np.random.default_rng(seed).integers(0, 60, (count, 8, 8))
+    return Split((levels + 180 * labels[:, None, None]).astype(np.uint8), labels)
+
+
+@pytest.mark.parametrize(("rebalance", "shares"), [(False, [0.1, 0.9]), (True, [0.5, 0.5])])
+def test_clusters_of_rebalanced_classes_are_drawn_equally_often(rebalance, shares):
+    dataset = Prepared(*(uneven(100, seed) for seed in range(3)), "made", "Levels", 2, 0.5, 0.5)
+    config = CONFIG.model_copy(update={"arch": "mlp", "latents": 4, "clusters": 2, "rebalance": rebalance})
+    gan = training.build_gan(config, dataset, 0, CPU)[0]
+    assert sorted(gan.conditions.shares[0].tolist()) == pytest.approx(shares)
+
+
+def test_data_without_classes_cannot_be_rebalanced():
+    with pytest.raises(UserError, match="rebalance: found true, but the images have one class; allowed: false"):
+        trained(None, rebalance=True, balance="fixed")
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_rebalanced_training_resumes_to_the_same_bytes(monkeypatch):
+    def run(**how):
+        splits = [uneven(count, seed) for seed, count in enumerate((48, 16, 16))]
+        small = {"epochs": 3, "batch_size": 4, "latents": 4, "width": 4, "clusters": 2, "rebalance": True}
+        torch.manual_seed(0)
+        checkpoint = PARAMS.checkpoint.model_copy(update={"seconds": 0.0})
+        params = PARAMS.model_copy(update={"gan": CONFIG.model_copy(update=small), "checkpoint": checkpoint})
+        return train(params, Prepared(*splits, "made", "Levels", 2, 0.5, 0.5), CPU, Run(**how))
+
+    whole = run()
+    with pytest.raises(Killed):
+        run(key="b" * 64, killed_in=3)
+    resumed = run(key="b" * 64)
+    assert resumed.curves.to_csv() == whole.curves.to_csv()
+    assert all(torch.equal(resumed.weights[name], weight) for name, weight in whole.weights.items())

@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 from torch import nn
 
 from genbalance.losses import gan
@@ -14,8 +16,9 @@ from genbalance.training.loop import (
     Phase,
     batches,
     check_batch_size,
-    check_conditional,
+    check_classes,
     check_turns,
+    inverse_shares,
     linear_fall,
     nan_guard,
     steps,
@@ -55,6 +58,40 @@ def test_over_many_passes_each_image_is_left_out_as_often_as_another():
         for batch in batches(10, 4, stream):
             visits[batch] += 1
     assert (visits / 2000 - 0.8).abs().max() < 0.05
+
+
+UNEVEN = np.repeat([0, 3, 1, 7], [3, 40, 200, 757])[np.random.default_rng(0).permutation(1000)]
+"""Labels of a thousand images of four classes."""
+
+
+def test_rebalanced_batches_draw_classes_and_the_images_of_a_class_equally_often():
+    passes = [torch.cat([*batches(1000, 32, stream, UNEVEN)]) for stream in [order()] for _ in range(40)]
+    drawn = torch.cat(passes).numpy()
+    assert {len(each) for each in passes} == {1000 // 32 * 32}  # as many as without
+    of_class = np.array([(UNEVEN[drawn] == label).sum() for label in (0, 1, 3, 7)])
+    assert chisquare(of_class).pvalue > 0.001
+    for label in (0, 1):
+        times = np.bincount(drawn, minlength=1000)[label == UNEVEN]
+        assert chisquare(times).pvalue > 0.001
+
+
+def test_rebalanced_batches_are_the_generators_and_differ_from_pass_to_pass():
+    one, two = order(), order()
+    first, second = ([torch.cat([*batches(1000, 50, stream, UNEVEN)]) for stream in (one, two)] for _ in range(2))
+    assert torch.equal(*first)
+    assert torch.equal(*second)
+    assert not torch.equal(first[0], second[0])
+
+
+def test_without_labels_batches_are_the_bytes_that_they_were():
+    drawn = torch.cat([*batches(1000, 10, order())])
+    assert torch.equal(drawn, torch.randperm(1000, generator=order()))
+
+
+def test_inverse_shares_let_each_class_weigh_the_same():
+    weights = inverse_shares(UNEVEN)
+    assert np.bincount(UNEVEN, weights)[[0, 1, 3, 7]] == pytest.approx([250] * 4)
+    assert inverse_shares(np.arange(6) % 3).tolist() == [1] * 6
 
 
 @pytest.fixture
@@ -236,11 +273,11 @@ def test_on_a_gpu_it_checks_seldom_and_still_names_the_first_bad_step(bad_at, ra
 
 
 def test_a_conditional_model_needs_two_classes():
-    check_conditional("gan.conditional", True, 2)
-    check_conditional("gan.conditional", False, 0)
+    check_classes("gan.conditional", True, 2)
+    check_classes("gan.conditional", False, 0)
     with pytest.raises(
         UserError, match=r"^gan.conditional: found true, but the images have no labels; allowed: false$"
     ):
-        check_conditional("gan.conditional", True, 0)
+        check_classes("gan.conditional", True, 0)
     with pytest.raises(UserError, match="but the images have one class"):
-        check_conditional("vae.conditional", True, 1)
+        check_classes("vae.conditional", True, 1)

@@ -160,7 +160,7 @@ class Run:
     def image(self, *_, **__):
         pass
 
-    flush = image
+    flush = tag = image
 
 
 def bars(count, seed, channels=1):
@@ -251,3 +251,33 @@ def test_a_fixed_beta_has_no_curve():
     found = trained(Run(), epochs=1, images=32)
     assert "beta" not in found.curves
     assert "beta_reached" not in found.metrics
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize("beta", [1.0, 1000.0])
+def test_a_beta_under_which_nothing_is_stored_is_called_a_posterior_collapse(beta):
+    metrics = trained(Run(), beta=beta, epochs=12).metrics
+    assert ("posterior_collapse" in metrics.get("alarms", {})) == (beta > 1)
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(("rebalance", "share"), [(False, 0.1), (True, 0.5)])
+def test_a_mixture_is_fitted_to_classes_as_they_were_trained(rebalance, share):
+    """Nine dark images to one bright one: how often is a sample bright?"""
+
+    def levels(count, seed):
+        labels = (np.arange(count) % 10 == 0).astype(np.int64)
+        images = np.random.default_rng(seed).integers(0, 30, (count, 8, 8)) + 200 * labels[:, None, None]
+        return Split(images.astype(np.uint8), labels)
+
+    splits = [levels(count, seed) for seed, count in enumerate((400, 40, 40))]
+    changes = {"arch": "mlp", "width": 32, "latents": 2, "batch_size": 16, "epochs": 6, "prior": "mixture"}
+    vae = PARAMS.vae.model_copy(update=changes | {"learning_rate": 0.004, "rebalance": rebalance})
+    params = PARAMS.model_copy(update={"vae": vae})
+    done = train(params, Prepared(*splits, "made", "Levels", 2, 0.5, 0.5), CPU, Run())
+    model = Vae(**done.arguments)
+    model.load_state_dict(done.weights)
+    noise = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        bright = model.sample(noise).flatten(1).mean(dim=1) > 0.5
+    assert float(bright.float().mean()) == pytest.approx(share, abs=0.06)

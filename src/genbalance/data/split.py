@@ -1,6 +1,6 @@
 """Train, validation and test: disjoint, drawn from the seed, stratified where there are classes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,15 +22,36 @@ Rows = NDArray[np.int64]
 
 def split_source(source: "Source", data: params.DataConfig, seed: int) -> tuple[Split, Split, Split]:
     """Training, validation and test split of a source; of one whose digits are to be stacked each split is stacked out
-    of its own digits, and `data.limit` counts the stacked images.
+    of its own digits, and `data.limit` counts the stacked images. `data.class_shares` then acts on the training split.
 
     Raises:
-        UserError: some class would have no training image, or some split no image.
+        UserError: some class would have no training image, or some split no image, or `data.class_shares` names a
+            class that is none.
     """
-    if not source.stacked:
-        return split(source.train, source.test, source.classes, data, seed, source.class_names)
-    every = data.model_copy(update={"limit": "all"})
-    return stack_splits(*split(source.train, source.test, DIGITS, every, seed), data, seed)
+    if source.stacked:
+        every = data.model_copy(update={"limit": "all"})
+        train, val, test = stack_splits(*split(source.train, source.test, DIGITS, every, seed), data, seed)
+    else:
+        train, val, test = split(source.train, source.test, source.classes, data, seed, source.class_names)
+    names = tuple(source.class_names) or tuple(map(str, range(source.classes)))
+    return with_shares(train, data.shares, names), val, test
+
+
+def with_shares(train: Split, shares: Mapping[str, float], class_names: Sequence[str]) -> Split:
+    """The training split with the given share of the images of some classes, the first ones of each and at least one;
+    they were drawn in random order, so that a smaller share is a part of a larger one.
+
+    Raises:
+        UserError: a class is none of ``class_names``.
+    """
+    kept = np.ones(len(train), bool)
+    for name, share in shares.items():
+        if name not in class_names:
+            allowed = f"of {listed(class_names)}" if len(class_names) > 1 else "none, as the images have no two classes"
+            raise UserError(f"data.class_shares: found class {name}; allowed: {allowed}")
+        rows = np.flatnonzero(train.labels == class_names.index(name))
+        kept[rows[max(1, round(share * len(rows))) :]] = False
+    return train if kept.all() else _take(train, np.flatnonzero(kept))
 
 
 def split(

@@ -1,4 +1,4 @@
-"""Bootstrap intervals (Efron 1979) at 95%.
+"""Intervals at 95%: bootstrap ones (Efron 1979), and in closed form those of a known standard error and of a share.
 
 The percentiles of means over images stand as they are. Of other statistics resampling makes biased ones (repeated
 images raise the Fréchet distance); their percentiles are shifted so that the resampled values have the metric itself as
@@ -51,6 +51,15 @@ def around(value: float, resampled: NDArray[np.floating]) -> dict[str, float]:
 def normal(value: float, standard_error: float) -> dict[str, float]:
     """``low`` and ``high`` of a value whose standard error is known."""
     return {"low": value - QUANTILE * standard_error, "high": value + QUANTILE * standard_error}
+
+
+def wilson(shares: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The ends of the intervals of ``shares`` of n images (Wilson 1927): unlike a bootstrap's that of a share of 0,
+    whose upper end is about 3.8/n, has a width."""
+    z = QUANTILE**2 / n
+    middle, reach = shares + z / 2, np.sqrt(z * (shares * (1 - shares) + z / 4))
+    low, high = ((middle + sign * reach) / (1 + z) for sign in (-1, 1))
+    return np.minimum(low, shares).clip(min=0), np.maximum(high, shares).clip(max=1)
 
 
 def _holding(value: float, ends: NDArray[np.float64]) -> dict[str, float]:

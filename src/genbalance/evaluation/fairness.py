@@ -3,23 +3,26 @@
 import numpy as np
 import pandas as pd
 
+from genbalance.evaluation.bootstrap import wilson
 from genbalance.evaluation.classes import class_shares, read_classes
 from genbalance.evaluation.features import Features
 from genbalance.evaluation.frechet import FeatureMatrix, Moments, frechet, frechet_distance, moments
 from genbalance.evaluation.reference import Real
 
 FEWEST = 2  # images of a class that have a covariance
-COLUMNS = ("class", "generated", "real", "n", "fd", "fd_floor", "confidence")
+COLUMNS = ("class", "generated", "generated_low", "generated_high", "real", "n", "fd", "fd_floor", "confidence")
 
 
 def class_table(generated: Features, real: Real) -> pd.DataFrame:
     """A row for each class as the classifier reads it.
 
-    Columns: ``class``; ``generated`` and ``real``, its share of the samples and of the test images; ``n`` images a side
-    of the distances; ``fd`` of the class's samples to its test images and ``fd_floor`` of as many training images to
-    the same; ``confidence``, the mean probability of the class that was read. A class of which there are fewer than two
-    samples gets the distance of its mean image, what a model without diversity would draw, and confidence 0. Where
-    there are fewer than two real images nothing is measured: n and the distances are 0. Without classes, no rows.
+    Columns: ``class``; ``generated`` and ``real``, its share of the samples and of the test images; ``generated_low``
+    and ``generated_high``, the 95% interval of the first (:func:`genbalance.evaluation.bootstrap.wilson`); ``n`` images
+    a side of the distances; ``fd`` of the class's samples to its test images and ``fd_floor`` of as many training
+    images to the same; ``confidence``, the mean probability of the class that was read. A class of which there are
+    fewer than two samples gets the distance of its mean image, what a model without diversity would draw, and
+    confidence 0. Where there are fewer than two real images nothing is measured: n and the distances are 0. Without
+    classes, no rows.
     """
     if real.class_means is None:
         return pd.DataFrame(columns=[*COLUMNS])
@@ -30,8 +33,19 @@ def class_table(generated: Features, real: Real) -> pd.DataFrame:
         drawn, test, floor = (features[read == label] for features, read in sides)
         sure = certainty[sides[0][1] == label]
         rows.append(_distances(drawn, test, floor, mean) | {"confidence": float(sure.mean()) if len(sure) > 1 else 0.0})
-    shares = {name: class_shares(x.probabilities) for name, x in (("generated", generated), ("real", real.test))}
+    drawn_shares = class_shares(generated.probabilities)
+    low, high = wilson(drawn_shares, len(generated.features))
+    shares = {"generated": drawn_shares, "generated_low": low, "generated_high": high}
+    shares["real"] = class_shares(real.test.probabilities)
     return pd.DataFrame({"class": range(len(rows)), **shares}).join(pd.DataFrame(rows))
+
+
+def extreme_intervals(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The intervals of ``class_share_min`` and ``class_share_max``, those of the classes that have these shares."""
+    found = {}
+    for name, row in (("min", table["generated"].argmin()), ("max", table["generated"].argmax())):
+        found[f"class_share_{name}"] = {end: float(table[f"generated_{end}"].iloc[row]) for end in ("low", "high")}
+    return found
 
 
 def _distances(

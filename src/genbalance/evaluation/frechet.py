@@ -6,8 +6,8 @@ Features are those of this project's own classifier: it is no Inception-FID and 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
 
 FeatureMatrix = NDArray[np.floating]
 
@@ -24,17 +24,16 @@ class Moments:
 
 def moments(features: FeatureMatrix, counts: NDArray[np.integer] | None = None) -> Moments:
     """Of [n, d], n ≥ 2; with ``counts`` [n] the i-th vector stands for that many, as in a bootstrap's resample."""
-    x = torch.from_numpy(features.astype(np.float64))
+    x = features.astype(np.float64, order="C")
     if counts is None:
-        total, mean = len(x), x.mean(dim=0)
+        total, mean = len(x), x.mean(axis=0)
         x -= mean
-        scatter = x.T @ x
     else:
-        repeats = torch.from_numpy(counts.astype(np.float64))
-        total, mean = int(counts.sum()), repeats @ x / repeats.sum()
+        total, mean = int(counts.sum()), counts @ x / counts.sum()
         x -= mean
-        scatter = (x * repeats[:, None]).T @ x
-    return Moments(mean.numpy(), (scatter / (total - 1)).numpy())
+        x *= np.sqrt(counts)[:, None]
+    scatter = dsyrk(1 / (total - 1), x.T)  # the upper triangle of xᵀ·x: half of the products
+    return Moments(mean, scatter + np.triu(scatter, 1).T)
 
 
 def frechet(a: Moments, b: Moments) -> float:

@@ -65,6 +65,10 @@ def evaluate(
     generated = in_blocks(gan.discriminator, drawn.to(device), condition).numpy()
     own = accuracies(train, test, generated)
 
+    # membership inference
+    members, others = rows = suite.candidates(dataset)
+    attacks = suite.attacked(dataset, images, rows) | {"logit": (train[members], test[others])}
+
     # reconstructions
     originals = dataset.test.images[: config.inversion_images]
     targets = upload(originals, SIGNED, device)
@@ -78,6 +82,7 @@ def evaluate(
         "d_auc_train": auc(train, generated),
         "d_auc_test": auc(test, generated),
         "reconstructed": len(originals),
+        "membership_n": len(members),
     }
     if dataset.stacked:
         more, modes_seed = generator(seed, "evaluate/gan/modes", device), stream_seed(seed, "evaluate/modes")
@@ -88,7 +93,7 @@ def evaluate(
         save_figures(folder, GanSampler(gan), samples, dataset, reconstructions.images)
         if mixed is not None:
             save_sequences(folder / "style_mixing.png", mixed)
-    return suite.summary(samples, own, quality, scalars)
+    return suite.summary(samples, own, quality, scalars, attacks)
 
 
 def _logits(gan: Gan, split: Split, device: torch.device) -> NDArray[np.float32]:

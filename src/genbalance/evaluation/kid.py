@@ -46,11 +46,10 @@ def _unbiased_mmd2(a: FeatureMatrix, b: FeatureMatrix) -> float:
     x, y = (torch.from_numpy(each.astype(np.float64)) for each in (a, b))
     size = len(x)
     pairs = size * (size - 1)
-    within = ((_kernel(each, each), (each.square().sum(dim=1) / each.shape[1] + 1).pow(3)) for each in (x, y))
-    return float(sum((every.sum() - own.sum()) / pairs for every, own in within) - 2 * _kernel(x, y).mean())
+    within = ((_kernel_sum(each, each), (each.square().sum(dim=1) / each.shape[1] + 1).pow(3).sum()) for each in (x, y))
+    return float(sum((every - own) / pairs for every, own in within) - 2 * _kernel_sum(x, y) / size**2)
 
 
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    """k(x, y) of each pair [n, m]."""
-    products = (x @ y.T).div_(x.shape[1]).add_(1)
-    return products.square().mul_(products)
+def _kernel_sum(x: Tensor, y: Tensor) -> Tensor:
+    """Σ k(x, y) over all pairs."""
+    return torch.addmm(x.new_ones(()), x, y.T, alpha=1 / x.shape[1]).pow_(3).sum()

@@ -14,14 +14,15 @@ from genbalance.data.prepared import Prepared
 from genbalance.evaluation.bootstrap import Bootstrap, normal
 from genbalance.evaluation.classes import class_shares, total_variation
 from genbalance.evaluation.classifier_score import classifier_score
-from genbalance.evaluation.fairness import balance, class_table
+from genbalance.evaluation.fairness import balance, class_table, extreme_intervals
 from genbalance.evaluation.features import Extractor, Features, Images
 from genbalance.evaluation.frechet import FeatureMatrix, frechet, frechet_distance, frechet_infinity, moments
 from genbalance.evaluation.kid import KernelDistance, kernel_distance
+from genbalance.evaluation.membership import Scores, attack, candidates, nearness
 from genbalance.evaluation.memorization import Copies, find_copies
 from genbalance.evaluation.neighbours import mean_distance
 from genbalance.evaluation.prdc import prdc
-from genbalance.evaluation.reference import Real
+from genbalance.evaluation.reference import Real, Rows
 from genbalance.evaluation.two_sample import nearest_neighbour_test
 from genbalance.evaluation.vendi import vendi_score
 from genbalance.params import EvaluateConfig
@@ -78,6 +79,7 @@ RESAMPLED = 512
 """Features for which the Fréchet distance has an interval, at most: the time of each of its resamples grows with the
 cube of their number, and 200 of 2,048 features would take half an hour."""
 Metrics = dict[str, Any]
+Attacks = dict[str, tuple[Scores, Scores]]
 PerImage = NDArray[np.float64] | NDArray[np.bool_]
 
 
@@ -152,12 +154,30 @@ class EvaluationSuite:
             **(balance(table, generated, self.real) if self.real.has_classes else {}),
             **copies.metrics,
             "class_histogram": dict(zip(self.real.class_names, map(float, table["generated"]), strict=True)),
-            "ci95": self._intervals(generated, compared) | copies.intervals(self.bootstrap),
+            "ci95": self._intervals(generated, compared)
+            | copies.intervals(self.bootstrap)
+            | (extreme_intervals(table) if self.real.has_classes else {}),
         }
         return Measured(self._measurable(metrics), table, copies)
 
+    def attacked(self, dataset: Prepared, images: Images, rows: tuple[Rows, Rows]) -> Attacks:
+        """The membership inference attack on the samples' ``images`` [n, H, W(, 3)], ``distance``, and beside it on
+        validation images in their place, ``distance_real``. ``rows`` are those of :meth:`candidates`."""
+        pair = dataset.train.images[rows[0]], dataset.test.images[rows[1]]
+        of_val = dataset.val.images[: self.n]
+        return {"distance": nearness(*pair, images), "distance_real": nearness(*pair, of_val)}
+
+    def candidates(self, dataset: Prepared) -> tuple[Rows, Rows]:
+        """The rows of the training and of the test images that membership inference is to tell apart, n at most."""
+        return candidates(dataset.train, dataset.test, self.n)
+
     def summary(
-        self, samples: Samples, own: Mapping[str, PerImage], quality: Mapping[str, PerImage], scalars: Metrics
+        self,
+        samples: Samples,
+        own: Mapping[str, PerImage],
+        quality: Mapping[str, PerImage],
+        scalars: Metrics,
+        attacks: Attacks,
     ) -> Metrics:
         """All metrics of a model, with the intervals of those that are means of per-image values [n].
 
@@ -166,11 +186,16 @@ class EvaluationSuite:
             own: per-image values of its networks (discriminator, likelihood, codes).
             quality: per-image values of its images (reconstructions).
             scalars: metrics that have no interval.
+            attacks: by name the scores that a membership inference attack gives members and others.
         """
         metrics = (
             samples.measured.metrics | {name: values.mean() for name, values in {**own, **quality}.items()} | scalars
         )
         intervals = {name: self.bootstrap.mean(values) for name, values in {**quality, **own}.items()}
+        for name, scores in attacks.items():
+            found = attack(*scores, self.bootstrap)
+            metrics |= {f"membership_auc_{name}": found.auc, f"membership_tpr_{name}": found.tpr}
+            intervals |= {f"membership_{measure}_{name}": ends for measure, ends in found.ci95.items()}
         return self._measurable(metrics | {"ci95": metrics["ci95"] | intervals})
 
     def _measurable(self, metrics: Metrics) -> Metrics:

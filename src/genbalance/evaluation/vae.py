@@ -34,7 +34,7 @@ from genbalance.evaluation.likelihood import importance_weighted_bound
 from genbalance.evaluation.modes import mode_metrics
 from genbalance.evaluation.probe import linear_probe
 from genbalance.evaluation.reconstruction import measure_reconstructions
-from genbalance.evaluation.suite import EvaluationSuite, Metrics, PerImage, Samples
+from genbalance.evaluation.suite import Attacks, EvaluationSuite, Metrics, PerImage, Samples
 from genbalance.losses.vae import binarize
 from genbalance.models.vae import Vae
 from genbalance.models.vae.priors import GaussianMixture, StandardNormal
@@ -79,8 +79,9 @@ def evaluate(
     test, test_labels = dataset.test.images, _condition(vae, dataset.test.labels, device)
     pixels = uploaded(test, UNIT, device)
     terms = evaluate_elbo(vae, pixels, generator(seed, "evaluate/vae/test", device), test_labels)
+    nelbo = terms.distortion + terms.rates
     own: dict[str, PerImage] = {
-        "nelbo": terms.distortion + terms.rates,
+        "nelbo": nelbo,
         "rate": terms.rates,
         "distortion": terms.distortion,
     }
@@ -92,10 +93,20 @@ def evaluate(
     if vae.likelihood == "logistic_mixture":  # a probability of 8-bit levels; a density has no bits
         own["bits_per_dim"] = own["nll"] / (math.log(2) * math.prod(vae.shape))
 
+    # membership inference
+    members, others = rows = suite.candidates(dataset)
+    of_members = _condition(vae, dataset.train.labels[members], device)
+    noise_of_members = generator(seed, "evaluate/vae/members", device)
+    in_training = uploaded(dataset.train.images[members], UNIT, device)
+    member_terms = evaluate_elbo(vae, in_training, noise_of_members, of_members)
+    elbo = -(member_terms.distortion + member_terms.rates), -nelbo[others]
+    attacks: Attacks = suite.attacked(dataset, images, rows) | {"elbo": elbo}
+
     # the codes
     train, train_labels = dataset.train.images[:PROBED], dataset.train.labels[:PROBED]
-    seen = _encoder_input(vae, train, generator(seed, "evaluate/vae/train", device))
-    train_codes = posterior_means(vae.encode, seen, _condition(vae, train_labels, device))
+    seen_train = _encoder_input(vae, train, generator(seed, "evaluate/vae/train", device))
+    train_condition = _condition(vae, train_labels, device)
+    train_codes = posterior_means(vae.encode, seen_train, train_condition)
     if dataset.has_classes:
         own["probe_accuracy"] = linear_probe(train_codes, train_labels, terms.means, dataset.test.labels)
     seen = _encoder_input(vae, test[:CODES], generator(seed, "evaluate/vae/binary", device))
@@ -118,6 +129,7 @@ def evaluate(
         **discrepancy,
         "fd_reconstructions": reconstructions.frechet_distance,
         "reconstructed": len(test),
+        "membership_n": len(members),
     }
     if dataset.train.factors is not None and dataset.test.factors is not None:
         chance = np.random.default_rng(stream_seed(seed, "evaluate/vae/factors"))
@@ -131,9 +143,10 @@ def evaluate(
         shown = code_map(train_codes, train_labels, terms.means[:MAPPED], dataset.test.labels[:MAPPED])
         save_csv(folder / "codes.csv", shown)
         if vae.beta_range:
-            of_test = CurveImages(test, pixels, seen_test, test_labels)
-            save_curve(folder, vae, vae.beta_range, of_test, condition, suite, extractor)
-    return suite.summary(samples, own, reconstructions.each, scalars)
+            of_train = CurveImages(train, seen_train, train_labels, train_condition)
+            of_test = CurveImages(test, seen_test, dataset.test.labels, test_labels)
+            save_curve(folder, vae, vae.beta_range, of_train, of_test, condition, suite, extractor)
+    return suite.summary(samples, own, reconstructions.each, scalars, attacks)
 
 
 def _kl_terms(vae: Vae, seen: Images, labels: Tensor | None, noise: torch.Generator) -> dict[str, float]:

@@ -71,6 +71,10 @@ def evaluate(
     )
     own: dict[str, PerImage] = dict(accuracies(on_train, on_test, on_generated))
 
+    # membership inference
+    members, others = rows = suite.candidates(dataset)
+    attacks = suite.attacked(dataset, images, rows) | {"logit": (on_train[members], on_test[others])}
+
     # the codes
     labels = dataset.train.labels[:PROBED]
     own["rate"] = in_blocks(lambda some: kl_to_normal(autoencoder.encode(some)).sum(dim=1), test).double().numpy()
@@ -96,6 +100,7 @@ def evaluate(
         **discrepancy,
         "fd_reconstructions": reconstructions.frechet_distance,
         "reconstructed": len(test),
+        "membership_n": len(members),
     }
     if dataset.train.factors is not None and dataset.test.factors is not None:
         chance = np.random.default_rng(stream_seed(seed, "evaluate/vae_gan/factors"))
@@ -107,4 +112,4 @@ def evaluate(
     with whole_folder(out) as folder:
         save_figures(folder, sampler, samples, dataset, reconstructions.images)
         save_csv(folder / "codes.csv", code_map(train_codes, labels, means[:MAPPED], dataset.test.labels[:MAPPED]))
-    return suite.summary(samples, own, reconstructions.each, scalars)
+    return suite.summary(samples, own, reconstructions.each, scalars, attacks)

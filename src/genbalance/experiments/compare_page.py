@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from genbalance.experiments.compare import Comparison, Group, as_json
+from genbalance.experiments.compare_markdown import STANDARD_OUTPUT, as_markdown
 from genbalance.experiments.compare_table import foot, notes, table
-from genbalance.experiments.runs import TRAININGS, curves, sample_grids
+from genbalance.experiments.runs import GRIDS, TRAININGS, curves, sample_grids
 from genbalance.experiments.sweep import sweep_of
-from genbalance.families.registry import known
 from genbalance.params import read_params
 from genbalance.reporting.comparison_page import Content, Grid, Side, comparison_page
 from genbalance.reporting.curves import PANELS, TITLES, overlay
@@ -27,14 +27,16 @@ from genbalance.tracking.run import keep_folder
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-GRIDS = {f"train_{name}_samples": f"{family.title}: samples" for name, family in known().items()}
 KIND = "comparison"  # of the run in MLflow
 Files = Mapping[str, Mapping[str, bytes]]
 """Bytes by commit and name."""
 
 
-def save(comparison: Comparison, json: Path | None, html: Path | None, mlflow: bool) -> str:
-    """Writes the numbers as JSON, the page, and a run in MLflow's experiment of params.yaml, each where wanted.
+def save(
+    comparison: Comparison, json: Path | None, html: Path | None, markdown: Path | None, base: str, mlflow: bool
+) -> str:
+    """Writes the numbers as JSON, the page, the comment, and a run in MLflow's experiment of params.yaml, each where
+    wanted. The links of the comment start with ``base``.
 
     Returns:
         The name of the run, empty without one.
@@ -52,6 +54,8 @@ def save(comparison: Comparison, json: Path | None, html: Path | None, mlflow: b
             write_json(json, as_json(comparison))
         if html:
             _write(html, page)
+        if markdown and markdown != STANDARD_OUTPUT:
+            _write(markdown, as_markdown(comparison, base))
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
     if not mlflow:

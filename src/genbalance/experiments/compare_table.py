@@ -22,6 +22,7 @@ WIDTH = 120
 MARKS = {STANDS_OUT: "*", WITHIN: "no mark", SAME: "=", NOT_JUDGED: "?"}
 LONGEST = 24  # characters of a param's value
 SHORTEST = 16  # to which a group's name is cut, where the numbers below it are not longer
+OF_A_PAIR = ("b − a", "95% interval", "g", "verdict")  # columns beside the two groups
 KEPT = (range(7), (0, 1, 2, 3, 4, 6), (0, 1, 2, 3, 6))  # columns of a pair: all, without g, without the interval
 
 
@@ -135,22 +136,24 @@ def as_text(comparison: Comparison) -> str:
     make = _pair if len(comparison.contrasts) == 1 else _many
     blocks = make(comparison) if comparison.metrics or comparison.params else []
     tables = ("\n".join(_aligned(rows)) for rows in blocks)
-    head = "\n".join([*groups(comparison), *notes(comparison), *_effect(comparison)])
-    return "\n\n".join([head, *tables, *_legend(comparison), *foot(comparison)])
+    head = "\n".join([*groups(comparison), *notes(comparison), *effect(comparison)])
+    return "\n\n".join([head, *tables, *legend(comparison), *foot(comparison)])
 
 
 def _pair(comparison: Comparison) -> list[list[list[str]]]:
     """One table, with the statistics of the difference, as far as there is room for them."""
-    rows = [[n, a.mean, b.mean, b.difference, b.interval, b.effect, b.verdict] for n, (a, b) in _metrics(comparison)]
+    rows = [
+        [n, a.mean, b.mean, b.difference, b.interval, b.effect, b.verdict] for n, (a, b) in metric_cells(comparison)
+    ]
     below = [*_top(comparison), *rows]
-    whole = [["metric", *_names(comparison, below), "b − a", "95% interval", "g", "verdict"], *below]
+    whole = [["metric", *_names(comparison, below), *OF_A_PAIR], *below]
     kept = next((k for k in KEPT if _width([_kept(row, k) for row in whole]) <= WIDTH), KEPT[-1])
     return [[_kept(row, kept) for row in whole]]
 
 
 def _many(comparison: Comparison) -> list[list[list[str]]]:
     """Tables of the first group and as many others as fit beside it."""
-    metrics = [[name, *(f"{cell.mean} {_mark(cell)}" for cell in row)] for name, row in _metrics(comparison)]
+    metrics = [[name, *(f"{cell.mean} {mark(cell)}" for cell in row)] for name, row in metric_cells(comparison)]
     below = [*([row[0], *(f"{cell}  " for cell in row[1:])] for row in _top(comparison)), *metrics]
     rows = [["metric", *_names(comparison, below)], *below]
     blocks: list[list[int]] = []
@@ -162,22 +165,31 @@ def _many(comparison: Comparison) -> list[list[list[str]]]:
     return [[_kept(row, [0, 1, *block]) for row in rows] for block in blocks]
 
 
-def _effect(comparison: Comparison) -> list[str]:
+def effect(comparison: Comparison) -> list[str]:
+    """What the column g holds, where it is shown."""
     if not comparison.judged or len(comparison.contrasts) > 1:
         return []
     kind = "Hedges' g for pairs (g_av)" if comparison.contrasts[0].paired else "Hedges' g"
     return [f"g: {kind}, the difference in standard deviations between runs."]
 
 
-def _legend(comparison: Comparison) -> list[str]:
+def legend(comparison: Comparison) -> list[str]:
+    """What the marks of several groups mean; of two groups the verdicts are words."""
     verdicts = {line.verdict for contrast in comparison.contrasts for line in contrast.lines.values()}
     marks = [f"{mark}: {verdict}" for verdict, mark in MARKS.items() if verdict in verdicts]
     return ["; ".join(marks)] if marks and len(comparison.contrasts) > 1 else []
 
 
-def _metrics(comparison: Comparison) -> Iterator[tuple[str, list[Cell]]]:
+def metric_cells(comparison: Comparison) -> Iterator[tuple[str, list[Cell]]]:
+    """The texts of each metric, by group."""
     for name, rows in table(comparison).groupby(level="metric", sort=False):
         yield str(name), cells(rows)
+
+
+def pair_rows(comparison: Comparison) -> list[list[str]]:
+    """The texts of each metric of two groups: its name, both groups' and those of :data:`OF_A_PAIR`."""
+    cells = metric_cells(comparison)
+    return [[name, a.mean, b.mean, b.difference, b.interval, b.effect, b.verdict] for name, (a, b) in cells]
 
 
 def _names(comparison: Comparison, below: Sequence[Sequence[str]]) -> list[str]:
@@ -197,9 +209,10 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _mark(cell: Cell) -> str:
-    mark = MARKS.get(cell.verdict, "")
-    return mark if len(mark) == 1 else " "
+def mark(cell: Cell) -> str:
+    """The verdict as one character, a space where it has no mark."""
+    sign = MARKS.get(cell.verdict, "")
+    return sign if len(sign) == 1 else " "
 
 
 def _kept(row: Sequence[str], places: Sequence[int]) -> list[str]:

@@ -27,6 +27,7 @@ LARGEST = 1e150  # whose square is a finite number
 ABSENT = "(absent)"
 LISTED = 20  # experiments in a message, at most
 FAMILIES = "families."  # keys of params.yaml that turn model families on
+GRIDS = {f"train_{name}_samples": f"{family.title}: samples" for name, family in known().items()}  # in metrics/
 TRAININGS = (*(f"train_{name}" for name in known()), "train_classifier")
 
 

@@ -7,11 +7,9 @@ killed is drawn again, and its experiment, if it has ended all the same, is foun
 """
 
 import fcntl
-import os
 import re
 import shlex
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +21,10 @@ from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from genbalance.experiments.child import last_line, run_dvc
+from genbalance.experiments.points import check_name, divided, parse_setting, with_settings
 from genbalance.experiments.runs import code_of, experiments, read_run
-from genbalance.experiments.verify import ended_by_signals, stop
+from genbalance.experiments.verify import ended_by_signals
 from genbalance.families.registry import known
 from genbalance.params import (
     INERT,
@@ -52,12 +52,9 @@ CORNERS = 4096  # combinations of the ends of ranges that are checked, at most
 SAMPLERS = ("tpe", "random")
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(?::(log|linear))?")
-KEY = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 BETTER = {"min": LOWER, "max": HIGHER}
 ARGUMENTS, BEGUN, FAILURE = "arguments", "begun", "failure"  # attributes in Optuna's store
 NONE = "absent"
-NOISE = ("ERROR: failed to reproduce", "> ")  # lines of DVC that say less than the stage's own before them
 
 
 @dataclass(frozen=True)
@@ -198,25 +195,10 @@ def parse_axis(key: str, text: str) -> Axis | None:
         if scale == "log" and low <= 0:
             raise UserError(f"{where}: {low:g} has no logarithm; allowed: :linear, or a lower end above 0")
         return Range(low, high, low > 0 if scale is None else scale == "log", kind is int)
-    choices = _divided(text)
+    choices = divided(text)
     if len(set(choices)) < len(choices):
         raise UserError(f"{where}: has a value twice; allowed: each once")
     return Choices(tuple(choices)) if len(choices) > 1 else None
-
-
-def _divided(text: str) -> list[str]:
-    """The parts between commas that stand in no bracket and no quotes."""
-    parts, depth, quote = [""], 0, ""
-    for letter in text:
-        if letter == "," and not depth and not quote:
-            parts.append("")
-            continue
-        if letter in "'\"" and quote in ("", letter):
-            quote = "" if quote else letter
-        elif not quote:
-            depth += (letter in "[{(") - (letter in "]})")
-        parts[-1] += letter
-    return parts
 
 
 def parse_metric(text: str) -> Metric:
@@ -245,9 +227,7 @@ def parse_arguments(
     space: dict[str, Axis] = {}
     fixed: dict[str, str] = {}
     for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not text or not KEY.fullmatch(key):
-            raise UserError(f"-S {setting}: allowed: KEY=LOW..HIGH, KEY=A,B or KEY=VALUE")
+        key, text = parse_setting(setting, "KEY=LOW..HIGH, KEY=A,B or KEY=VALUE")
         if key in space or key in fixed:
             raise UserError(f"-S {key}: is given twice; allowed: once")
         if axis := parse_axis(key, text):
@@ -266,28 +246,6 @@ def parse_arguments(
     _check_metrics([text.partition(":")[0] for text in metrics], params)
     given = tuple(f"{key}={text}" for key, text in fixed.items())
     return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed), params
-
-
-def with_settings(base: Params, settings: Mapping[str, str]) -> Params:
-    """Params with other values, each as `-S` takes it, by dotted key.
-
-    Raises:
-        UserError: params.yaml could not hold them; the line names the settings.
-    """
-    values = base.model_dump(by_alias=True)
-    name = " ".join(f"-S {key}={in_a_line(text)}" for key, text in settings.items())
-    for key, text in settings.items():
-        *sections, last = key.split(".")
-        section = values
-        for part in sections:
-            if not isinstance(section.get(part), dict):
-                section[part] = {}
-            section = section[part]
-        section[last] = parse_yaml(text, f"-S {key}")
-    try:
-        return validated(values, name)
-    except UserError as error:
-        raise UserError(str(error).splitlines()[0]) from None
 
 
 def _check_metrics(names: Sequence[str], params: Params) -> None:
@@ -370,8 +328,7 @@ def show(name: str) -> str:
 
 def _path(name: str, suffix: str) -> Path:
     """A file of the study."""
-    if not NAME.fullmatch(name):
-        raise UserError(f"-n {in_a_line(name)}: allowed: letters, digits, - and _, a letter or digit first")
+    check_name(name)
     return root() / FOLDER / f"{name}{suffix}"
 
 
@@ -531,38 +488,14 @@ def _ended(experiment: str, arguments: Arguments, params: Params, drawn: Mapping
 def _executed(experiment: str, arguments: Arguments, drawn: Mapping[str, float | str], lock: int) -> Trial | None:
     """Runs the experiment; the trial if it failed."""
     settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in drawn.items())]
-    command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", experiment]
+    command = ["exp", "run", "--temp", "--name", experiment]
     command += [word for setting in settings for word in ("-S", setting)]
-    inherited = environment()
-    own = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])}
     path = root() / FOLDER / f"{experiment}.log"
-    with path.open("wb") as log:
-        # in a session of its own, so that Ctrl-C reaches it once, and from here
-        process = subprocess.Popen(
-            command,
-            cwd=root(),
-            env=inherited | own,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=[lock],
-        )
-        try:
-            code = process.wait()
-        except BaseException:
-            stop(process)
-            raise
+    path.write_bytes(b"")  # without what an attempt that was cut short printed
+    code = run_dvc(command, root(), environment(), path, lock, outlives=True)
     if code == 0:
         return None
-    return Trial(experiment, drawn, None, _last_line(path.read_text(encoding="utf-8", errors="replace"), code))
-
-
-def _last_line(output: str, code: int) -> str:
-    """The last line that a stage printed, or that DVC did if it says more than that the stage failed."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    own = [line for line in lines if not line.startswith(NOISE)]
-    return in_a_line((own or lines or [f"exit code {code}"])[-1])
+    return Trial(experiment, drawn, None, last_line(path.read_text(encoding="utf-8", errors="replace"), code))
 
 
 # What is printed

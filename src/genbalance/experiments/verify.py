@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from genbalance.experiments.child import stop
 from genbalance.experiments.dvc_lock import LOCK
 from genbalance.experiments.requirements import exact, pins
 from genbalance.experiments.runs import find_commits
@@ -24,7 +25,6 @@ from genbalance.runtime.io import write_json
 from genbalance.runtime.repository import environment, git, root, top
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-GRACE = 15.0  # seconds that an interrupted pipeline has to end by itself, for each way of asking it to
 FOREIGN = ("DVC_", "MLFLOW_", "PYTHONPATH")  # what would lead a run of the clone elsewhere
 RAW = Path("data/raw")
 
@@ -206,31 +206,24 @@ def reproduce(folder: Path) -> int:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupts DVC and its stage, and waits until they have ended."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-            return
-
-
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """The first signal ends the block as an exception; further ones do not keep it from ending in order."""
+def ended_by_signals() -> Iterator[list[int]]:
+    """The first signal ends the block as an exception; further ones do not keep it from ending in order. Yielded is a
+    list that it is then in."""
+    received: list[int] = []
     handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
     def end(number: int, _frame: FrameType | None) -> None:
         for other in handled:
             signal.signal(other, signal.SIG_IGN)
+        received.append(number)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in handled}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

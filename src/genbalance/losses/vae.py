@@ -40,10 +40,13 @@ class Terms:
             if self.kl is None or self.distortion.dim() > 1:
                 raise ValueError("free bits need the KL of each latent, and one draw")
             return self.distortion.mean() + beta * self.kl.mean(dim=0).clamp(min=free_bits).sum()
-        each = self.distortion + beta * self.rate
-        if each.dim() > 1:
-            each = math.log(len(each)) - (-each).logsumexp(dim=0)
+        each = self.loss_of_each(beta)
         return each.mean() if weights is None else (weights * each).mean()
+
+    def loss_of_each(self, beta: float | Tensor) -> Tensor:
+        """The same of each image [B], without free bits, which are of a batch."""
+        each = self.distortion + beta * self.rate
+        return math.log(len(each)) - (-each).logsumexp(dim=0) if each.dim() > 1 else each
 
 
 def distortion(images: Tensor, decoded: Distribution) -> Tensor:
@@ -160,12 +163,33 @@ def vae_output(
     normal; with k of them they are [k, B], and the rate is log q(z|x) − log p(z) at each. The terms are those of what
     ``fitted`` makes of p(x|z), for the images it is given with.
     """
+    images, normal = vae_inputs(model, pixels, noise, draws)
+    return vae_output_at(model, images, normal, labels, fitted)
+
+
+def vae_inputs(
+    model: LatentVariableModel, pixels: Tensor, noise: torch.Generator, draws: int = 1
+) -> tuple[Tensor, Tensor]:
+    """All that is drawn for :func:`vae_output`: the images that the encoder sees, and the standard normal noise of z,
+    [B, L] or, for several ``draws``, [k, B, L]."""
     images = pixels
     if model.likelihood == "bernoulli":
         images = binarize(pixels, torch.rand(pixels.shape, generator=noise, device=pixels.device))
-    posterior = model.encode(images, labels)
     shape = (len(images), model.latents) if draws == 1 else (draws, len(images), model.latents)
-    drawn = posterior.draw(torch.randn(shape, generator=noise, device=pixels.device))
+    return images, torch.randn(shape, generator=noise, device=pixels.device)
+
+
+def vae_output_at(
+    model: LatentVariableModel,
+    images: Tensor,
+    normal: Tensor,
+    labels: Tensor | None = None,
+    fitted: Callable[[Distribution, Tensor], Distribution] | None = None,
+) -> VaeOutput:
+    """:func:`vae_output` of what :func:`vae_inputs` has drawn."""
+    posterior = model.encode(images, labels)
+    drawn = posterior.draw(normal)
+    draws = len(normal) if normal.dim() > 2 else 1
     z, conditional = drawn.latents, drawn.conditional
     z_labels = labels if labels is None or draws == 1 else labels.repeat(draws)
     decoded = drawn.decoded or model.decode(z.reshape(-1, z.shape[-1]), z_labels)

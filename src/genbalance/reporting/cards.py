@@ -143,10 +143,12 @@ def _copies(results: Results) -> Card:
     rows = (
         _all(results, "authenticity", "AuthPct", real=True),
         _all(results, "nearer_train", "nearer to training", real=True),
+        _all(results, "membership_auc_distance", "membership", real=True),
     )
     return Card(
         "Copies of training images",
-        "AuthPct: share of samples that are not copies; copies are nearer to training than to test images",
+        "AuthPct: share of samples that are not copies; copies are nearer to training than to test images; "
+        "membership: AUC of an attack that tells the two apart by samples",
         (Scale(rows, "0", "1", "validation images"),),
     )
 

@@ -31,6 +31,8 @@ def class_histogram(results: Results) -> Plot:
             middle = [place + shift for place in range(len(rows))]
             shares = [table["generated"][row] for row in rows]
             panel.bar(middle, shares, width, color=theme.of(family), label=family.title)
+            low, high = ([table[f"generated_{end}"][row] for row in rows] for end in ("low", "high"))
+            panel.vlines(middle, low, high, color=theme.ink, lw=0.8)
         low, high = ([place + sign * 0.45 for place in range(len(rows))] for sign in (-1, 1))
         panel.hlines([real[row] for row in rows], low, high, color=theme.ink, lw=1.8, label="real test images")
         panel.set(xlabel="predicted class", ylabel="share of the images")
@@ -47,7 +49,7 @@ def class_histogram(results: Results) -> Plot:
             for family, table in tables
         )
         + f"real images: from {share(min(real))} to {share(max(real))}.",
-        "A class far below its line is generated rarely; at zero it is a dropped mode."
+        "A class far below its line is generated rarely; at zero it is a dropped mode. Thin lines: 95% intervals."
         + (f" {chosen} share relative to real images." if chosen else ""),
         draw,
         SIZE,

@@ -22,7 +22,8 @@ Source = str | Callable[[Results, str], float]
 class Measure:
     """``real`` and ``mean_image`` are what these two get; a ``share`` has three decimals; families without ``part``
     lack it. An ``optional`` one is measured on some data or of some models alone: where no family has its key it is
-    left out, and of those with its ``part`` some may lack it."""
+    left out, and of those with its ``part`` some may lack it. ``stage`` is the one that measures it, without the
+    family's name."""
 
     label: str
     key: str
@@ -32,6 +33,7 @@ class Measure:
     share: bool = False
     part: str = ""
     optional: bool = False
+    stage: str = "evaluate"
 
     def of(self, family: Family) -> bool:
         """Whether the family has it."""
@@ -63,8 +65,22 @@ def _kl_term(label: str, key: str) -> Measure:
     return Measure(label, key, part=LIKELIHOOD, optional=True)
 
 
+def _privacy(label: str, key: str, better: str = "") -> Measure:
+    return Measure(label, key, better, optional=True, stage="train")
+
+
 def _discriminator(label: str, key: str) -> Measure:
     return Measure(label, key, share=True, part=DISCRIMINATOR)
+
+
+def _attack(by: str, name: str, part: str = "") -> tuple[Measure, Measure]:
+    """A membership inference attack; of that on samples, which all have, validation images in their place are known."""
+    auc, tpr = f"membership_auc_{name}", f"membership_tpr_{name}"
+    of_auc, of_tpr = (None, None) if part else (f"{auc}_real", f"{tpr}_real")
+    return (
+        Measure(f"membership inference by {by}: AUC", auc, HALF, of_auc, share=True, part=part),
+        Measure(f"by {by}: true positives at 1% false ones", tpr, LOWER, of_tpr, share=True, part=part),
+    )
 
 
 def _share(end: Callable[[list[float]], float]) -> Source:
@@ -117,11 +133,21 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         _beside_real("AuthPct (share not copied)", "authenticity", REAL, share=True),
         _beside_real("nearer to a training than to a test image", "nearer_train", HALF, share=True),
         _beside_real("copying z-score", "copying_z", ZERO),
+        *_attack("distance to samples", "distance"),
+        *_attack("D’s logit", "logit", DISCRIMINATOR),
+        *_attack("−ELBO", "elbo", LIKELIHOOD),
         _discriminator("D’s accuracy on training images", "d_accuracy_train"),
         _discriminator("D’s accuracy on test images", "d_accuracy_test"),
         _discriminator("D’s accuracy on generated images", "d_accuracy_generated"),
         _discriminator("discriminator AUC, training images", "d_auc_train"),
         _discriminator("discriminator AUC, test images", "d_auc_test"),
+    ),
+    "Differential privacy of the training": (
+        _privacy("ε of a training image", "epsilon", LOWER),
+        _privacy("δ", "delta"),
+        _privacy("noise multiplier σ", "noise_multiplier"),
+        _privacy("sampling rate", "sampling_rate"),
+        _privacy("private steps", "private_steps"),
     ),
     "Reconstruction and likelihood": (
         Measure("mean squared error", "mse", LOWER),
@@ -186,7 +212,7 @@ def _is_measured(results: Results, measure: Measure) -> bool:
         return False
     having = [family for family in results.families if measure.of(family)]
     if measure.optional:
-        return any(measure.key in results.metrics[f"evaluate_{family.name}"] for family in having)
+        return any(measure.key in results.metrics[f"{measure.stage}_{family.name}"] for family in having)
     return bool(having)
 
 
@@ -201,11 +227,11 @@ def _line(results: Results, measure: Measure) -> Line:
 
 
 def _cell(results: Results, measure: Measure, family: Family) -> Cell:
-    stage = f"evaluate_{family.name}"
+    stage = f"{measure.stage}_{family.name}"
     lacks = measure.optional and measure.part and measure.key not in results.metrics[stage]
     if lacks or not measure.of(family):
         return Cell(NONE)
-    ends = results.interval(stage, measure.key)
+    ends = results.interval(stage, measure.key) if measure.stage == "evaluate" else None
     return Cell(_text(measure, results.number(stage, measure.key)), span(*ends) if ends else "")
 
 

@@ -1,7 +1,7 @@
 """The page: one HTML file that needs nothing else, with its figures beside it for READMEs and papers."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +153,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
         discriminators=results.having(DISCRIMINATOR),
         likelihoods=results.having(LIKELIHOOD),
         params=params,
+        alarms=list(_alarms(results)),
         changed=settings.changed,
         command=settings.command,
         effects=answers,
@@ -208,6 +209,13 @@ def _without_long(stage: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for key, value in metrics.items()
     }
+
+
+def _alarms(results: Results) -> Iterator[tuple[Family, str]]:
+    """What went wrong in the trainings, in a sentence each."""
+    for family in results.families:
+        for sentence in results.metrics[f"train_{family.name}"].get("alarms", {}).values():
+            yield family, sentence
 
 
 def _pair(plot: Plot, drawn: Mapping[str, bytes]) -> tuple[Plot, bytes, bytes]:

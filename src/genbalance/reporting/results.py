@@ -54,7 +54,10 @@ def files(families: Sequence[Family]) -> Files:
         columns = (line.column for panel in panels for line in panel.lines if not panel.adapted)
         tables |= {
             f"train_{family.name}/curves": ("epoch", *dict.fromkeys(columns)),
-            f"evaluate_{family.name}/classes": ("class", "generated", "real", "n", "fd", "fd_floor"),
+            f"evaluate_{family.name}/classes": (
+                *("class", "generated", "generated_low", "generated_high"),
+                *("real", "n", "fd", "fd_floor"),
+            ),
             f"evaluate_{family.name}/interpolations": ("from", "to"),
             f"evaluate_{family.name}/traversals": ("latent", "class", "low", "high"),
         }

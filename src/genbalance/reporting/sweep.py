@@ -192,9 +192,11 @@ def read_sweep(path: Path) -> Sweep:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-        raise UserError(f"{path}: is no sweep; write it with `genbalance sweep EXPERIMENTS --json {path}`") from None
+        raise UserError(
+            f"{path}: is no sweep; write it with `genbalance sweep show EXPERIMENTS --json {path}`"
+        ) from None
     if mistake := _mistake(sweep):
-        raise UserError(f"{path}: {mistake}; write it again with `genbalance sweep EXPERIMENTS --json {path}`")
+        raise UserError(f"{path}: {mistake}; write it again with `genbalance sweep show EXPERIMENTS --json {path}`")
     return replace(sweep, pictures=_pictures(sweep, path))
 
 
@@ -224,7 +226,7 @@ def _grid(file: Path, path: Path) -> bytes:
     if rows < 2:
         raise UserError(
             f"{file}: is no grid of {grids.COLUMNS} columns; remove it, or write it again with "
-            f"`genbalance sweep EXPERIMENTS --json {path}`"
+            f"`genbalance sweep show EXPERIMENTS --json {path}`"
         )
     return png
 

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from os import PathLike
 
 # what stands behind an extra of pyproject.toml, by the module that is looked for
-EXTRAS = {"psycopg": "postgresql", "psycopg2": "postgresql", "boto3": "s3", "onnxruntime": "features", "optuna": "tune"}
+EXTRAS = {
+    **{"psycopg": "postgresql", "psycopg2": "postgresql", "boto3": "s3"},
+    **{"onnxruntime": "features", "optuna": "tune", "opacus": "privacy", "ray": "cluster"},
+}
 MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 LONGEST = 120  # letters of a key, a value or a name that a message shows

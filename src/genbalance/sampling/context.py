@@ -80,9 +80,7 @@ class Context:
                 f"--digits: found {named}, but the classes of {self.data} are called {self._listed}; allowed: digits "
                 "that are called so, or --digit with a class's name"
             )
-        for path in (self.classifier, self.file):
-            if not path.exists():
-                raise UserError(f"{path}: is not there; run `dvc repro`")
+        check_there(self.classifier, self.file)
         return label
 
     def _label(self, option: str, named: str | None) -> int | None:
@@ -117,14 +115,25 @@ class Context:
         from genbalance.sampling.rejection import RejectionSampler
         from genbalance.sampling.selection import BLOCK, Scorer, Selection
 
-        noise = generator(self.root, f"generate/{self.model}/{digit}", self._device)
+        noise = generator(self.root, f"generate/{self.model}/{digit}", self.device)
         name = "" if digit is None else self.dataset.class_name(digit)
-        scorer = Scorer.of(self._extractor, self.dataset.train, digit, name)
-        rejection = RejectionSampler(self.sampler, self._extractor, digit, noise, BLOCK, self.tries)
+        scorer = Scorer.of(self.extractor, self.dataset.train, digit, name)
+        rejection = RejectionSampler(self.sampler, self.extractor, digit, noise, BLOCK, self.tries)
         return Selection(rejection, scorer, self.model, name)
 
     @cached_property
     def sampler(self) -> "Sampler":
+        """The model, as what draws images."""
+        sampler: Sampler = self.family.make_sampler(self.network)
+        return sampler
+
+    @property
+    def family(self) -> registry.Family:
+        """The model's."""
+        return registry.family(self.model)
+
+    @cached_property
+    def network(self) -> "torch.nn.Module":
         """The model.
 
         Raises:
@@ -132,7 +141,7 @@ class Context:
         """
         from genbalance.models import weights
 
-        family = registry.family(self.model)
+        family = self.family
 
         def build(**config: Any) -> "torch.nn.Module":
             network: torch.nn.Module = family.build(**config)
@@ -145,8 +154,7 @@ class Context:
                 )
             return network
 
-        sampler: Sampler = family.make_sampler(weights.load(self.file, build, self._device))
-        return sampler
+        return weights.load(self.file, build, self.device)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -163,11 +171,24 @@ class Context:
         }
 
     @cached_property
-    def _device(self) -> "torch.device":
+    def device(self) -> "torch.device":
+        """Where it computes, set up."""
         from genbalance.runtime.device import set_up
 
         return set_up(self.config.compute, self.root, "generate")
 
     @cached_property
-    def _extractor(self) -> "FeatureExtractor":
-        return load_extractor(self.classifier, self.data, self.dataset, self._device)
+    def extractor(self) -> "FeatureExtractor":
+        """The reference classifier.
+
+        Raises:
+            UserError: the file is none, or one of other digits.
+        """
+        return load_extractor(self.classifier, self.data, self.dataset, self.device)
+
+
+def check_there(*paths: Path) -> None:
+    """Raises a `UserError` for the first of the files that is not there."""
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: is not there; run `dvc repro`")

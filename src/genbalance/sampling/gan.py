@@ -1,5 +1,7 @@
 """How a GAN draws images, and what an ONNX file holds of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 
@@ -14,7 +16,7 @@ from genbalance.evaluation.features import in_blocks
 from genbalance.models.gan import Gan
 from genbalance.models.gan.style import StyleGenerator
 from genbalance.runtime.device import download
-from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels
+from genbalance.sampling.sampler import Condition, Controls, Drawing, Images, Input, sample_labels
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,30 @@ class GanSampler:
     def latent_dim(self) -> int:
         """L."""
         return self.gan.latents
+
+    @property
+    def controls(self) -> Controls:
+        """Its clusters, and how much it truncates."""
+        conditions = self.gan.conditions
+        if conditions is None:
+            return Controls(truncation=self.gan.truncation, at=self._at)
+        clusters = download(conditions.centroids.view(-1, *self.gan.shape), SIGNED)
+        members = [row.nonzero().flatten().tolist() for row in conditions.shares > 0]
+        return Controls(clusters, members, self.gan.truncation, at=self._at)
+
+    @contextmanager
+    def _at(self, truncation: float | None, beta: float | None) -> Iterator[None]:  # noqa: ARG002 (it has no β)
+        own = self.gan.truncation
+        self._truncate(own if truncation is None else truncation)
+        try:
+            yield
+        finally:
+            self._truncate(own)
+
+    def _truncate(self, truncation: float) -> None:
+        self.gan.truncation = truncation
+        if isinstance(self.gan.generator.net, StyleGenerator):
+            self.gan.generator.net.truncation = truncation
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
         """Latents of the truncated prior, and conditions."""

@@ -5,7 +5,8 @@ Shapes: latents z [n, L], standard normal but for the GAN's truncation; conditio
 clusters, or the VAE's labels, None where a model has none; images uint8 [n, H, W] or [n, H, W, 3].
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,36 @@ Images = NDArray[np.uint8]
 Condition = Tensor | None
 
 
+def _as_it_is(truncation: float | None, beta: float | None) -> AbstractContextManager[None]:  # noqa: ARG001
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What else than latents and class a person can change of an image; by default nothing.
+
+    Attributes:
+        clusters: the mean images [N, H, W(, 3)] of the clusters that the network is conditioned on, whose numbers are
+            the conditions; None: there are none.
+        members: the clusters of each class, or, of a network that is asked for no class, all of them in one row.
+        truncation: in (0, 1], that it draws with; None: it has none.
+        betas: the least and the largest β that it knows, and its own; None: it knows none.
+        at: ``at(truncation, beta)`` is a context in which it draws latents and images with these; None: its own.
+        observe: images drawn from p(x|z), at latents and a condition and with a random stream; None: it makes no
+            other images than those of ``images``.
+        encode: the means of q(z|x) [n, L] of images, with their labels [n] where the network takes some; the random
+            stream is for an encoder that sees black and white pixels. None: there is no encoder.
+    """
+
+    clusters: Images | None = None
+    members: Sequence[Sequence[int]] = ()
+    truncation: float | None = None
+    betas: tuple[float, float, float] | None = None
+    at: Callable[[float | None, float | None], AbstractContextManager[None]] = _as_it_is
+    observe: Callable[[Tensor, Condition, torch.Generator], Images] | None = None
+    encode: Callable[[Images, Condition, torch.Generator], Tensor] | None = None
+
+
 class Sampler(Protocol):
     """A network that draws images."""
 
@@ -28,6 +59,10 @@ class Sampler(Protocol):
     @property
     def latent_dim(self) -> int:
         """L."""
+
+    @property
+    def controls(self) -> Controls:
+        """What else can be changed of its images."""
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
         """Latents and conditions for ``count`` images: of the class ``digit``, or of random classes for None, where the

@@ -1,16 +1,19 @@
 """How a VAE draws images, and what an ONNX file holds of it."""
 
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Bernoulli
 
 from genbalance.data.pixels import UNIT
 from genbalance.evaluation.features import in_blocks
+from genbalance.losses.vae import binarize
 from genbalance.models.vae import Vae
-from genbalance.runtime.device import download
-from genbalance.sampling.sampler import Condition, Drawing, Images, Input, sample_labels
+from genbalance.runtime.device import download, upload
+from genbalance.sampling.sampler import Condition, Controls, Drawing, Images, Input, sample_labels
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,36 @@ class VaeSampler:
     def latent_dim(self) -> int:
         """L."""
         return self.vae.latents
+
+    @property
+    def controls(self) -> Controls:
+        """Its β, where it knows a range of them, its encoder, and draws of p(x|z), where values are independent."""
+        betas = None
+        if self.vae.beta_range and self.vae.beta_input is not None:
+            low, high = self.vae.beta_range
+            betas = low, high, float(self.vae.beta_input.beta)
+        observe = None if self.vae.likelihood == "logistic_mixture" else self._observe
+        return Controls(betas=betas, at=self._at, observe=observe, encode=self._encode)
+
+    def _at(self, truncation: float | None, beta: float | None) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext() if beta is None else self.vae.at(beta)
+
+    def _observe(self, z: Tensor, condition: Condition, noise: torch.Generator) -> Images:
+        def drawn(*given: Tensor) -> Tensor:
+            decoded = self.vae.decode(*given)
+            if isinstance(decoded, Bernoulli):
+                uniform = torch.rand(decoded.mean.shape, generator=noise, device=noise.device)
+                return binarize(decoded.mean, uniform)
+            normal = torch.randn(decoded.mean.shape, generator=noise, device=noise.device)
+            return decoded.mean + decoded.stddev * normal
+
+        return download(in_blocks(drawn, z, condition, values=self.vae.outputs), UNIT)
+
+    def _encode(self, images: Images, labels: Condition, noise: torch.Generator) -> Tensor:
+        seen = upload(images, UNIT, noise.device)
+        if self.vae.likelihood == "bernoulli":
+            seen = binarize(seen, torch.rand(seen.shape, generator=noise, device=noise.device))
+        return in_blocks(lambda *given: self.vae.encode(*given).mean, seen, labels)
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
         """Latents of the prior, and labels."""

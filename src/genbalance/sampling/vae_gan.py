@@ -10,8 +10,8 @@ from torch.distributions import Normal
 from genbalance.data.pixels import SIGNED
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.vae_gan import VaeGan
-from genbalance.runtime.device import download
-from genbalance.sampling.sampler import Condition, Drawing, Images, Input
+from genbalance.runtime.device import download, upload
+from genbalance.sampling.sampler import Condition, Controls, Drawing, Images, Input
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,15 @@ class VaeGanSampler:
     def latent_dim(self) -> int:
         """L."""
         return self.vae_gan.latents
+
+    @property
+    def controls(self) -> Controls:
+        """Its encoder."""
+        return Controls(encode=self._encode)
+
+    def _encode(self, images: Images, labels: Condition, noise: torch.Generator) -> Tensor:  # noqa: ARG002 (no labels)
+        seen = upload(images, SIGNED, noise.device)
+        return in_blocks(lambda given: self.vae_gan.autoencoder.encode(given).mean, seen)
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:  # noqa: ARG002
         """Latents of the prior, and no conditions."""

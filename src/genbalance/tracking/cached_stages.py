@@ -11,11 +11,12 @@ from genbalance.experiments.dvc_lock import Stages, hashes, is_off, lock_here, l
 from genbalance.params import PARAMS_FILE, Params, flatten
 from genbalance.runtime.errors import UserError
 from genbalance.runtime.io import numbers, read_json
-from genbalance.tracking.address import home_address
+from genbalance.tracking.address import StoreAddress, home_address
+from genbalance.tracking.contact import store_errors
 from genbalance.tracking.lineage import KEY, OUT, RESTORED, key_of, runs_behind
 from genbalance.tracking.pipeline_run import close_abandoned, parent_of, settle
 from genbalance.tracking.provenance import PARENT, STAGE, code_tags, code_version, shown
-from genbalance.tracking.store import BATCH, Store, load_mlflow, metric_name, open_store, store_lock
+from genbalance.tracking.store import BATCH, Store, connect, load_mlflow, metric_name, open_store, store_lock
 
 FROM = "genbalance.restored.from"  # the run that made what was restored, where it is known
 
@@ -71,6 +72,43 @@ def log_restored(store: Store, parent_id: str, stage: str) -> None:
         made = runs_behind(store, entry)
         if not made or (baseline and hashes(baseline.get(name, {}).get("outs", ())) != hashes(entry["outs"])):
             _log(store, parent_id, name, entry, made[0].run_id if made else "")
+
+
+def compare_restored(source: StoreAddress, home: StoreAddress, baseline: Stages) -> None:
+    """Makes the runs of restored stages in a clone's store those that the home store would have got, had its experiment
+    run there: a stage that is as in its baseline has none if the home store knows it, any other names the run there
+    that made it. Call it with MLflow loaded.
+
+    Args:
+        source: of the clone, in a file; it is changed.
+        home: where its runs are copied next.
+        baseline: the dvc.lock of the experiment's commit.
+
+    Raises:
+        UserError: a store cannot be used.
+    """
+    with store_lock(source), store_errors(source):
+        client = connect(source, change=False)
+        found = [Store(source, client, each.experiment_id) for each in client.search_experiments()]
+        names = [each.name for each in client.search_experiments()]
+    for name, store in zip(names, found, strict=True):
+        restored = store.search(f"tags.`{RESTORED}` = 'true'")
+        if not restored:
+            continue
+        with store_lock(home):
+            there = open_store(home, name)
+        for run in restored:
+            outs = {tag: md5 for tag, md5 in run.data.tags.items() if tag.startswith(OUT)}
+            tag, md5 = next(iter(outs.items()))
+            made = [
+                other for other in there.search(f"tags.`{tag}` = '{md5}'") if outs.items() <= other.data.tags.items()
+            ]
+            before = hashes(baseline.get(run.data.tags["dvc.stage"], {}).get("outs", ()))
+            with store.contact() as client:
+                if made and outs == {OUT + path: md5 for path, md5 in before.items()}:
+                    client.delete_run(run.info.run_id)
+                elif made:
+                    client.set_tag(run.info.run_id, FROM, made[0].info.run_id)
 
 
 def _stage(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genbalance.data.prepared import PARTS, Prepared, in_words
-from genbalance.families.registry import ENCODER, LIKELIHOOD, Family
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family
 
 Row = tuple[str, str, str]  # a label, the metric's key, its key for real images
 
@@ -17,10 +17,13 @@ SAMPLES: tuple[Row, ...] = (
     ("coverage ↑", "coverage", "coverage_real"),
     ("1-NN accuracy, best at ½", "nn_accuracy", "nn_accuracy_real"),
     ("AuthPct (share not copied)", "authenticity", "authenticity_real"),
+    ("membership inference by samples, AUC, best at ½", "membership_auc_distance", "membership_auc_distance_real"),
     ("rarest class to the mean", "share_worst_to_mean", ""),
     ("modes covered, of 1,000 ↑", "modes_covered", "modes_covered_real"),
 )
 OF_PARTS: tuple[tuple[str, Row], ...] = (
+    (DISCRIMINATOR, ("membership inference by D’s logit, AUC", "membership_auc_logit", "")),
+    (LIKELIHOOD, ("membership inference by −ELBO, AUC", "membership_auc_elbo", "")),
     (LIKELIHOOD, ("−ELBO, nats per image ↓", "nelbo", "")),
     (ENCODER, ("rate, nats", "rate", "")),
     (LIKELIHOOD, ("distortion, nats", "distortion", "")),
@@ -36,9 +39,11 @@ OF_SOME_DATA = frozenset(
     {
         *("classifier_score", "share_worst_to_mean", "modes_covered", "bits_per_dim"),
         *("mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness", "factor_vae_score"),
+        *("membership_auc_distance", "membership_auc_logit", "membership_auc_elbo"),
     }
 )
-"""Metrics that need classes, stacked images, a likelihood of 8-bit levels or known factors."""
+"""Metrics that need classes, stacked images, a likelihood of 8-bit levels or known factors; and membership inference,
+which runs of older code lack."""
 REQUESTS = """`mlflow models serve -m models:/{name}@champion --env-manager local`, then POST to `/invocations` as JSON:
 `{{"dataframe_records": [{{"digit": 7, "seed": 1, "count": 2}}]}}`.
 `digit`: {allowed}, null or −1 for any; `seed`: 0 by default, the same draws the same images; `count`: 1 by default.
@@ -59,6 +64,7 @@ def card(
     metrics: Mapping[str, Any],
     code: str,
     md5: str,
+    trained: Mapping[str, Any] | None = None,
 ) -> str:
     """The card of a model.
 
@@ -70,6 +76,7 @@ def card(
         metrics: of its evaluation.
         code: the short form of the commit.
         md5: of its weights.
+        trained: the metrics of its training, which hold what it spent where it was private.
     """
     sizes = ", ".join(f"{len(getattr(dataset, part)):,} {part}" for part in PARTS)
     named = dataset.class_names[:NAMED] if dataset.has_classes else ()
@@ -82,7 +89,7 @@ def card(
         "Data": f"{dataset.title} ({dataset.source}): {sizes}; {classes}{in_words(dataset.shape)}.",
         "Params": _params(params),
         "Metrics": _metrics(family, metrics),
-        "Limits": _limits(metrics, dataset.has_classes),
+        "Limits": _limits(metrics, dataset.has_classes, trained or {}),
         "Requests": requests.format(name=name, allowed=allowed),
         "Source": f"Commit {code}, weights of md5 {md5}.",
     }
@@ -106,16 +113,24 @@ def _metrics(family: Family, metrics: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", "In brackets: 95% bootstrap intervals."])
 
 
-def _limits(metrics: Mapping[str, Any], has_classes: bool) -> str:
+def _limits(metrics: Mapping[str, Any], has_classes: bool, trained: Mapping[str, Any]) -> str:
+    if "epsilon" in trained:
+        privacy = (
+            f"- Privacy: all weights of this file, and so whatever they generate, are (ε = {trained['epsilon']:.4g}, "
+            f"δ = {trained['delta']:.4g})-differentially private for each training image, one present or absent, as "
+            "long as the seed of the training is secret. That covers neither the metrics and curves of the training "
+            "nor the reference classifier beside it. Of samples,"
+        )
+    else:
+        privacy = "- Privacy: samples may copy training images; nothing here proves that they do not."
     lines = [
         "- Distances are those of this project's classifier: no Inception-FID, not comparable with one.",
-        "- Privacy: samples may copy training images; nothing here proves that they do not. "
-        f"{metrics['authenticity']:.1%} are farther from the nearest training image than that is from the others; "
-        f"of real images, {metrics['authenticity_real']:.1%}.",
+        f"{privacy} {metrics['authenticity']:.1%} are farther from the nearest training image than that is from the "
+        f"others; of real images, {metrics['authenticity_real']:.1%}.",
     ]
     if has_classes:
         lines += [
-            "- Fairness: classes are not sampled equally. The rarest is sampled "
+            f"- Fairness: classes are not sampled equally. {_rarest(metrics)}The rarest is sampled "
             f"{metrics['share_worst_to_mean']:.2f} times as often as the mean one, and the worst has "
             f"{metrics['fd_worst_to_mean']:.2f} times the mean Fréchet distance within a class.",
             "- The class of a sample is the prediction of the reference classifier, which errs; samples that it "
@@ -124,3 +139,11 @@ def _limits(metrics: Mapping[str, Any], has_classes: bool) -> str:
     return "\n".join(
         [*lines, "- Not for: decisions that matter, identity, documents, or anything but images like these."]
     )
+
+
+def _rarest(metrics: Mapping[str, Any]) -> str:
+    """The class with the least share, which runs of older code have without an interval."""
+    name, share = min(metrics["class_histogram"].items(), key=lambda item: item[1])
+    spread = metrics["ci95"].get("class_share_min")
+    within = f" ({spread['low']:.1%} … {spread['high']:.1%})" if spread else ""
+    return f"Least often, in {share:.1%}{within} of the samples, it draws class {name}. "

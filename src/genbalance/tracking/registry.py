@@ -33,6 +33,7 @@ ALIAS = "champion"
 WEIGHTS = "genbalance.weights.md5"
 METRIC = "genbalance.metric."
 SUITE = "genbalance.measured.on."
+PRIVACY = "genbalance.privacy."  # of a private training: epsilon, delta
 PREPARED, CLASSIFIER = "data/prepared", "models/classifier.safetensors"
 CLASSIFIER_KEY = "judge"  # the classifier's name in versions that are registered already, and to served.py
 EXAMPLE = {"digit": 7, "seed": 1, "count": 2}
@@ -286,8 +287,9 @@ def _candidate(
         value=float(metrics[of.best]),
         suite=suite,
         run_id=runs[0].run_id if runs else "",
-        tags=code_tags(code),
-        card=card(of, name, dataset, params, metrics, code.short, deps[weights]),
+        tags=code_tags(code)
+        | {f"{PRIVACY}{key}": repr(trained[key]) for key in ("epsilon", "delta") if key in trained},
+        card=card(of, name, dataset, params, metrics, code.short, deps[weights], trained),
         classes=dataset.classes if dataset.has_classes else 0,
     )
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from genbalance.data import pictures
 from genbalance.models import weights
 from genbalance.params import Params
-from genbalance.runtime.errors import UserError
 from genbalance.runtime.io import save_csv, whole_file, whole_folder
 from genbalance.tracking import Run
 from genbalance.training import loop
+from genbalance.training.alarms import ALARMS, DIVERGENCE, TAG, DivergedError, raised
 from genbalance.training.checkpoint import Checkpoint, Part
 from genbalance.training.loop import Phase
 from genbalance.training.progress import EpochMeter
@@ -60,6 +60,7 @@ class Epochs:
         self._checkpoint = Checkpoint(stage, run, params.checkpoint.seconds, *parts, self)
         self._meter = EpochMeter(stage, count, loop.seen(images, batch_size), shown)
         self._rows: list[dict[str, float]] = []
+        self._alarms: dict[str, str] = {}
         self._epoch = 0
         self._exits = ExitStack()
 
@@ -70,8 +71,10 @@ class Epochs:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Ends the progress bar."""
+        """Ends the progress bar, and tags the run where the training has diverged."""
         self._exits.__exit__(*error)
+        if isinstance(error[1], DivergedError):
+            self._run.tag({TAG + DIVERGENCE: str(error[1])})
 
     def __iter__(self) -> Iterator[int]:
         """The numbers of the epochs, from 1 or from the first after the last checkpoint."""
@@ -83,7 +86,7 @@ class Epochs:
         """The steps of one epoch, each with its scalars.
 
         Raises:
-            UserError: a scalar is NaN or infinite.
+            DivergedError: a scalar is NaN or infinite.
         """
         with self._meter.epoch(self._epoch):
             for scalars in loop.nan_guard(loop.steps(phases, batches), self._epoch, self._advice):
@@ -96,14 +99,14 @@ class Epochs:
 
     def log(self, row: Mapping[str, float], beside: Mapping[str, float] | None = None) -> None:
         """Ends an epoch: ``row``, fractions with six significant digits, goes into the curves and the run, ``beside``
-        and the speed into the run alone.
+        and the speed into the run alone. An alarm that the epoch raises is a tag of the run and a line on stderr.
 
         Raises:
-            UserError: a number is NaN or infinite: the training has diverged.
+            DivergedError: a number is NaN or infinite.
         """
         for name, value in row.items():
             if not abs(value) < float("inf"):
-                raise UserError(
+                raise DivergedError(
                     f"epoch {self._epoch}: {name} is {value}: the training has diverged; try {self._advice}"
                 )
         rounded = {name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in row.items()}
@@ -111,6 +114,11 @@ class Epochs:
         self._run.log(rounded, step=self._epoch)
         self._run.log({"images_per_second": self._meter.images_per_second} | dict(beside or {}), step=self._epoch)
         self._meter.line(row)
+        new = raised(self._rows, self._count, self._alarms)
+        for name, sentence in new.items():
+            self._meter.message(f"warning: {sentence}")
+            self._run.tag({TAG + name: sentence})
+        self._alarms |= new
 
     def log_images(self, **images: Picture) -> None:
         """Grids [H, W] of the epoch by name, into the run and beside the checkpoint."""
@@ -141,6 +149,11 @@ class Epochs:
         """A row an epoch."""
         return pd.DataFrame(self._rows)
 
+    @property
+    def alarms(self) -> dict[str, dict[str, str]]:
+        """What the stage's summary says of alarms, each in a sentence by its name: nothing where there was none."""
+        return {ALARMS: self._alarms} if self._alarms else {}
+
     def grids(self) -> dict[str, dict[int, bytes]]:
         """Every epoch's grids as PNG bytes, by name and epoch."""
         found: dict[str, dict[int, bytes]] = {}
@@ -153,12 +166,12 @@ class Epochs:
         return self._checkpoint.folder / "pictures"
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows of the curves."""
-        return {"rows": self._rows}
+        """The rows of the curves, and the alarms."""
+        return {"rows": self._rows, "alarms": self._alarms}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores the state saved by state_dict."""
-        self._rows = list(state_dict["rows"])
+        self._rows, self._alarms = list(state_dict["rows"]), dict(state_dict["alarms"])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import vmap
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -33,6 +35,7 @@ from genbalance.runtime.machine import machine
 from genbalance.runtime.rng import stream_seed
 from genbalance.tracking import Run
 from genbalance.training import loop
+from genbalance.training.alarms import total_variance
 from genbalance.training.augmentation import augmented
 from genbalance.training.balance import LARGEST_LAMBDA, HeldAccuracy
 from genbalance.training.checkpoint import Part
@@ -40,6 +43,7 @@ from genbalance.training.clusters import clusters
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
 from genbalance.training.loop import Phase, Scalars
+from genbalance.training.private import Beside, PrivatePhase, guarantee, poisson_batches
 from genbalance.training.unrolling import Applied, look_ahead
 
 HELD_OUT_EVERY = 8  # D steps from one measurement on held-out images to the next, at most
@@ -49,18 +53,23 @@ ADVICE = "a smaller gan.learning_rate, or a lambda nearer 1"
 
 
 def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
-    """Trains generator and discriminator; the generator that is kept is the moving average of its weights.
+    """Trains generator and discriminator; the generator that is kept is the moving average of its weights. With
+    `privacy.epsilon` D is trained by private steps, and nothing else sees the training images.
 
     Raises:
-        UserError: a batch or a turn does not fit the training split, or the training has diverged.
+        UserError: a batch, a turn or `privacy.delta` does not fit the training split, or the training has diverged.
     """
-    config, seed = params.gan, params.seed
+    config, seed, privacy = params.gan, params.seed, params.privacy
     count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("gan.batch_size", size, count)
-    loop.check_conditional("gan.conditional", config.conditional, dataset.classes)
+    for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
+        loop.check_classes(f"gan.{name}", given, dataset.classes)
     loop.check_turns("gan.d_steps", config.d_steps, count // size)
 
-    gan, arguments, real, held_out = build_gan(config, dataset, seed, device)
+    steps = config.epochs * (count // size)
+    spends = guarantee(privacy, count, size, steps)
+
+    gan, arguments, real, held_out = build_gan(config, dataset, seed, device, spends is not None)
     average = MovingAverage(gan.generator, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, gan)
     compile_on_gpu(
@@ -79,7 +88,32 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(objective.loss_d, bf16, device)),
         Phase("g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g, bf16, device), config.d_steps),
     ]
-    steps = config.epochs * (count // size)
+    private_noise = generator(seed, "gan/privacy", device)
+    if spends:
+        phases = [
+            PrivatePhase(
+                "d",
+                gan.discriminator,
+                d_optimizer,
+                "loss_d",
+                loss=lowered(objective.loss_of_real, bf16, device),
+                draw=objective.real,
+                size=size,
+                most=privacy.max_grad_norm,
+                noise_multiplier=spends.noise_multiplier,
+                noise=private_noise,
+                beside=Beside(
+                    objective.generated,
+                    lowered(objective.loss_of_generated, bf16, device),
+                    lowered(objective.held_out, bf16, device),
+                ),
+            ),
+            Phase(
+                "g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g_alone, bf16, device), config.d_steps
+            ),
+        ]
+    evened = dataset.train.labels if config.rebalance else None
+    batches = partial(loop.batches, labels=evened) if spends is None else poisson_batches
     adapts = config.balance == "accuracy"
     held = HeldAccuracy(params.lambda_, config.target_accuracy, min(LARGEST_LAMBDA, 1 / config.learning_rate))
     fall_d, fall_g = (loop.linear_fall(steps // p.every, config.lr_decay) for p in phases)
@@ -89,14 +123,16 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     ]
 
     grid, aucs = SampleGrid(gan, GRID_COLUMNS, shown), list[float]()
+    variance = total_variance(dataset.train.images)
     optimizers = (d_optimizer, g_optimizer)
     parts: tuple[Part, ...] = (gan, average, objective, *optimizers, *schedules, *streams, order, aucs, held)
+    parts += (private_noise,) if spends else ()
     printed = SHOWN_ADAPTED if adapts else SHOWN
     run.log({"bf16": float(bf16)})
     with Epochs("train_gan", params, run, config.epochs, count, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:  # noqa: B007 (the last one is a metric)
             epochs.log_untrained(lambda: {"samples": grid.draw(average.module)})
-            for scalars in epochs.steps(phases, loop.batches(count, size, order)):
+            for scalars in epochs.steps(phases, batches(count, size, order)):
                 if adapts and "d_accuracy_held_out" in scalars:
                     held.update(float(scalars["d_accuracy_held_out"]))
                 for phase, schedule in zip(phases, schedules, strict=True):
@@ -106,15 +142,17 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                     average.update(gan.generator)
             row = epochs.means()
             row["loss_total"] = losses.total(row["loss_d"], row["loss_g"], held.value)
+            samples = grid.images(average.module)
+            row["sample_variance"] = total_variance(samples) / variance
             if adapts:
                 row["lambda"] = held.value
             epochs.log(row)
-            epochs.log_images(samples=grid.draw(average.module))
+            epochs.log_images(samples=grid.arranged(samples))
             aucs.append(row["d_ranking_held_out"])
             if config.stop_when_balanced and losses.balanced(aucs):
                 break
         epochs.log_best(d_ranking_held_out=losses.nearest_to_balance)
-        curves, grids = epochs.curves, epochs.grids()
+        curves, grids, alarms = epochs.curves, epochs.grids(), epochs.alarms
 
     gan.generator = average.module
     parameters = {
@@ -123,7 +161,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     }
     if adapts:
         row["lambda_reached"] = row.pop("lambda")
-    metrics = {"epochs": epoch} | parameters | row | {"machine": machine(device)}
+    spent = spends.after(epoch * (count // size)).metrics if spends else {}
+    metrics = {"epochs": epoch} | parameters | row | alarms | spent | {"machine": machine(device)}
     return Trained(arguments, gan.state_dict(), metrics, curves, grids=grids, kept_epoch=epoch)
 
 
@@ -140,11 +179,13 @@ class ConditionedImages:
 
 
 def build_gan(
-    config: GanConfig, dataset: Prepared, seed: int, device: torch.device
+    config: GanConfig, dataset: Prepared, seed: int, device: torch.device, private: bool = False
 ) -> tuple[Gan, dict[str, Any], ConditionedImages, ConditionedImages]:
     """The untrained networks, the arguments they were made with, and the training and the validation images.
 
     Where ``config`` asks for clusters or classes, each image has the condition of the nearest cluster (of its class).
+    With `gan.rebalance` clusters are found and drawn as if each class had as many images.
+    Of ``private`` ones the condition is the class, and nothing of the images is kept beside it.
     """
     classes = dataset.classes if config.conditional else 0
     train, val = (uploaded(split.images, SIGNED, device) for split in (dataset.train, dataset.val))
@@ -158,10 +199,14 @@ def build_gan(
         "spectral": config.spectral_norm,
         "truncation": config.truncation,
     }
-    if config.clusters or classes:
+    if private and classes:
+        found = np.zeros((classes, prod(dataset.shape)), np.float32), np.eye(classes, dtype=np.float32)
+        arguments["conditions"] = classes
+    elif config.clusters or classes:
         labels = dataset.train.labels if classes else None
         chance = stream_seed(seed, "gan/clusters")
-        found = clusters(dataset.train.images, SIGNED, labels, classes, config.clusters, chance)
+        weights = loop.inverse_shares(dataset.train.labels) if config.rebalance else None
+        found = clusters(dataset.train.images, SIGNED, labels, classes, config.clusters, chance, weights)
         arguments["conditions"] = len(found[0])
     gan = initialised(lambda: Gan(**arguments), seed, "gan/init", device)
     if gan.conditions:
@@ -273,6 +318,65 @@ class GanObjective:
         on_real, on_generated = logits(d) if self._losses.paired else (None, self._seen(d, generated, conditions))
         return {"loss_g": self._losses.g(on_real, on_generated)}
 
+    def real(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """The images of these indices as D sees them, and their conditions, if there are any."""
+        images, conditions = self._train.rows(batch)
+        return self._inputs(augmented(images, self._config.augment, self._augmentation), conditions)
+
+    def generated(self) -> tuple[Tensor, ...]:
+        """A batch of generated images of the mean size as D sees them, and their conditions, all drawn without a look
+        at the training images."""
+        conditions = self._uniform_conditions()
+        with torch.no_grad():
+            images = self._generate(conditions, self._config.batch_size)
+        return self._inputs(augmented(images, self._config.augment, self._augmentation), conditions)
+
+    @staticmethod
+    def _inputs(images: Tensor, conditions: Tensor | None) -> tuple[Tensor, ...]:
+        return (images,) if conditions is None else (images, conditions)
+
+    def loss_of_real(self, images: Tensor, conditions: Tensor | None = None) -> Scalars:
+        """``loss_d`` of each real image [B], L_D but for the generated ones, and whether D is right."""
+        logits = self.d(images, conditions)
+        return {"loss_d": self._alone(logits, real=True), "d_accuracy_real": (logits > 0).float()}
+
+    def loss_of_generated(self, images: Tensor, conditions: Tensor | None = None) -> Scalars:
+        """``loss_d`` of each generated image [B], L_D but for the real ones, and whether D is right."""
+        logits = self.d(images, conditions)
+        return {"loss_d": self._alone(logits, real=False), "d_accuracy_generated": (logits < 0).float()}
+
+    def held_out(self, images: Tensor, conditions: Tensor | None = None) -> Scalars:
+        """D on held-out images, beside these generated ones, at the steps when that is due."""
+        step = self._d_steps
+        self._d_steps += 1
+        if step % self._held_out_every:
+            return {}
+        with torch.no_grad():
+            return self._held_out_scalars(self.d(images, conditions))
+
+    def loss_g_alone(self, _: Tensor) -> Scalars:
+        """``loss_g`` of a batch of the mean size, with conditions that no training image has a part in."""
+        conditions = self._uniform_conditions()
+        images = self._generate(conditions, self._config.batch_size)
+        return {"loss_g": self._losses.g(None, self._seen(self.d, images, conditions))}
+
+    def _alone(self, logits: Tensor, real: bool) -> Tensor:
+        """L_D of each logit [B] of a real or of a generated image alone. L_D is a sum of two terms, where it is not of
+        pairs: with a logit of 0 in the place of the other, and half of L_D at two of 0 taken away, the two are that
+        sum."""
+        zero = logits.new_zeros(())
+
+        def d(logit: Tensor) -> Tensor:
+            return self._losses.d(logit, zero) if real else self._losses.d(zero, logit)
+
+        return vmap(d)(logits) - d(zero) / 2
+
+    def _uniform_conditions(self) -> Tensor | None:
+        count = self.g.conditions
+        if not count:
+            return None
+        return torch.randint(count, (self._config.batch_size,), generator=self._noise, device=self._noise.device)
+
     def state_dict(self) -> dict[str, Any]:
         """The number of D's steps, which decides when penalties and held-out images are due."""
         return {"d_steps": self._d_steps}
@@ -319,6 +423,14 @@ class SampleGrid:
         self._columns, self._values = columns, prod(gan.shape)
         self._inputs = gan.draw_latents(count, noise), gan.draw_conditions(count, noise, labels)
 
+    def images(self, generator: Generator) -> NDArray[np.uint8]:
+        """The samples [n, H, W(, 3)]."""
+        return download(in_blocks(generator, *self._inputs, values=self._values), SIGNED)
+
+    def arranged(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Such samples as one picture."""
+        return pictures.grid(images, self._columns)
+
     def draw(self, generator: Generator) -> NDArray[np.uint8]:
         """The grid as one picture [H, W]."""
-        return pictures.grid(download(in_blocks(generator, *self._inputs, values=self._values), SIGNED), self._columns)
+        return self.arranged(self.images(generator))

@@ -4,11 +4,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genbalance.runtime.errors import UserError
+from genbalance.training.alarms import DivergedError
 
 CHECK_EVERY = 20  # steps between two checks for NaN on a GPU, where each check waits for the device
 
@@ -45,11 +48,35 @@ class Phase:
         return {name: value.detach() for name, value in scalars.items()} | {f"grad_norm_{self.name}": norm}
 
 
-def batches(count: int, size: int, order: torch.Generator) -> Iterator[Tensor]:
-    """Index vectors [size] that pass over ``count`` images once in random order, without the odd remainder."""
+def batches(count: int, size: int, order: torch.Generator, labels: NDArray[np.int64] | None = None) -> Iterator[Tensor]:
+    """Index vectors [size] that pass over ``count`` images once in random order, without the odd remainder.
+
+    With ``labels`` [count] they are as many vectors, of images drawn with replacement by the inverse share of their
+    class: each class that has images is equally likely, and so is each of its images.
+    """
+    if labels is not None:
+        yield from _rebalanced(labels, size, order)
+        return
     permutation = torch.randperm(count, generator=order, device=order.device)
     for start in range(0, count - size + 1, size):
         yield permutation[start : start + size]
+
+
+def _rebalanced(labels: NDArray[np.int64], size: int, order: torch.Generator) -> Iterator[Tensor]:
+    sizes = np.unique(labels, return_counts=True)[1]
+    of_classes = labels.argsort(kind="stable"), sizes, sizes.cumsum() - sizes
+    by_class, counts, starts = (torch.from_numpy(each).to(order.device) for each in of_classes)
+    for _ in range(len(labels) // size):
+        drawn = torch.randint(len(counts), (size,), generator=order, device=order.device)
+        uniform = torch.rand(size, generator=order, device=order.device, dtype=torch.float64)
+        yield by_class[starts[drawn] + (uniform * counts[drawn]).long()]
+
+
+def inverse_shares(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of images with ``labels`` [n] the weights [n] with which each class weighs the same; their mean is 1."""
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = len(labels) / (len(counts) * counts[places])
+    return weights
 
 
 def seen(count: int, size: int) -> int:
@@ -73,13 +100,13 @@ def linear_fall(steps: int, share: float) -> Callable[[int], float]:
     return lambda done: min(1.0, (1 - done / steps) / share) if share > 0 else 1.0
 
 
-def check_conditional(key: str, conditional: bool, classes: int) -> None:
-    """Refuses a model that is to be conditioned on classes where there are no two.
+def check_classes(key: str, needs_classes: bool, classes: int) -> None:
+    """Refuses what needs classes, such as a model that is conditioned on them, where there are no two.
 
     Raises:
         UserError: it is so.
     """
-    if conditional and classes < 2:
+    if needs_classes and classes < 2:
         raise UserError(
             f"{key}: found true, but the images have {'one class' if classes else 'no labels'}; allowed: false"
         )
@@ -117,7 +144,8 @@ def nan_guard(steps: Iterable[Mapping[str, Tensor]], epoch: int, advice: str) ->
         advice: what to try instead.
 
     Raises:
-        UserError: one is NaN or infinite; the text names epoch, step and term, the step's other terms, and ``advice``.
+        DivergedError: one is NaN or infinite; the text names epoch, step and term, the step's other terms, and
+            ``advice``.
     """
     unchecked: list[tuple[int, Mapping[str, Tensor]]] = []
     for number, scalars in enumerate(steps, start=1):
@@ -138,7 +166,7 @@ def _check(unchecked: list[tuple[int, Mapping[str, Tensor]]], epoch: int, advice
         for name, value in numbers.items():
             if not math.isfinite(value):
                 others = ", ".join(f"{other} {numbers[other]:.6g}" for other in numbers if other != name)
-                raise UserError(
+                raise DivergedError(
                     f"epoch {epoch}, step {number}: {name} is {value} ({others}): the training has diverged; "
                     f"try {advice}"
                 )

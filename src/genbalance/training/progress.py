@@ -111,6 +111,10 @@ class EpochMeter:
         else:
             print(self._text(self.images_per_second), file=sys.stderr, flush=True)
 
+    def message(self, text: str) -> None:
+        """A line of its own on stderr, above the bar where there is one."""
+        tqdm.write(f"{self._label}: {text}", file=sys.stderr)
+
     def _show(self, images: int = 0) -> None:
         if self._bar is not None:
             seconds = time.monotonic() - self._epoch_begun

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from genbalance.data.prepared import Prepared
 from genbalance.evaluation.elbo import VaeEvaluation, decoded, evaluate_elbo
 from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.latents import active_units
-from genbalance.losses.vae import binarize, vae_output, warmed_up
+from genbalance.losses.vae import binarize, vae_inputs, vae_output, vae_output_at, warmed_up
 from genbalance.models.vae import Vae
 from genbalance.models.vae.likelihoods import SharedGaussian
 from genbalance.models.vae.model import COMPONENTS
@@ -46,6 +47,7 @@ from genbalance.training.checkpoint import Part
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
 from genbalance.training.loop import Phase, Scalars
+from genbalance.training.private import PrivatePhase, guarantee, poisson_batches
 
 SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
 SHOWN_ADAPTED = {"distortion": "val_distortion", "β": "beta"}
@@ -60,16 +62,19 @@ Labelled = tuple[Images, Tensor | None]
 def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> Trained:
     """Trains encoder, decoder and prior; a mixture as the prior is fitted at the end. The epoch that is kept has the
     least validation loss, which takes one draw of z whatever the training takes; with `vae.balance` geco, where that
-    changes with β, it is the last.
+    changes with β, it is the last. With `privacy.epsilon` both networks and the prior are trained by private steps.
 
     Raises:
-        UserError: a batch does not fit the training split, `vae.likelihood` or `vae.balance` is not for such images, or
-            the training has diverged.
+        UserError: a batch does not fit the training split, `vae.likelihood`, `vae.balance` or `privacy.delta` is not
+            for such images, or the training has diverged.
     """
-    config, seed, beta = params.vae, params.seed, params.beta
+    config, seed, beta, privacy = params.vae, params.seed, params.beta, params.privacy
     count, size = len(dataset.train), config.batch_size
     loop.check_batch_size("vae.batch_size", size, count)
-    loop.check_conditional("vae.conditional", config.conditional, dataset.classes)
+    for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
+        loop.check_classes(f"vae.{name}", given, dataset.classes)
+    steps = config.epochs * (count // size)
+    spends = guarantee(privacy, count, size, steps)
     model, arguments = build_vae(config, dataset, seed, device, beta)
     pixels, val = (uploaded(split.images, UNIT, device) for split in (dataset.train, dataset.val))
     labels, val_labels, grid_labels = (
@@ -77,6 +82,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         for given in (dataset.train.labels, dataset.val.labels, np.arange(GRID_COLUMNS**2) % max(1, dataset.classes))
     )
 
+    evened = dataset.train.labels if config.rebalance else None
     average = MovingAverage(model, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, model)
     compile_on_gpu(params.compute, device, model.encoder, model.decoder)
@@ -88,7 +94,6 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     optimizers = {
         name: Adam(network.parameters(), config.learning_rate, fused=True) for name, network in networks.items()
     }
-    steps = config.epochs * (count // size)
     fall = loop.linear_fall(steps, config.lr_decay)
     schedules = [LambdaLR(optimizer, fall) for optimizer in optimizers.values()]
     warm_up = config.kl_warmup * (count // size)  # steps
@@ -116,10 +121,38 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
             "train_rate": terms.rate.mean(),
         }
 
+    def draw(batch: Tensor) -> tuple[Tensor, ...]:
+        images, normal = vae_inputs(model, pixels[batch], noise, config.importance_samples)
+        normal = normal if normal.dim() == 2 else normal.transpose(0, 1)  # a row for each image
+        return (images, normal) if labels is None else (images, normal, labels[batch])
+
+    def loss_of_each(images: Tensor, normal: Tensor, conditions: Tensor | None = None) -> Scalars:
+        normal = normal if normal.dim() == 2 else normal.transpose(0, 1)
+        terms = vae_output_at(model, images, normal, conditions).terms
+        means = {"train_distortion": terms.distortion, "train_rate": terms.rate}
+        return {"train_loss": terms.loss_of_each(weights(len(images))[0])} | {
+            name: value.mean(dim=0) if value.dim() > 1 else value for name, value in means.items()
+        }
+
+    private_noise = generator(seed, "vae/privacy", device)
     phases = [
         Phase(name, network, optimizers[name], "train_loss", lowered(loss, bf16, device))
+        if spends is None
+        else PrivatePhase(
+            name,
+            network,
+            optimizers[name],
+            "train_loss",
+            loss=lowered(loss_of_each, bf16, device),
+            draw=draw,
+            size=size,
+            most=privacy.max_grad_norm,
+            noise_multiplier=spends.noise_multiplier,
+            noise=private_noise,
+        )
         for name, network in networks.items()
     ]
+    batches = partial(loop.batches, labels=evened) if spends is None else poisson_batches
     latents = torch.randn(GRID_COLUMNS**2, config.latents, generator=generator(seed, "vae/shown")).to(device)
     first = slice(GRID_COLUMNS**2 // 2)
     original_labels = val_labels[first] if val_labels is not None else None
@@ -141,7 +174,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 losses.append(validate().loss(value) * float(range_weights(torch.tensor(value))))
         return {"val_range_loss": float(np.mean(losses))}
 
-    adapted = (held,) if held else ()
+    adapted = (*((held,) if held else ()), *((private_noise,) if spends else ()))
     parts: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order, best, *adapted)
     printed = SHOWN if config.balance == "fixed" else SHOWN_ADAPTED
     run.log({"bf16": float(bf16)})
@@ -149,7 +182,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         for epoch in epochs:
             epochs.log_untrained(lambda: grids.draw(average.module, validate()))
             model.train()
-            for scalars in epochs.steps(phases, loop.batches(count, size, order)):
+            for scalars in epochs.steps(phases, batches(count, size, order)):
                 for schedule in schedules:
                     schedule.step()
                 average.update(model)
@@ -163,7 +196,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
             elif fitted:
                 validation["beta"] = beta * float(shared_gaussian(average.module).sigma) ** 2
             means = epochs.means()
-            norms = {name: means.pop(name) for name in list(means) if name.startswith("grad_norm")}
+            norms = {name: means.pop(name) for name in list(means) if name.startswith(("grad_norm", "clipped"))}
             epochs.log(means | validation, norms)
             epochs.log_images(**grids.draw(average.module, validated))
             best.consider(epoch, validation, average.module, validated.kl)
@@ -172,16 +205,21 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         kept_weights, prior_gain = best.weights, dict[str, float]()
         if config.prior == "mixture":
             arguments["prior"] = "mixture"
-            kept, gain = with_mixture(best.weights, arguments, (pixels, labels), (val, val_labels), seed, device)
+            fitted_to = pixels, labels
+            if evened is not None:  # as in training
+                rows = torch.cat([*loop.batches(count, size, generator(seed, "vae/prior/rebalance", device), evened)])
+                fitted_to = pixels[rows[: mixture.MOST]], None if labels is None else labels[rows[: mixture.MOST]]
+            kept, gain = with_mixture(best.weights, arguments, fitted_to, (val, val_labels), seed, device)
             kept_weights, prior_gain = snapshot(kept), {"prior_gain": gain}
             run.log(prior_gain)
             epochs.log_kept_images(best.epoch, samples=grids.samples(kept))
-        curves, images = epochs.curves, epochs.grids()
+        curves, images, alarms = epochs.curves, epochs.grids(), epochs.alarms
 
     parameters = sum(p.numel() for p in model.parameters())
     made = {"likelihood": arguments["likelihood"], "parameters": parameters, "machine": machine(device)}
     reached = {{"beta": "beta_reached"}.get(name, name): value for name, value in best.metrics.items()}
-    metrics = {"best_epoch": best.epoch} | reached | prior_gain | made
+    spent = spends.metrics if spends else {}
+    metrics = {"best_epoch": best.epoch} | reached | prior_gain | alarms | spent | made
     kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
     return Trained(arguments, kept_weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
 
@@ -241,7 +279,7 @@ def with_mixture(
     device: torch.device,
 ) -> tuple[Vae, float]:
     """The network of these ``weights``, trained with the prior N(0, I), with a mixture in its place that is fitted to
-    codes of the training images; and by how many nats an image's code is more likely under it, on the average of the
+    q(z|x) of the training images; and by how many nats a draw of z is more likely under it, on the average of the
     validation images."""
     model, prior = Vae(**arguments), GaussianMixture(arguments["latents"], COMPONENTS)
     model.load_state_dict({**weights, **{f"prior.{name}": value for name, value in prior.state_dict().items()}})

@@ -6,7 +6,7 @@ sizes of the last step and of D's: Adam divides out a loss's scale, and the grad
 that of L_G, so that a factor in their sum would have no effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ from genbalance.runtime.device import (
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
 from genbalance.training import loop
+from genbalance.training.alarms import total_variance
 from genbalance.training.checkpoint import Part
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
@@ -91,28 +92,31 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
 
     latents = autoencoder.draw(GRID_COLUMNS**2, shown)
     grids = Grids(latents, dataset.val.images[: GRID_COLUMNS**2 // 2])
+    variance = total_variance(dataset.train.images)
     optimizers = (d_optimizer, vae_optimizer, g_optimizer)
     parts: tuple[Part, ...] = (model, average, objective, *optimizers, *schedules, noise, order)
     run.log({"bf16": float(bf16)})
     with Epochs("train_vae_gan", params, run, config.epochs, count, size, SHOWN, ADVICE, *parts) as epochs:
         for _ in epochs:
-            epochs.log_untrained(lambda: grids.draw(average.module))
+            epochs.log_untrained(lambda: grids.draw(average.module, grids.samples(average.module)))
             for _ in epochs.steps(phases, loop.batches(count, size, order)):
                 for schedule in schedules:
                     schedule.step()
                 average.update(autoencoder)
             row, kl = epochs.means(), validation_kl(average.module, val)
             row |= validation_metrics(average.module, discriminator, val, kl)
+            samples = grids.samples(average.module)
+            row["sample_variance"] = total_variance(samples) / variance
             epochs.log(row)
-            epochs.log_images(**grids.draw(average.module))
-        curves, images_of_epochs = epochs.curves, epochs.grids()
+            epochs.log_images(**grids.draw(average.module, samples))
+        curves, images_of_epochs, alarms = epochs.curves, epochs.grids(), epochs.alarms
 
     model.autoencoder = average.module
     parameters = {
         f"{name}_parameters": sum(p.numel() for p in network.parameters())
         for name, network in (("autoencoder", autoencoder), ("discriminator", discriminator))
     }
-    metrics = {"epochs": config.epochs} | parameters | row | {"machine": machine(device)}
+    metrics = {"epochs": config.epochs} | parameters | row | alarms | {"machine": machine(device)}
     table = pd.DataFrame({"latent": range(len(kl)), "kl": kl})
     return Trained(
         arguments, model.state_dict(), metrics, curves, {"kl_per_latent": table}, images_of_epochs, config.epochs
@@ -228,12 +232,16 @@ class Grids:
         self._latents, self._originals = latents, originals
         self._images = upload(originals, SIGNED, latents.device)
 
-    def draw(self, autoencoder: Autoencoder) -> dict[str, NDArray[np.uint8]]:
+    def samples(self, autoencoder: Autoencoder) -> NDArray[np.uint8]:
+        """The samples [n, H, W(, 3)]."""
+        return self._drawn(autoencoder.decode, self._latents)
+
+    def draw(self, autoencoder: Autoencoder, samples: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         """``samples``, and ``reconstructions``: rows of originals, each above the row of their reconstructions."""
-        samples, rebuilt = (
-            download(in_blocks(network, inputs, values=self._images[0].numel()), SIGNED)
-            for network, inputs in ((autoencoder.decode, self._latents), (autoencoder.reconstruct, self._images))
-        )
+        rebuilt = self._drawn(autoencoder.reconstruct, self._images)
         columns = min(GRID_COLUMNS, len(self._originals))
         pairs = pictures.alternate_rows(self._originals, rebuilt, columns)
         return {"samples": pictures.grid(samples, GRID_COLUMNS), "reconstructions": pictures.grid(pairs, columns)}
+
+    def _drawn(self, network: Callable[[Tensor], Tensor], inputs: Tensor) -> NDArray[np.uint8]:
+        return download(in_blocks(network, inputs, values=self._images[0].numel()), SIGNED)

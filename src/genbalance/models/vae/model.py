@@ -58,7 +58,7 @@ class Vae(nn.Module):
             those at half the side, which double with each halving up to four times as many. A ladder's state has half
             of it.
         log_sigma_floor: least log σ of a Gaussian.
-        prior: normal, N(0, I); mixture, of normals that are fitted to codes; flow or vamp, learned by gradients, but
+        prior: normal, N(0, I); mixture, of normals that are fitted to q(z|x); flow or vamp, learned by gradients, but
             not of a ladder.
         classes: how many labels a conditional model knows, p(x|z, y) and q(z|x, y) (Sohn et al. 2015); 0: it is not
             conditional and takes no labels.

@@ -24,30 +24,33 @@ class BetaInput(nn.Module):
     Args:
         ends: the least and the largest β, between which log β is mapped to −1 … 1.
         beta: what is given where nothing else is.
+
+    Attributes:
+        beta: that is given now.
     """
 
     def __init__(self, ends: Sequence[float], beta: float) -> None:
         super().__init__()
         low, high = map(math.log, ends)
         self._middle, self._half = (high + low) / 2, (high - low) / 2
-        self._beta: float | Tensor = beta
+        self.beta: float | Tensor = beta
         self.first, self.second = nn.Linear(1, FEATURES), nn.Linear(FEATURES, FEATURES)
 
     def forward(self) -> Tensor:
         """Of the β that is given now."""
         weight = self.first.weight
-        betas = torch.as_tensor(self._beta, dtype=weight.dtype, device=weight.device)
+        betas = torch.as_tensor(self.beta, dtype=weight.dtype, device=weight.device)
         place = (log(betas).reshape(-1, 1) - self._middle) / self._half
         return torch.cat([place, silu(self.second(silu(self.first(place))))], dim=1)
 
     @contextmanager
     def at(self, beta: float | Tensor) -> Iterator[None]:
         """Gives another β within it: a number, or one an image [B]."""
-        before, self._beta = self._beta, beta
+        before, self.beta = self.beta, beta
         try:
             yield
         finally:
-            self._beta = before
+            self.beta = before
 
 
 class Modulated(nn.Module):
@@ -56,7 +59,7 @@ class Modulated(nn.Module):
     def __init__(self, layer: nn.Linear | nn.Conv2d, beta: BetaInput) -> None:
         super().__init__()
         self.layer = layer
-        self._beta = (beta,)  # not a part of this layer: all have the same
+        self._input = (beta,)  # not a part of this layer: all have the same
         channels = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
         self.modulation = nn.Linear(1 + FEATURES, 2 * channels)
         for parameter in self.modulation.parameters():
@@ -65,7 +68,7 @@ class Modulated(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The layer's outputs for the β that is given."""
         outputs: Tensor = self.layer(inputs)
-        scale, shift = self.modulation(self._beta[0]()).chunk(2, dim=1)
+        scale, shift = self.modulation(self._input[0]()).chunk(2, dim=1)
         size = (*scale.shape, *[1] * (outputs.dim() - 2))
         modulated: Tensor = outputs * (1 + scale.view(size)) + shift.view(size)
         return modulated

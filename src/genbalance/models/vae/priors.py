@@ -126,7 +126,7 @@ def _chosen(noise: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class GaussianMixture(nn.Module):
-    """p(z) = Σ π_k·N(z; μ_k, S_k·S_kᵀ), fitted to codes (`training/mixture.py`); before, it is N(0, I).
+    """p(z) = Σ π_k·N(z; μ_k, S_k·S_kᵀ), fitted to q(z|x) (`training/mixture.py`); before, it is N(0, I).
 
     Buffers: ``weights`` π [K]; ``means`` μ [K, L]; ``scales`` S [K, L, L], lower triangular, and their ``inverses``.
     """
