@@ -272,7 +272,6 @@ def test_a_team_s_server_has_all_that_the_local_store_has(team: Team, queued: Pa
         assert all(run.info.artifact_uri.startswith("mlflow-artifacts:/") for run in found)
         run = client.get_run(trained)
         assert (run.data.metrics, run.data.params) == (local["metrics"], local["params"])
-        assert any(name.startswith("system/") for name in run.data.metrics)
         assert client.list_artifacts(trained, "images")
         version = client.get_model_version_by_alias("genbalance-gan", "champion")
         assert client.get_model_version_download_uri(version.name, version.version).startswith("mlflow-artifacts:/")
