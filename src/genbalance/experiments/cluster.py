@@ -181,13 +181,14 @@ def _ray(plan: Plan) -> Iterator[Any]:
     options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not plan.address:
-        options |= {"num_cpus": _workers(plan) * plan.cpus, "include_dashboard": False}
+        options |= {"num_cpus": _workers(plan), "include_dashboard": False}
     try:
         ray.init(address=plan.address or "local", **options)
-    except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-        raise UserError(f"--address {plan.address or 'local'}: {in_a_line(str(error).splitlines()[0])}") from None
+    except Exception as error:  # Ray raises a plain one where it could not start in half a minute
+        reason = in_a_line((str(error) or type(error).__name__).splitlines()[0])
+        raise UserError(f"--address {plan.address or 'local'}: {reason}") from None
     try:
-        for resource, wanted in (("CPU", plan.cpus), ("GPU", plan.gpus)):
+        for resource, wanted in (("CPU", _cpus(plan)), ("GPU", plan.gpus)):
             most = max(node["Resources"].get(resource, 0) for node in _nodes(ray))
             if wanted > most:
                 raise UserError(f"a point takes {wanted:g} {resource}s; found {most:g} on the largest node")
@@ -199,6 +200,11 @@ def _ray(plan: Plan) -> Iterator[Any]:
 def _nodes(ray: Any) -> list[dict[str, Any]]:
     """The nodes that are up."""
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _cpus(plan: Plan) -> int:
+    """CPUs of a point as Ray counts them: a local Ray has one for each worker, and starts a process for each CPU."""
+    return plan.cpus if plan.address else 1
 
 
 def _workers(plan: Plan) -> int:
@@ -291,7 +297,7 @@ class Driver:
     def __init__(self, folder: SweepFolder, plan: Plan, stages: Stages, cache: Path, ray: Any) -> None:
         self._folder, self._plan, self._stages, self._cache, self._ray = folder, plan, stages, cache, ray
         ray.cloudpickle.register_pickle_by_value(sys.modules["genbalance"])  # a node need not have this version
-        options = {"num_cpus": plan.cpus, "num_gpus": plan.gpus}
+        options = {"num_cpus": _cpus(plan), "num_gpus": plan.gpus}
         # interrupted tasks and failed points are ends; a lost worker is none
         self._task = ray.remote(num_returns=2, max_retries=RETRIES, **options)(_task)
         self._clean = ray.remote(num_cpus=0)(_clean)
@@ -343,7 +349,7 @@ class Driver:
         if self._plan.workers:
             return self._plan.workers
         found = self._ray.cluster_resources()
-        room = [found.get("CPU", 0) / self._plan.cpus]
+        room = [found.get("CPU", 0) / _cpus(self._plan)]
         room += [found.get("GPU", 0) / self._plan.gpus] if self._plan.gpus else []
         return max(1, int(min(room)))
 
