@@ -273,7 +273,7 @@ def test_a_mixture_is_fitted_to_classes_as_they_were_trained(rebalance, share):
     splits = [levels(count, seed) for seed, count in enumerate((400, 40, 40))]
     changes = {"arch": "mlp", "width": 32, "latents": 2, "batch_size": 16, "epochs": 6, "prior": "mixture"}
     vae = PARAMS.vae.model_copy(update=changes | {"learning_rate": 0.004, "rebalance": rebalance})
-    params = PARAMS.model_copy(update={"vae": vae})
+    params = PARAMS.model_copy(update={"vae": vae, "beta": 1.0})
     done = train(params, Prepared(*splits, "made", "Levels", 2, 0.5, 0.5), CPU, Run())
     model = Vae(**done.arguments)
     model.load_state_dict(done.weights)

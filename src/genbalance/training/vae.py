@@ -211,7 +211,6 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 fitted_to = pixels[rows[: mixture.MOST]], None if labels is None else labels[rows[: mixture.MOST]]
             kept, gain = with_mixture(best.weights, arguments, fitted_to, (val, val_labels), seed, device)
             kept_weights, prior_gain = snapshot(kept), {"prior_gain": gain}
-            run.log(prior_gain)
             epochs.log_kept_images(best.epoch, samples=grids.samples(kept))
         curves, images, alarms = epochs.curves, epochs.grids(), epochs.alarms
 
