@@ -3,6 +3,7 @@
 import gzip
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,6 +85,14 @@ def make_data() -> Callable[..., DataConfig]:
     return make
 
 
+class Server(ThreadingHTTPServer):
+    """Prints nothing where a client has closed a connection that is kept open."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Mirror:
     """Serves ``files`` by name; ``declared`` overrides the length it promises; ``asked`` are the files it was asked;
     ``closed`` is an address at which nothing answers."""
@@ -107,7 +116,7 @@ class Mirror:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         with socket.socket() as free:  # nothing listens there once it is closed
             free.bind(("127.0.0.1", 0))
