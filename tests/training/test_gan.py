@@ -5,6 +5,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from killed_run import Killed, Run
 from torch.optim import SGD, Adam
 
 from genbalance.data.prepared import Prepared, Split
@@ -265,28 +266,6 @@ def test_conditions_of_the_batch_go_to_both_networks():
     assert conditions_seen[:3] == [[0, 1, 2]] * 3
 
 
-class Killed(BaseException):
-    pass
-
-
-class Run:
-    """A tracked run whose process is killed when it logs an epoch."""
-
-    run_id = "run-1"
-
-    def __init__(self, key="", killed_in=None):
-        self.key, self._killed_in = key, killed_in
-
-    def log(self, values, step=None):
-        if step is not None and step == self._killed_in:
-            raise Killed
-
-    def image(self, *_, **__):
-        pass
-
-    flush = tag = image
-
-
 def trained(run, lambda_=0.5, **changes):
     """On 48 images in batches of 4: 12 steps an epoch, in the first and the ninth of which D is measured."""
     splits = [
@@ -298,13 +277,6 @@ def trained(run, lambda_=0.5, **changes):
     checkpoint = PARAMS.checkpoint.model_copy(update={"seconds": 0.0})
     update = {"lambda_": lambda_, "gan": CONFIG.model_copy(update=small | changes), "checkpoint": checkpoint}
     return train(PARAMS.model_copy(update=update), Prepared(*splits, "made", "Noise", 1, 0.5, 0.5), CPU, run)
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch, settings):
-    torch.set_num_threads(1)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 
 @pytest.mark.usefixtures("repository")

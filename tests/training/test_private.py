@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
+from killed_run import Killed, Run
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 from scipy.stats import norm
@@ -319,28 +320,6 @@ def test_a_network_that_mixes_images_is_refused():
 
 
 # ── whole trainings ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Killed(BaseException):
-    pass
-
-
-class Run:
-    """A tracked run whose process is killed when it logs an epoch."""
-
-    run_id = "run-1"
-
-    def __init__(self, key="", killed_in=None):
-        self.key, self._killed_in = key, killed_in
-
-    def log(self, values, step=None):
-        if step is not None and step == self._killed_in:
-            raise Killed
-
-    def image(self, *_, **__):
-        pass
-
-    flush = image
 
 
 SMALL = {"epochs": 3, "batch_size": 4, "latents": 4}

@@ -5,6 +5,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from killed_run import Killed, Run
 from torch import nn
 
 from genbalance.data.prepared import Prepared, Split
@@ -140,29 +141,6 @@ def test_both_ends_of_a_range_count_alike_in_the_geometric_mean():
 # ── coefficients that find their value ───────────────────────────────────────────────────────────────────────────
 
 
-class Killed(BaseException):
-    pass
-
-
-class Run:
-    """A tracked run whose process is killed when it logs an epoch."""
-
-    run_id = "run-1"
-
-    def __init__(self, key="", killed_in=None):
-        self.key, self._killed_in, self.best = key, killed_in, {}
-
-    def log(self, values, step=None):
-        if step is not None and step == self._killed_in:
-            raise Killed
-        self.best |= {name: value for name, value in values.items() if name.startswith("best_")}
-
-    def image(self, *_, **__):
-        pass
-
-    flush = tag = image
-
-
 def bars(count, seed, channels=1):
     """Each image a bright row and a bright column."""
     rng = np.random.default_rng(seed)
@@ -180,13 +158,6 @@ def trained(run, beta=1.0, channels=1, images=320, **changes):
     vae = PARAMS.vae.model_copy(update=small | changes)
     params = PARAMS.model_copy(update={"beta": beta, "vae": vae, "checkpoint": checkpoint})
     return train(params, Prepared(*splits, "made", "Bars", 1, 0.5, 0.5), CPU, run)
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch, settings):
-    torch.set_num_threads(1)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 
 @pytest.mark.usefixtures("repository")
