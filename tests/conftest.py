@@ -8,9 +8,10 @@ from typing import Any
 
 import dvc.logger  # noqa: F401  its handlers keep the first import's streams; those of a test are closed after it
 import pytest
+from signals import gate
 from stores import server
 
-__all__ = ["server"]
+__all__ = ["gate", "server"]
 
 for name in [name for name in os.environ if name.startswith("GIT_")]:  # a git hook's lead into the real repository
     del os.environ[name]

@@ -1,8 +1,8 @@
 """A small DVC repository for sweeps: two stages of a few lines, without torch and MLflow.
 
 Each stage appends a line to the file ``RUNS``. Training diverges where β is above 5. With ``KILL``, a folder, the first
-training of each β ≥ 3 kills the worker of Ray that it runs in; with ``GATE``, a folder of two fifos, a training says
-that it began and waits for a word.
+training of each β ≥ 3 kills the worker of Ray that it runs in; with ``GATE``, the folder of a :class:`signals.Gate`, a
+training says that it began and waits.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from committed import PARAMS, ROOT
-from signals import hears_all
+from signals import LIMIT, hears_all
 from small_repository import call, environment
 
 PREPARE = """\
@@ -34,7 +34,7 @@ with open(os.environ["RUNS"], "a") as runs:
     runs.write(f"train {beta:g} {seed:g}\\n")
 if gate := os.environ.get("GATE"):
     Path(gate, "began").write_text(f"{os.getpid()}")
-    Path(gate, "go").read_text()
+    open(Path(gate, "go")).readline()
 if beta > 5:
     print("train_vae: diverged", file=sys.stderr)
     sys.exit(1)
@@ -97,7 +97,11 @@ def started(repository: Path, work: Path, *command: str, **variables: str) -> su
 def sweep(repository: Path, work: Path, *command: str, code: int = 0, **variables: str) -> str:
     """What `genbalance sweep …` says."""
     process = started(repository, work, *command, **variables)
-    printed, progress = process.communicate()
+    try:
+        printed, progress = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        printed, progress = process.communicate(timeout=LIMIT)
     assert process.returncode == code, f"{command}\n{printed}\n{progress}"
     return printed + progress
 

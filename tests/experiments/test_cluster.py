@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from committed import ROOT
+from signals import LIMIT
 from small_repository import call, genbalance
 from swept import copied, experiments, make_repository, ran, started, sweep
 
@@ -106,20 +107,18 @@ def test_a_sweep_leaves_nothing_but_its_folder(swept):
 
 
 @needs_ray
-def test_after_a_killed_driver_resume_runs_the_other_point_once(repository, tmp_path):
+def test_after_a_killed_driver_resume_runs_the_other_point_once(repository, tmp_path, gate):
     """The point that it had begun ends with it; the one that was done does not run again."""
-    for name in ("began", "go"):
-        os.mkfifo(tmp_path / name)
     runs, work = tmp_path / "runs", tmp_path / "work"
     command = ["run", "-n", "k", "-S", "beta=2,3", "--workers", "1"]
     first = started(repository, work, *command, RUNS=str(runs), GATE=str(tmp_path))
-    (tmp_path / "began").read_text()
-    (tmp_path / "go").write_text("")
-    stage = psutil.Process(int((tmp_path / "began").read_text()))  # of the second point
+    gate.begun(first)
+    gate.open()
+    stage = psutil.Process(gate.begun(first))  # of the second point
     running = genbalance(repository, "sweep", "status", "k").splitlines()
     assert re.search(rf": 1 done, 1 running, 0 failed, 0 left; run by process {first.pid} on ", running[0])
     first.kill()
-    first.communicate()
+    first.communicate(timeout=LIMIT)
     assert psutil.wait_procs([stage], timeout=60)[1] == []
     assert ": 1 done, 0 running, 0 failed, 1 left\n" in genbalance(repository, "sweep", "status", "k")
     sweep(repository, work, "resume", "k", RUNS=str(runs))
@@ -129,15 +128,13 @@ def test_after_a_killed_driver_resume_runs_the_other_point_once(repository, tmp_
 
 
 @needs_ray
-def test_cancel_stops_the_driver_and_its_points(repository, tmp_path):
-    for name in ("began", "go"):
-        os.mkfifo(tmp_path / name)
+def test_cancel_stops_the_driver_and_its_points(repository, tmp_path, gate):
     command = ["run", "-n", "c", "-S", "beta=2,3", "--workers", "1"]
     driver = started(repository, tmp_path / "work", *command, RUNS=str(tmp_path / "runs"), GATE=str(tmp_path))
-    stage = psutil.Process(int((tmp_path / "began").read_text()))
+    stage = psutil.Process(gate.begun(driver))
     assert "c: is running already (process" in sweep(repository, tmp_path / "work", "resume", "c", code=1)
     assert genbalance(repository, "sweep", "cancel", "c") == "c: stopped\n"
-    assert "sweep: interrupted; `genbalance sweep resume c` goes on from there" in driver.communicate()[1]
+    assert "sweep: interrupted; `genbalance sweep resume c` goes on from there" in driver.communicate(timeout=LIMIT)[1]
     assert driver.returncode == 128 + signal.SIGTERM
     assert not stage.is_running()
     assert genbalance(repository, "sweep", "cancel", "c") == "c: is not running\n"
@@ -239,24 +236,22 @@ from pathlib import Path
 from genbalance.experiments.child import run_dvc
 run_dvc([], Path("."), os.environ, Path("log"), os.open("lock", os.O_CREAT), outlives=sys.argv[1] == "outlives")
 """
-FAKE = "import os, signal; open('began', 'w').write(str(os.getpid())); open('go').read()"
+FAKE = "import os; open('began', 'w').write(str(os.getpid())); open('go').readline()"
 
 
 @pytest.mark.parametrize("outlives", [True, False])
-def test_dvc_ends_with_a_killed_parent_unless_it_outlives_it(tmp_path, outlives):
+def test_dvc_ends_with_a_killed_parent_unless_it_outlives_it(tmp_path, gate, outlives):
     (tmp_path / "dvc").mkdir()
     (tmp_path / "dvc" / "__init__.py").write_text("")
     (tmp_path / "dvc" / "__main__.py").write_text(FAKE)
-    for name in ("began", "go"):
-        os.mkfifo(tmp_path / name)
     path = os.pathsep.join([str(tmp_path), str(ROOT / "src")])
     command = [sys.executable, "-c", PARENT, "outlives" if outlives else ""]
     parent = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path})
-    dvc = psutil.Process(int((tmp_path / "began").read_text()))
+    dvc = psutil.Process(gate.begun(parent))
     parent.kill()
     parent.wait()
     if outlives:
-        (tmp_path / "go").write_text("")  # somebody still reads
+        gate.open()
     assert psutil.wait_procs([dvc], timeout=60)[1] == []
     log = (tmp_path / "log").read_text()
     assert ("KeyboardInterrupt" in log) is not outlives

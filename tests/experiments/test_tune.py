@@ -19,7 +19,7 @@ from statistics import median
 
 import pytest
 from committed import PARAMS, ROOT
-from signals import hears_all
+from signals import LIMIT, hears_all
 from small_repository import call, environment, genbalance
 
 from genbalance.experiments import tune
@@ -37,8 +37,8 @@ beta = float(re.search(r"(?m)^beta: (\\S+)", text)[1])
 with open(os.environ["RUNS"], "a") as runs:
     runs.write(f"{beta}\\n")
 if gate := os.environ.get("GATE"):
-    Path(gate, "began").write_text("")
-    Path(gate, "go").read_text()
+    Path(gate, "began").write_text(f"{os.getpid()}")
+    open(Path(gate, "go")).readline()
 if beta > 5:
     print("train_vae: diverged", file=sys.stderr)
     sys.exit(1)
@@ -366,30 +366,30 @@ def started(repository, *command, **variables):
 
 
 @needs_optuna
-def test_a_study_that_was_interrupted_and_killed_has_each_trial_once(repository, tmp_path):
+def test_a_study_that_was_interrupted_and_killed_has_each_trial_once(repository, tmp_path, gate):
     """Ctrl-C ends the trial, which is run again. SIGKILL leaves it running: the command anew waits for its experiment
     and takes it."""
-    for name in ("began", "go"):
-        os.mkfifo(tmp_path / name)
     runs = tmp_path / "runs"
     held = {"RUNS": str(runs), "GATE": str(tmp_path)}
     command = ["tune", "-n", "k", *ONE, "--metric", "evaluate_vae.rate:max", "--trials", "2", "--seed", "0"]
 
     first = started(repository, *command, **held)
-    (tmp_path / "began").read_text()  # waits for the stage to begin
+    gate.begun(first)
     first.send_signal(signal.SIGINT)
-    assert first.communicate()[1].splitlines()[1:] == ["tune: interrupted; the same command goes on from there"]
+    assert first.communicate(timeout=LIMIT)[1].splitlines()[1:] == [
+        "tune: interrupted; the same command goes on from there"
+    ]
     assert first.returncode == 130
     assert not experiments(repository)
 
     second = started(repository, *command, **held)
-    (tmp_path / "began").read_text()
+    gate.begun(second)
     second.kill()
-    second.communicate()
+    second.communicate(timeout=LIMIT)
     third = started(repository, *command, RUNS=str(runs))
     assert third.stderr.readline().startswith("tune: k is running already, or a trial that a killed")
-    (tmp_path / "go").write_text("")  # lets the trial of the second end
-    table, progress = third.communicate()
+    gate.open()  # lets the trial of the second end
+    table, progress = third.communicate(timeout=LIMIT)
     assert third.returncode == 0, progress
 
     betas = [each.drawn["beta"] for each in drawn(arguments({"beta": Range(0.5, 10, log=True)}, seed=0), 2)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from signals import LIMIT
 from small_repository import call, fresh_repository, left, runs
 from swept import experiments, make_repository, ran, started, sweep
 
@@ -32,10 +33,10 @@ def test_24_points_on_4_workers_with_two_of_them_and_the_driver_killed(
     settings = ["-S", f"beta={','.join(BETAS)}", "-S", f"seed={','.join(SEEDS)}"]
     driver = started(repository, work, "run", "-n", "many", *settings, "--workers", "4", **variables)
     while len(experiments(repository)) < 5:
-        assert driver.poll() is None, driver.communicate()
+        assert driver.poll() is None, driver.communicate(timeout=LIMIT)
         time.sleep(0.2)
     driver.kill()
-    driver.communicate()
+    driver.communicate(timeout=LIMIT)
     before = set(experiments(repository))
     printed = sweep(repository, work, "resume", "many", **variables)
     found = experiments(repository)

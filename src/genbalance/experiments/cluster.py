@@ -41,6 +41,7 @@ from genbalance.params import PARAMS_FILE, parse_yaml, read_params, validated
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, git, object_id, root
 
+STARTS = 3  # tries of a local Ray, which gives itself half a minute to start: too little where all cores are busy
 RETRIES = 5  # times that a point is started again after its worker was lost
 END = 45.0  # seconds that interrupted points have to end
 CONTACT = 5.0  # seconds that a cluster has to answer
@@ -182,11 +183,16 @@ def _ray(plan: Plan) -> Iterator[Any]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if not plan.address:
         options |= {"num_cpus": _workers(plan), "include_dashboard": False}
-    try:
-        ray.init(address=plan.address or "local", **options)
-    except Exception as error:  # Ray raises a plain one where it could not start in half a minute
-        reason = in_a_line((str(error) or type(error).__name__).splitlines()[0])
-        raise UserError(f"--address {plan.address or 'local'}: {reason}") from None
+    starts = 1 if plan.address else STARTS
+    while True:
+        starts -= 1
+        try:
+            ray.init(address=plan.address or "local", **options)
+            break
+        except Exception as error:  # Ray raises a plain one where it could not start
+            if not starts:
+                reason = in_a_line((str(error) or type(error).__name__).splitlines()[0])
+                raise UserError(f"--address {plan.address or 'local'}: {reason}") from None
     try:
         for resource, wanted in (("CPU", _cpus(plan)), ("GPU", plan.gpus)):
             most = max(node["Resources"].get(resource, 0) for node in _nodes(ray))
