@@ -236,7 +236,12 @@ from pathlib import Path
 from genbalance.experiments.child import run_dvc
 run_dvc([], Path("."), os.environ, Path("log"), os.open("lock", os.O_CREAT), outlives=sys.argv[1] == "outlives")
 """
-FAKE = "import os; open('began', 'w').write(str(os.getpid())); open('go').readline()"
+FAKE = """\
+import os
+with open("began", "w") as began:  # a file that is closed by its destructor swallows Ctrl-C there
+    began.write(str(os.getpid()))
+open("go").readline()
+"""
 
 
 @pytest.mark.parametrize("outlives", [True, False])
