@@ -1,18 +1,25 @@
 """The run of a pipeline run: the parent that its stages' runs share, and how it ends."""
 
 import hashlib
+import math
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from genbalance.experiments.runs import differing
 from genbalance.params import INERT, PARAMS_FILE, Params, flatten, parse_yaml
 from genbalance.runtime.errors import UserError
 from genbalance.runtime.repository import git
+from genbalance.tracking.energy import CO2, SOURCE, WH, sources_of, spent
 from genbalance.tracking.processes import PROCESS, dvc_process, is_dead
 from genbalance.tracking.provenance import ORIGIN, PARENT, STAGE, CodeVersion
 from genbalance.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 KEY = "genbalance.pipeline"
 DVC = "genbalance.dvc"  # the process of DVC whose stages a parent has
@@ -64,17 +71,34 @@ def parent_of(store: Store, stage: str, code: CodeVersion, params: Params, tags:
 def settle(store: Store, parent_id: str) -> None:
     """Ends a parent of which no stage runs any more, as its stages have ended: of each the newest run counts, so that
     one that failed and was repeated counts no more. While DVC has stages to run, the parent runs; where DVC has ended
-    before it ran them, the parent is KILLED. Call it with the store's lock held."""
+    before it ran them, the parent is KILLED. What the stages have cost, those that failed too, is summed there. Call it
+    with the store's lock held."""
     latest: dict[str, str] = {}
-    for child in store.search(f"tags.`{PARENT}` = '{parent_id}'"):
+    children = store.search(f"tags.`{PARENT}` = '{parent_id}'")
+    for child in children:
         latest.setdefault(child.data.tags[STAGE], child.info.status)
     whole = next((bad for bad in ("FAILED", "KILLED", "RUNNING") if bad in latest.values()), "FINISHED")
     with store.contact() as client:
-        tags = client.get_run(parent_id).data.tags
+        parent = client.get_run(parent_id)
+        tags = parent.data.tags
+        _sum_up(client, parent, children)
         if whole == "FINISHED" and set(tags.get(REMAINING, "").split()) - latest.keys():
             whole = "KILLED" if is_dead(tags.get(DVC, "")) else "RUNNING"
         if whole != "RUNNING":
             client.set_terminated(parent_id, whole)
+
+
+def _sum_up(client: "MlflowClient", parent: "Run", children: "Sequence[Run]") -> None:
+    """Logs to the parent what its stages have cost, where that has changed."""
+    from mlflow.entities import Metric, RunTag
+
+    costs = [spent(child.data.metrics) for child in children]
+    sums = {name: math.fsum(cost.get(name, 0.0) for cost in costs) for name in (WH, CO2)}
+    if any(costs) and not sums.items() <= parent.data.metrics.items():
+        now = time.time_ns() // 1_000_000
+        sources = set[str]().union(*(sources_of(child.data.tags) for child in children))
+        metrics = [Metric(name, value, now, 0) for name, value in sums.items()]
+        client.log_batch(parent.info.run_id, metrics, tags=[RunTag(SOURCE, "+".join(sorted(sources)))])
 
 
 def close_abandoned(store: Store, but: str) -> None:

@@ -18,6 +18,7 @@ from genbalance.params import PARAMS_FILE, Params
 from genbalance.runtime.errors import UserError
 from genbalance.tracking.address import home_address, store_address
 from genbalance.tracking.cached_stages import log_restored
+from genbalance.tracking.energy import SYSTEM, WH, Meter
 from genbalance.tracking.lineage import KEY, OUT, Lineage, lineage
 from genbalance.tracking.models import image_schema, keep_trained
 from genbalance.tracking.pipeline_run import REMAINING, close_abandoned, parent_of, settle
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INTERVAL = 1.0  # seconds between two calls while steps go by: the UI shows progress, and the calls cost nothing
-SYSTEM = "system/"  # the UI shows metrics of such names on a page of their own
 LOGGED_IMAGES = "mlflow.loggedImages"  # the tag without which the UI looks for no images
 THUMBNAIL = 320  # pixels of the longer side: the UI's tile has room for 336, and does not scale it
 KIND = "genbalance.kind"
@@ -67,6 +67,7 @@ class Run:
         self._pending: list[Metric] = []
         self._step: int | None = None
         self._curves = {name for name, steps in known.items() if any(steps)}
+        self._drawn = 0.0
         self._flushed = time.monotonic()
         self._samples: SimpleQueue[list[Metric]] = SimpleQueue()
         before = [step for name, steps in known.items() if name.startswith(SYSTEM) for step in steps]
@@ -84,6 +85,7 @@ class Run:
             self.flush()
         self._step = step
         if step is None:
+            self._drawn = values.get("n", self._drawn)  # the samples that an evaluation has drawn
             values = {f"kept_{name}" if name in self._curves else name: value for name, value in values.items()}
         else:
             self._curves |= values.keys()
@@ -165,6 +167,15 @@ class Run:
         self._samples.put([Metric(SYSTEM + name, value, milliseconds, self._sampled) for name, value in load.items()])
         self._sampled += 1
 
+    def cost(self, meter: Meter) -> None:
+        """What the stage has cost so far; of one that is resumed, in all its processes."""
+        values = meter.read()
+        if self._drawn:
+            values[f"{WH}_per_1000_samples"] = values[WH] * 1000 / self._drawn
+        self._pending += _metrics(values, None)  # also where a process that died has logged its own
+        self.flush()
+        self.tag(meter.tags())
+
     def flush(self) -> None:
         """Sends what waits to be sent in a batch: a process that is killed from now on does not lose it."""
         while not self._samples.empty():
@@ -189,13 +200,14 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = lambda
             about to be resumed, or "".
 
     Raises:
-        UserError: the store cannot be used; the remote one refuses, or its address is none.
+        UserError: the store cannot be used; the remote one refuses, or its address is none; a setting of
+            :class:`~genbalance.tracking.energy.Meter` is none.
     """
-    begun = time.monotonic()
+    begun, meter = time.monotonic(), Meter(params.compute.device)
     ends = lineage(stage)
     load_mlflow()
     remote = store_address()
-    run, is_new = _start(stage, params, ends, resumable(ends.key))
+    run, is_new = _start(stage, params, ends, resumable(ends.key), meter)
     copies: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
     if remote.is_remote:
         copies = copying(run.store, remote, params.tracking.experiment, stage, run.run_id)
@@ -203,17 +215,17 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = lambda
         try:
             _log_inputs(run, params, ends, is_new)
             begin_copying()  # a remote store that refuses runs does so before anything is computed
-            with sampling(run.sample):
+            with sampling(lambda load, when: run.sample({**load, **meter.read()}, when)):
                 yield run
             run.log({"duration_s": time.monotonic() - begun})
-            run.flush()
+            run.cost(meter)
             run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
             if dvc_process():
                 with run.store.contact() as client:
                     client.set_tag(run.parent_id, REMAINING, " ".join(ends.remaining(dvc_command(), params)))
         except BaseException as error:
             with suppress(UserError):  # the first error is the one that is raised
-                run.flush()
+                run.cost(meter)
             with suppress(UserError):
                 killed = isinstance(error, KeyboardInterrupt | SystemExit) or dvc_has_ended()
                 _end(run, "KILLED" if killed else "FAILED")
@@ -221,8 +233,9 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = lambda
         _end(run, "FINISHED")
 
 
-def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Run, bool]:
-    """The stage's run below its parent, and whether it is a new one or one that is resumed."""
+def _start(stage: str, params: Params, ends: Lineage, resumed: str, meter: Meter) -> tuple[Run, bool]:
+    """The stage's run below its parent, and whether it is a new one or one that is resumed, whose cost the meter adds
+    to."""
     code = code_version()  # before the lock is taken: git takes a while
     home = home_address()
     with store_lock(home):
@@ -230,12 +243,17 @@ def _start(stage: str, params: Params, ends: Lineage, resumed: str) -> tuple[Run
         close_abandoned(store, resumed)
         tags = code_tags(code)
         parent = parent_of(store, stage, code, params, tags)
-        tags |= environment_tags(params) | {PARENT: parent, STAGE: stage, KEY: ends.key, PROCESS: this_process()}
+        tags |= (
+            environment_tags(params)
+            | meter.tags()
+            | {PARENT: parent, STAGE: stage, KEY: ends.key, PROCESS: this_process()}
+        )
         found = store.search(f"attributes.run_id = '{resumed}'") if resumed else []
         known: dict[str, set[int]] = {}
         with store.contact() as client:
             if found:
                 run_id = found[0].info.run_id
+                meter.resume(found[0].data.metrics, found[0].data.tags)
                 for name in found[0].data.metrics:
                     known[name] = {point.step for point in client.get_metric_history(run_id, name)}
                 for name in (PARENT, PROCESS):  # first: a run that is RUNNING has a process
