@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from genbalance.reporting.comparison_page import Content, Grid, Side
+from genbalance.reporting.comparison_page import Content, CostRow, CostTable, Grid, Side
 from genbalance.reporting.spread import STANDS_OUT, WITHIN, Cell
 from genbalance.reporting.theme import Plot
 
@@ -33,5 +33,12 @@ CONTENT = Content(
     curves=[PLOT],
     same_curves=["GAN"],
     missing=["beta-4: train_classifier"],
+    cost=CostTable(
+        rows=[
+            CostRow("train_vae", "Wh", ["2.5 ± 0.71", "–"]),
+            CostRow("train_vae", "more Wh per nat gained over a", ["reference", "–"]),
+        ],
+        notes=["a: processor: estimated, CPU seconds × 12 W a core."],
+    ),
     sweeps=[replace(PLOT, name="rate_distortion", title="What β does", size=(9.4, 4.4))],
 )

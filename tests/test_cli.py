@@ -33,6 +33,7 @@ COMMANDS = [
     "seeds",
     "tune",
     "ui",
+    "cost",
     "runs",
     "commits",
     "sync",

@@ -633,6 +633,20 @@ def ui(
 
 
 @app.command()
+def cost(revision: RevisionArgument = "HEAD") -> None:
+    """Show the energy and CO2 that a commit's results cost.
+
+    For each stage it shows Wh and g CO2 of the MLflow run that made its results, what they are per 1,000 samples where
+    the stage draws some, and below them the sum and what is counted. Both are measured with the hardware's counters, or
+    estimated where those cannot be read. GENBALANCE_CO2_PER_KWH is the grid's g CO2 per kWh, GENBALANCE_WATTS_PER_CORE
+    the power of a core in W for estimates; set them before a run.
+    """
+    from genbalance.experiments.cost import cost
+
+    typer.echo(cost(revision))
+
+
+@app.command()
 def runs(
     revision: RevisionArgument = "HEAD",
 ) -> None:

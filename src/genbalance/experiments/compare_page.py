@@ -3,6 +3,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from genbalance.experiments.compare import Comparison, Group, as_json
 from genbalance.experiments.compare_markdown import STANDARD_OUTPUT, as_markdown
 from genbalance.experiments.compare_table import foot, notes, table
+from genbalance.experiments.cost import cost_table
 from genbalance.experiments.runs import GRIDS, TRAININGS, curves, sample_grids
 from genbalance.experiments.sweep import sweep_of
 from genbalance.params import read_params
@@ -65,6 +67,8 @@ def save(
         _write(folder / "comparison.html", page)
         write_json(folder / "comparison.json", as_json(comparison))
         table(comparison).to_csv(folder / "table.csv", lineterminator="\n")
+        if shown.cost and shown.cost.rows:
+            write_json(folder / "cost.json", asdict(shown.cost))
         for plot in shown.plots:
             (folder / f"{plot.name}.png").write_bytes(png(plot, LIGHT))
         name = f"compare {' | '.join(group.name for group in comparison.groups)}"
@@ -95,6 +99,7 @@ def content(comparison: Comparison) -> Content:
             if training not in found[run.commit] and any(key.startswith(f"{training}.") for key in run.metrics)
         ],
         sweeps=_sweeps(comparison),
+        cost=cost_table(comparison),
     )
 
 

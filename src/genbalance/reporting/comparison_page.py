@@ -37,6 +37,23 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class CostRow:
+    """What something cost, in a unit: a text for each group."""
+
+    name: str
+    unit: str
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Rows, and sentences that say what is counted."""
+
+    rows: Sequence[CostRow]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Content:
     """All content of the page.
 
@@ -50,6 +67,7 @@ class Content:
         same_curves: names of those whose curves do not.
         missing: runs and trainings whose curves are not at hand.
         sweeps: the figures of the one parameter that varies, if there is one, by model family.
+        cost: the energy that the runs took, if it is known.
     """
 
     sides: Sequence[Side]
@@ -62,6 +80,7 @@ class Content:
     same_curves: Sequence[str]
     missing: Sequence[str]
     sweeps: Sequence[Plot]
+    cost: CostTable | None = None
 
     @property
     def plots(self) -> list[Plot]:

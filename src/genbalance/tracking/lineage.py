@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from genbalance.experiments.dvc_lock import LOCK, hashes, lock_here
 from genbalance.params import Params
 from genbalance.runtime.errors import UserError
+from genbalance.tracking.energy import COUNTED, spent
 from genbalance.tracking.provenance import PARENT
 from genbalance.tracking.store import Store
 
@@ -120,6 +121,8 @@ class StageRun:
         started: when, UTC.
         same_inputs: whether its inputs were those of the commit's dvc.lock; if not, other ones led to the same bytes.
         restored: whether it stands for a stage that DVC restored from its cache.
+        cost: Wh and g CO₂ by the names of their metrics; empty where it measured none.
+        counted: what is in that, in words.
     """
 
     run_id: str
@@ -128,6 +131,8 @@ class StageRun:
     started: datetime
     same_inputs: bool
     restored: bool
+    cost: Mapping[str, float]
+    counted: str
 
 
 def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[StageRun]:
@@ -148,6 +153,8 @@ def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[StageRun]:
                 started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
                 same_inputs=tags.get(KEY) == key,
                 restored=tags.get(RESTORED) == "true",
+                cost=spent(run.data.metrics),
+                counted=tags.get(COUNTED, ""),
             )
         )
     return found
