@@ -23,7 +23,7 @@ from genbalance.runtime.rng import stream_seed
 from genbalance.training import loop
 from genbalance.training.checkpoint import Part, restore, states, unnamed
 
-DRAWS = 1000  # of shares, until each client has a batch
+DRAWS = 1000  # of shares, until each client has images enough
 
 Parameters = list[NDArray[np.float32]]
 Fitted = tuple[Parameters, int, dict[str, float]]
@@ -57,7 +57,7 @@ def divided(labels: NDArray[np.int64], config: FederatedConfig, seed: int, least
             break
     raise UserError(
         f"federated.clients: found {clients}, of which one has {fewest} of {len(labels)} training images; allowed: "
-        f"as many as have a batch each, {least} images"
+        f"as many as have {least} each, for a step of each network"
         + ("" if config.split == "iid" else ", or a larger federated.concentration")
     )
 
@@ -70,9 +70,10 @@ class Shares:
         params: with ``federated``.
         dataset: whose training images are divided.
         device: of the indices.
+        steps: of a pass, at least.
 
     Raises:
-        UserError: the images have no classes to divide them by, or a client would have less than a batch.
+        UserError: the images have no classes to divide them by, or a client would have too few for these steps.
 
     Attributes:
         several: whether there are two clients at least.
@@ -82,7 +83,7 @@ class Shares:
         present: the client whose turn it is, counted from 0.
     """
 
-    def __init__(self, family: str, params: Params, dataset: Prepared, device: torch.device) -> None:
+    def __init__(self, family: str, params: Params, dataset: Prepared, device: torch.device, steps: int = 1) -> None:
         config, section = params.federated, getattr(params, family)
         self._epochs: int = section.epochs
         self._size: int = section.batch_size
@@ -93,7 +94,7 @@ class Shares:
                 f"{'one class' if dataset.classes else 'no labels'}; allowed: iid"
             )
         if config.count:
-            self._rows = divided(self._labels, config, params.seed, self._size)
+            self._rows = divided(self._labels, config, params.seed, self._size * steps)
         else:
             self._rows = [np.arange(len(dataset.train))]
         self._indices = [torch.from_numpy(rows).to(device) for rows in self._rows]

@@ -65,8 +65,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     loop.check_batch_size("gan.batch_size", size, count)
     for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
         loop.check_classes(f"gan.{name}", given, dataset.classes)
-    shares = Shares("gan", params, dataset, device)
-    loop.check_turns("gan.d_steps", config.d_steps, shares.fewest // size)
+    loop.check_turns("gan.d_steps", config.d_steps, count // size)
+    shares = Shares("gan", params, dataset, device, config.d_steps)
 
     steps = config.epochs * (count // size)
     spends = guarantee(privacy, count, size, steps)
