@@ -71,7 +71,7 @@ def prepared(counts=(24, 8, 8), classes=3, seed=0, only=None):
 
 
 def params_of(family, config, **changes):
-    section = {"epochs": 4, "batch_size": 4, "latents": 4} | changes
+    section = {"epochs": 3, "batch_size": 4, "latents": 4} | changes
     return PARAMS.model_copy(
         update={
             family: getattr(PARAMS, family).model_copy(update=section),
@@ -216,7 +216,6 @@ SEVERAL = {
 ANY = SEVERAL | {
     "vae with a mixture": ("vae", {"arch": "mlp", "width": 16, "balance": "geco"}),
     "vae of a range": ("vae", {"arch": "mlp", "width": 16, "beta_range": [0.1, 2.0], "rebalance": True}),
-    "alternating vae": ("vae", {"arch": "mlp", "width": 16, "updates": "alternating"}),
     "gan of clusters": ("gan", {"arch": "mlp", "width": 4, "clusters": 4, "balance": "accuracy"}),
     "gan that looks ahead": ("gan", {"width": 4, "clusters": 3, "unrolled_steps": 2, "optimizer": "sgd"}),
 }
@@ -244,7 +243,7 @@ def assert_equal(one, other, apart=frozenset()):
 def test_one_client_is_central_training_to_the_byte(case):
     central = trained(case, federated("none"))
     assert not central.metrics.keys() & OF_FEDERATION
-    alone = trained(case, federated(1, 3, "classes"))
+    alone = trained(case, federated(1, 2, "classes"))
     assert_equal(alone, central, OF_FEDERATION)
     assert alone.metrics.keys() >= OF_FEDERATION
 
@@ -288,7 +287,7 @@ def test_the_model_is_the_weighted_mean_of_what_the_clients_gave_last(case, fits
     assert {array.tobytes() for array in last[0][0]}.isdisjoint(
         {w.numpy().tobytes() for w in weights.values() if w.any()}
     )
-    assert found.metrics.get("best_epoch", 4) == 4  # the server has no other
+    assert found.metrics.get("best_epoch", 3) == 3  # the server has no other
 
 
 @pytest.mark.usefixtures("repository")
