@@ -99,7 +99,7 @@ def models(model=Params):
 
 def test_no_field_has_a_default():
     """A default would be a value of an experiment that params.yaml, and with it DVC and MLflow, does not know of."""
-    assert len(list(models())) == 12
+    assert len(list(models())) == 13
     assert [f"{m.__name__}.{name}" for m in models() for name, f in m.model_fields.items() if not f.is_required()] == []
 
 
@@ -161,7 +161,7 @@ def choices():
 
 def test_every_choice_that_a_comment_lists_is_taken(tmp_path):
     found = list(choices())
-    assert len(found) == 48
+    assert len(found) == 50
     for key, choice in found:
         assert read_params(written(tmp_path, with_value({key: choice}))).flat()[key] == {
             "true": True,
@@ -215,6 +215,11 @@ WRONG = [
     ("privacy.epsilon", "off", "'off'", "none or a number, 0.1 … 1000"),
     ("privacy.delta", "0", "0", "0 < … ≤ 0.01"),
     ("privacy.max_grad_norm", "0", "0", "0 < … ≤ 1000"),
+    ("federated.clients", "0", "0", "none or a whole number, 1 … 1000"),
+    ("federated.clients", "two", "'two'", "none or a whole number, 1 … 1000"),
+    ("federated.rounds", "0", "0", "1 … 10000"),
+    ("federated.split", "random", "'random'", "iid | classes"),
+    ("federated.concentration", "0", "0", "0.01 … 1000"),
     ("compute.compile", "1", "1", "true | false"),
     ("compute.compile", "yes", "'yes'", "true | false"),
     ("data.source", "imagenet", "'imagenet'", "bundled | mnist | fashion_mnist"),
@@ -389,6 +394,7 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
         assert len(problem) < 300
 
 
+FEDERATED = {"federated.clients": "2", "vae.prior": "normal", "gan.clusters": "0"}
 PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "gan.r1": "0"}
 
 
@@ -445,7 +451,35 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
                 ("gan.unrolled_steps", "2", "0"),
                 ("families.vae_gan", "true", "false"),
                 ("compute.compile", "true", "false"),
+                ("federated.clients", "1", "none"),
             )
+        ),
+        (
+            {"federated.clients": "2"},
+            [
+                *("vae.prior is mixture (allowed: normal | flow | vamp)", "gan.clusters is 100 (allowed: 0)"),
+                "with federated.clients = 2; add -S vae.prior=normal -S gan.clusters=0",
+            ],
+        ),
+        *(
+            (
+                FEDERATED | {key: value},
+                [f"{key} is {value} (allowed: {allowed}) with federated", f"add -S {key}={allowed.split(' ')[0]}"],
+            )
+            for key, value, allowed in (
+                ("vae.balance", "geco", "fixed | sigma"),
+                ("gan.balance", "accuracy", "fixed"),
+                ("gan.stop_when_balanced", "true", "false"),
+                ("families.vae_gan", "true", "false"),
+            )
+        ),
+        (
+            {"federated.clients": "1", "families.vae_gan": "true"},
+            ["families.vae_gan is true (allowed: false) with federated.clients = 1"],
+        ),
+        (
+            FEDERATED | {"federated.rounds": "25"},
+            ["federated.rounds is 25 with gan.epochs = 24; allowed: at most that"],
         ),
         (
             PRIVATE | {"gan.loss": "wasserstein", "gan.r1": "0.2"},

@@ -371,6 +371,20 @@ class PrivacyConfig(Section):
     max_grad_norm: Annotated[float, Field(gt=0, le=1000)]
 
 
+class FederatedConfig(Section):
+    """Whether, and how, the training images are divided among clients."""
+
+    clients: Literal["none"] | Annotated[int, Field(ge=1, le=1000)]
+    rounds: Annotated[int, Field(ge=1, le=10_000)]
+    split: Literal["iid", "classes"]
+    concentration: Annotated[float, Field(ge=0.01, le=1000)]
+
+    @property
+    def count(self) -> int:
+        """How many clients; 0: the training is not federated."""
+        return 0 if isinstance(self.clients, str) else self.clients
+
+
 class CheckpointConfig(Section):
     """How often a training is kept."""
 
@@ -403,6 +417,7 @@ class Params(Section):
     vae: VaeConfig
     vae_gan: VaeGanConfig
     privacy: PrivacyConfig
+    federated: FederatedConfig
     evaluate: EvaluateConfig
     checkpoint: CheckpointConfig
     tracking: TrackingConfig
@@ -459,18 +474,43 @@ class Params(Section):
                 "rebalance": (False,),
             },
         }
-        values = self.flat()
+        fixed = {"families.vae_gan": (False,), "compute.compile": (False,), "federated.clients": ("none",)}
+        self._refuse(fixed, allowed, f"privacy.epsilon = {self.privacy.epsilon:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _clients_give_weights_alone(self) -> "Params":
+        config = self.federated
+        if not config.count:
+            return self
+        several: dict[str, dict[str, tuple[Any, ...]]] = {
+            "vae": {"prior": ("normal", "flow", "vamp"), "balance": ("fixed", "sigma")},
+            "gan": {"clusters": (0,), "balance": ("fixed",), "stop_when_balanced": (False,)},
+        }
+        count = f"federated.clients = {config.count}"
+        self._refuse({"families.vae_gan": (False,)}, several if config.count > 1 else {}, count)
+        for name in self.families.names:
+            epochs = getattr(self, name).epochs
+            if config.rounds > epochs:
+                raise ValueError(
+                    f"federated.rounds is {config.rounds} with {name}.epochs = {epochs}; allowed: at most that"
+                )
+        return self
+
+    def _refuse(
+        self, fixed: Mapping[str, tuple[Any, ...]], of_families: Mapping[str, Mapping[str, tuple[Any, ...]]], given: str
+    ) -> None:
+        """Refuses values other than these, by the key, those of a family where it is on, beside what is ``given``."""
+        names, values = self.families.names, self.flat()
         choices = {
-            "families.vae_gan": (False,),
-            "compute.compile": (False,),
-            **{f"{of}.{key}": own for of in allowed if of in self.families.names for key, own in allowed[of].items()},
+            **fixed,
+            **{f"{of}.{k}": own for of in of_families if of in names for k, own in of_families[of].items()},
         }
         wrong = {key: [_spelled(it) for it in own] for key, own in choices.items() if values[key] not in own}
         if wrong:
             found = ", ".join(f"{key} is {_spelled(values[key])} (allowed: {' | '.join(wrong[key])})" for key in wrong)
             flags = " ".join(f"-S {key}={wrong[key][0]}" for key in wrong)
-            raise ValueError(f"{found} with privacy.epsilon = {self.privacy.epsilon:g}; add {flags}")
-        return self
+            raise ValueError(f"{found} with {given}; add {flags}")
 
     @model_validator(mode="after")
     def _batches_fit_the_limit(self) -> "Params":

@@ -140,6 +140,17 @@ def test_what_private_trainings_spent_is_a_group(workspace, change):
     assert {(cell.span, row.real) for row in found for cell in row.cells} == {("", NONE)}
 
 
+def test_what_federated_trainings_sent_is_a_group(workspace, change):
+    root = workspace()
+    assert "Federated training" not in side_by_side(read_results(root, FAMILIES))
+    sent = {"clients": 10, "fewest_images": 360, "most_images": 360, "rounds": 12, "bytes_sent": 123_456_789}
+    for name in FAMILIES:
+        change(root / f"metrics/train_{name}.json", **sent)
+    found = side_by_side(read_results(root, FAMILIES))["Federated training"]
+    assert [row.label for row in found][-1] == "bytes sent"
+    assert [row.cells[0].text for row in found][:4] == ["10", "360", "360", "12"]
+
+
 def test_what_is_measured_of_known_factors_is_a_group_of_the_families_with_an_encoder(workspace, change):
     root = workspace()
     assert "Disentanglement" not in side_by_side(read_results(root, FAMILIES))

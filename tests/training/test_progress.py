@@ -54,6 +54,20 @@ def test_each_epoch_starts_anew_and_takes_its_speed() -> None:
         assert meter.images_per_second * meter.seconds == pytest.approx(10)
 
 
+def test_an_epoch_in_parts_has_the_means_and_the_time_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.0
+    monkeypatch.setattr("genbalance.training.progress.time.monotonic", lambda: seconds)
+    meter = EpochMeter("train", epochs=2, images_per_epoch=40)
+    for epoch in (1, 2):
+        for loss, images in ((1.0, 30), (5.0, 10)):
+            with meter.epoch(epoch):
+                meter.add({"loss": loss}, images=images)
+                seconds += 4.0
+            seconds += 100.0
+        assert meter.means() == {"loss": 2.0}
+        assert (meter.seconds, meter.images_per_second) == (8.0, 5.0)
+
+
 def test_no_graph_is_kept_alive_by_a_loss() -> None:
     meter = EpochMeter("train", epochs=1, images_per_epoch=10)
     weight = torch.ones((), requires_grad=True)

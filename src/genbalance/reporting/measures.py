@@ -65,7 +65,7 @@ def _kl_term(label: str, key: str) -> Measure:
     return Measure(label, key, part=LIKELIHOOD, optional=True)
 
 
-def _privacy(label: str, key: str, better: str = "") -> Measure:
+def _of_training(label: str, key: str, better: str = "") -> Measure:
     return Measure(label, key, better, optional=True, stage="train")
 
 
@@ -143,11 +143,18 @@ GROUPS: dict[str, tuple[Measure, ...]] = {
         _discriminator("discriminator AUC, test images", "d_auc_test"),
     ),
     "Differential privacy of the training": (
-        _privacy("ε of a training image", "epsilon", LOWER),
-        _privacy("δ", "delta"),
-        _privacy("noise multiplier σ", "noise_multiplier"),
-        _privacy("sampling rate", "sampling_rate"),
-        _privacy("private steps", "private_steps"),
+        _of_training("ε of a training image", "epsilon", LOWER),
+        _of_training("δ", "delta"),
+        _of_training("noise multiplier σ", "noise_multiplier"),
+        _of_training("sampling rate", "sampling_rate"),
+        _of_training("private steps", "private_steps"),
+    ),
+    "Federated training": (
+        _of_training("clients", "clients"),
+        _of_training("images of the smallest client", "fewest_images"),
+        _of_training("images of the largest client", "most_images"),
+        _of_training("rounds of averaging", "rounds"),
+        _of_training("bytes sent", "bytes_sent", LOWER),
     ),
     "Reconstruction and likelihood": (
         Measure("mean squared error", "mse", LOWER),

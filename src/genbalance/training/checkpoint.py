@@ -4,7 +4,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from pickle import UnpicklingError
@@ -53,8 +53,7 @@ class Checkpoint:
 
     def __init__(self, stage: str, run: Run, seconds: float, *parts: Part) -> None:
         self._stage, self._run, self._seconds = stage, run, seconds
-        unnamed = [torch.default_generator, *(torch.cuda.default_generators if torch.cuda.is_initialized() else ())]
-        self._parts: list[Part] = [*parts, *unnamed]
+        self._parts: list[Part] = [*parts, *unnamed()]
         self._lock = StageLock(stage)
         claimed = self._lock.claim(run.key)
         if run.key and not claimed:
@@ -84,7 +83,7 @@ class Checkpoint:
 
     def _save(self, epoch: int) -> None:
         self._run.flush()  # a training that resumes after this epoch does not log it again
-        state = {"epoch": epoch, "made on": _machine(), "parts": [_state(part) for part in self._parts]}
+        state = {"epoch": epoch, "made on": _machine(), "parts": states(self._parts)}
         try:
             with whole_file(self.folder / RUN) as text:
                 text.write_text(self._run.run_id, encoding="utf-8")
@@ -98,35 +97,47 @@ class Checkpoint:
         folder, without one."""
         path = self.folder / CHECKPOINT
         if path.exists():
-            before = deepcopy([_state(part) for part in self._parts])
+            before = deepcopy(states(self._parts))
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)  # no pickle of anything else
                 if state["made on"] != _machine():
                     raise ValueError(f"made on {state['made on']}, this is {_machine()}")
                 if len(state["parts"]) != len(self._parts) or not 0 < state["epoch"] < count:
                     raise ValueError("it belongs to another training")
-                self._restore(state["parts"])
+                restore(self._parts, state["parts"])
                 self._print(f"resuming after epoch {state['epoch']}")
                 return int(state["epoch"])
             except BROKEN as error:
-                self._restore(before)
+                restore(self._parts, before)
                 self._print(f"{path}: cannot be resumed from ({_first_line(error)}); training restarts")
         shutil.rmtree(self.folder)
         self.folder.mkdir()
         return 0
 
-    def _restore(self, states: list[Any]) -> None:
-        for part, state in zip(self._parts, states, strict=True):
-            match part:
-                case torch.Generator():
-                    part.set_state(state)
-                case list():
-                    part[:] = state
-                case _:
-                    part.load_state_dict(state)
-
     def _print(self, message: str) -> None:
         tqdm.write(f"{self._stage}: {message}", file=sys.stderr)  # above the bar, where there is one
+
+
+def unnamed() -> list[torch.Generator]:
+    """The generators that draw without being named, as dropout's."""
+    return [torch.default_generator, *(torch.cuda.default_generators if torch.cuda.is_initialized() else ())]
+
+
+def states(parts: Sequence[Part]) -> list[Any]:
+    """What :func:`restore` takes; its tensors are the parts' own."""
+    return [_state(part) for part in parts]
+
+
+def restore(parts: Sequence[Part], states: Sequence[Any]) -> None:
+    """Puts the parts into these states."""
+    for part, state in zip(parts, states, strict=True):
+        match part:
+            case torch.Generator():
+                part.set_state(state)
+            case list():
+                part[:] = state
+            case _:
+                part.load_state_dict(state)
 
 
 def _state(part: Part) -> Any:

@@ -42,6 +42,7 @@ from genbalance.training.checkpoint import Part
 from genbalance.training.clusters import clusters
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
+from genbalance.training.federated import Federation, Shares
 from genbalance.training.loop import Phase, Scalars
 from genbalance.training.private import Beside, PrivatePhase, guarantee, poisson_batches
 from genbalance.training.unrolling import Applied, look_ahead
@@ -65,11 +66,12 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
         loop.check_classes(f"gan.{name}", given, dataset.classes)
     loop.check_turns("gan.d_steps", config.d_steps, count // size)
+    shares = Shares("gan", params, dataset, device, config.d_steps)
 
     steps = config.epochs * (count // size)
     spends = guarantee(privacy, count, size, steps)
 
-    gan, arguments, real, held_out = build_gan(config, dataset, seed, device, spends is not None)
+    gan, arguments, real, held_out = build_gan(config, dataset, seed, device, bool(spends) or shares.several)
     average = MovingAverage(gan.generator, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, gan)
     compile_on_gpu(
@@ -83,7 +85,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     d_optimizer = build_optimizer(config, gan.discriminator, lr_d)
     g_optimizer = build_optimizer(config, gan.generator, lr_g)
     streams = (noise, penalty, held_out_choice, augmentation)
-    objective = GanObjective(gan, real, held_out, config, d_optimizer, *streams)
+    objective = GanObjective(gan, real, held_out, config, d_optimizer, *streams, fewest=shares.fewest)
     phases = [
         Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(objective.loss_d, bf16, device)),
         Phase("g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g, bf16, device), config.d_steps),
@@ -112,11 +114,14 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 "g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g_alone, bf16, device), config.d_steps
             ),
         ]
-    evened = dataset.train.labels if config.rebalance else None
-    batches = partial(loop.batches, labels=evened) if spends is None else poisson_batches
+    batches = (
+        partial(shares.batches, order, config.rebalance)
+        if spends is None
+        else partial(poisson_batches, count, size, order)
+    )
     adapts = config.balance == "accuracy"
     held = HeldAccuracy(params.lambda_, config.target_accuracy, min(LARGEST_LAMBDA, 1 / config.learning_rate))
-    fall_d, fall_g = (loop.linear_fall(steps // p.every, config.lr_decay) for p in phases)
+    fall_d, fall_g = (shares.linear_fall(config.lr_decay, p.every) for p in phases)
     schedules = [
         LambdaLR(d_optimizer, fall_d),
         LambdaLR(g_optimizer, lambda done: fall_g(done) * (held.value / params.lambda_)),
@@ -125,21 +130,26 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     grid, aucs = SampleGrid(gan, GRID_COLUMNS, shown), list[float]()
     variance = total_variance(dataset.train.images)
     optimizers = (d_optimizer, g_optimizer)
-    parts: tuple[Part, ...] = (gan, average, objective, *optimizers, *schedules, *streams, order, aucs, held)
-    parts += (private_noise,) if spends else ()
+
+    def a_pass() -> None:
+        for scalars in epochs.steps(phases, batches()):
+            if adapts and "d_accuracy_held_out" in scalars:
+                held.update(float(scalars["d_accuracy_held_out"]))
+            for phase, schedule in zip(phases, schedules, strict=True):
+                if phase.objective in scalars:
+                    schedule.step()
+            if "loss_g" in scalars:
+                average.update(gan.generator)
+
+    own: tuple[Part, ...] = (gan, average, objective, *optimizers, *schedules, *streams, order)
+    federation = Federation("gan", params, shares, (gan.generator, gan.discriminator, average.module), own, a_pass)
+    parts = (*own, aucs, held, *((private_noise,) if spends else ()), federation)
     printed = SHOWN_ADAPTED if adapts else SHOWN
     run.log({"bf16": float(bf16)})
-    with Epochs("train_gan", params, run, config.epochs, count, size, printed, ADVICE, *parts) as epochs:
-        for epoch in epochs:  # noqa: B007 (the last one is a metric)
+    with Epochs("train_gan", params, run, config.epochs, shares.seen, size, printed, ADVICE, *parts) as epochs:
+        for epoch in epochs:
             epochs.log_untrained(lambda: {"samples": grid.draw(average.module)})
-            for scalars in epochs.steps(phases, batches(count, size, order)):
-                if adapts and "d_accuracy_held_out" in scalars:
-                    held.update(float(scalars["d_accuracy_held_out"]))
-                for phase, schedule in zip(phases, schedules, strict=True):
-                    if phase.objective in scalars:
-                        schedule.step()
-                if "loss_g" in scalars:
-                    average.update(gan.generator)
+            federation.train(epoch)
             row = epochs.means()
             row["loss_total"] = losses.total(row["loss_d"], row["loss_g"], held.value)
             samples = grid.images(average.module)
@@ -162,6 +172,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     if adapts:
         row["lambda_reached"] = row.pop("lambda")
     spent = spends.after(epoch * (count // size)).metrics if spends else {}
+    spent |= federation.metrics(epoch)
     metrics = {"epochs": epoch} | parameters | row | alarms | spent | {"machine": machine(device)}
     return Trained(arguments, gan.state_dict(), metrics, curves, grids=grids, kept_epoch=epoch)
 
@@ -185,7 +196,8 @@ def build_gan(
 
     Where ``config`` asks for clusters or classes, each image has the condition of the nearest cluster (of its class).
     With `gan.rebalance` clusters are found and drawn as if each class had as many images.
-    Of ``private`` ones the condition is the class, and nothing of the images is kept beside it.
+    Of ``private`` images, which nothing may see all of, the condition is the class, and nothing of them is kept beside
+    it.
     """
     classes = dataset.classes if config.conditional else 0
     train, val = (uploaded(split.images, SIGNED, device) for split in (dataset.train, dataset.val))
@@ -241,6 +253,7 @@ class GanObjective:
         penalty: the stream of the points where the gradient penalty is taken.
         choice: the stream that chooses held-out images.
         augmentation: the stream of the augmentation.
+        fewest: images of a pass, where not all of ``train``.
     """
 
     def __init__(
@@ -254,13 +267,15 @@ class GanObjective:
         penalty: torch.Generator,
         choice: torch.Generator,
         augmentation: torch.Generator,
+        fewest: int | None = None,
     ) -> None:
         self.g, self.d = gan.generator, gan.discriminator
         self._train, self._held_out, self._config, self._d_optimizer = train, held_out, config, d_optimizer
         self._noise, self._penalty, self._choice, self._augmentation = noise, penalty, choice, augmentation
         self._losses = losses.LOSSES[config.loss]
         self._d_steps = 0
-        self._held_out_every = min(HELD_OUT_EVERY, max(1, len(train.images) // config.batch_size))  # once an epoch
+        turns = (fewest or len(train.images)) // config.batch_size
+        self._held_out_every = min(HELD_OUT_EVERY, max(1, turns))  # once a pass
 
     def loss_d(self, batch: Tensor) -> Scalars:
         """``objective_d``, which D minimises: L_D and the penalties; with its terms and D's accuracies."""

@@ -58,8 +58,10 @@ class EpochMeter:
 
     @contextmanager
     def epoch(self, number: int) -> Iterator[Self]:
-        """One epoch, counted from 1: the means start anew, and its time is taken when it ends well."""
-        self.epoch_number, self._sums, self._counts, self._images = number, {}, {}, 0
+        """One epoch, counted from 1, or a further part of it: the means start anew with an epoch, and the time of each
+        part is taken when it ends well."""
+        if number != self.epoch_number:
+            self.epoch_number, self._sums, self._counts, self._images, self.seconds = number, {}, {}, 0, 0.0
         if self._bar is None and sys.stderr.isatty():  # not before, so that "resuming …" has a line of its own
             before = (number - 1) * self._images_per_epoch
             self._bar = tqdm(
@@ -73,7 +75,7 @@ class EpochMeter:
         self._show()
         yield self
         self.means()  # waits for a GPU's queue, so that the time is that of the work
-        self.seconds = time.monotonic() - self._epoch_begun
+        self.seconds += time.monotonic() - self._epoch_begun
         self.images_per_second = self._images / self.seconds if self.seconds else 0.0
 
     def add(self, terms: Mapping[str, Any], images: int) -> None:
@@ -117,7 +119,7 @@ class EpochMeter:
 
     def _show(self, images: int = 0) -> None:
         if self._bar is not None:
-            seconds = time.monotonic() - self._epoch_begun
+            seconds = self.seconds + time.monotonic() - self._epoch_begun
             speed = self._images / seconds if images and seconds else self.images_per_second
             self._bar.set_description_str(self._text(speed), refresh=False)
             self._bar.update(images)

@@ -46,6 +46,7 @@ from genbalance.training.balance import HeldDistortion
 from genbalance.training.checkpoint import Part
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
+from genbalance.training.federated import Federation, Shares
 from genbalance.training.loop import Phase, Scalars
 from genbalance.training.private import PrivatePhase, guarantee, poisson_batches
 
@@ -73,6 +74,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     loop.check_batch_size("vae.batch_size", size, count)
     for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
         loop.check_classes(f"vae.{name}", given, dataset.classes)
+    shares = Shares("vae", params, dataset, device)
     steps = config.epochs * (count // size)
     spends = guarantee(privacy, count, size, steps)
     model, arguments = build_vae(config, dataset, seed, device, beta)
@@ -94,9 +96,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     optimizers = {
         name: Adam(network.parameters(), config.learning_rate, fused=True) for name, network in networks.items()
     }
-    fall = loop.linear_fall(steps, config.lr_decay)
+    fall = shares.linear_fall(config.lr_decay)
     schedules = [LambdaLR(optimizer, fall) for optimizer in optimizers.values()]
-    warm_up = config.kl_warmup * (count // size)  # steps
     held = HeldDistortion(beta, config.target_distortion, device) if config.balance == "geco" else None
     fitted = shared_gaussian(model).fitted if config.balance == "sigma" else None
 
@@ -104,10 +105,11 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         """β in a step on ``count`` images; where each has its own, all of them, and by how much each loss counts."""
         done = schedules[0].last_epoch
         if config.beta_range != "none":
-            betas = draw_betas(count, *widened(config.beta_range, done / steps), noise)
+            betas = draw_betas(count, *widened(config.beta_range, done / shares.steps), noise)
             return betas, range_weights(betas)
         if held:
             return held.beta, None
+        warm_up = config.kl_warmup * shares.steps_of_a_pass
         return warmed_up(beta, (done + 1) / warm_up if warm_up else 1.0), None
 
     def loss(batch: Tensor) -> Scalars:
@@ -152,7 +154,11 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         )
         for name, network in networks.items()
     ]
-    batches = partial(loop.batches, labels=evened) if spends is None else poisson_batches
+    batches = (
+        partial(shares.batches, order, config.rebalance)
+        if spends is None
+        else partial(poisson_batches, count, size, order)
+    )
     latents = torch.randn(GRID_COLUMNS**2, config.latents, generator=generator(seed, "vae/shown")).to(device)
     first = slice(GRID_COLUMNS**2 // 2)
     original_labels = val_labels[first] if val_labels is not None else None
@@ -175,19 +181,25 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         return {"val_range_loss": float(np.mean(losses))}
 
     adapted = (*((held,) if held else ()), *((private_noise,) if spends else ()))
-    parts: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order, best, *adapted)
+
+    def a_pass() -> None:
+        for scalars in epochs.steps(phases, batches()):
+            for schedule in schedules:
+                schedule.step()
+            average.update(model)
+            if held:
+                held.update(scalars["train_distortion"])
+
+    own: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order)
+    federation = Federation("vae", params, shares, (model, average.module), own, a_pass)
+    parts = (*own, best, *adapted, federation)
     printed = SHOWN if config.balance == "fixed" else SHOWN_ADAPTED
     run.log({"bf16": float(bf16)})
-    with Epochs("train_vae", params, run, config.epochs, count, size, printed, ADVICE, *parts) as epochs:
+    with Epochs("train_vae", params, run, config.epochs, shares.seen, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:
             epochs.log_untrained(lambda: grids.draw(average.module, validate()))
             model.train()
-            for scalars in epochs.steps(phases, batches(count, size, order)):
-                for schedule in schedules:
-                    schedule.step()
-                average.update(model)
-                if held:
-                    held.update(scalars["train_distortion"])
+            federation.train(epoch)
             validated = validate()
             validation = validation_metrics(validated, float(held.beta) if held else beta, model.layers)
             validation |= validate_range()
@@ -199,7 +211,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
             norms = {name: means.pop(name) for name in list(means) if name.startswith(("grad_norm", "clipped"))}
             epochs.log(means | validation, norms)
             epochs.log_images(**grids.draw(average.module, validated))
-            best.consider(epoch, validation, average.module, validated.kl)
+            if federation.has(epoch):
+                best.consider(epoch, validation, average.module, validated.kl)
         if not held:  # losses with one β and others with another have no least one
             epochs.log_best(val_loss=min, val_distortion=min)
         kept_weights, prior_gain = best.weights, dict[str, float]()
@@ -218,6 +231,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     made = {"likelihood": arguments["likelihood"], "parameters": parameters, "machine": machine(device)}
     reached = {{"beta": "beta_reached"}.get(name, name): value for name, value in best.metrics.items()}
     spent = spends.metrics if spends else {}
+    spent |= federation.metrics(config.epochs)
     metrics = {"best_epoch": best.epoch} | reached | prior_gain | alarms | spent | made
     kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
     return Trained(arguments, kept_weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
