@@ -43,6 +43,7 @@ COMMANDS = [
     "interpolate",
     "traverse",
     "play",
+    "explain",
     "register",
     "export",
 ]
