@@ -88,6 +88,11 @@ def test_its_caption_speaks_of_dots_and_of_what_a_conditional_model_need_not_hol
     assert "conditioned on the class" in drawn_map(finished, conditional=True).caption
 
 
+def test_where_the_page_has_no_room_for_all_that_is_said(finished, drawn_map):
+    assert "Shown are the first 90 of these images; figures/code_map.png has them all." in drawn_map(finished).caption
+    assert "Shown are" not in drawn_map(finished, count=100).caption
+
+
 def test_the_page_has_it_in_place_of_the_picture(finished, settings, drawn, mapped, parse):
     results, own = read_results(finished, FAMILIES), settings(finished)
     without, with_map = page(results, own, drawn), page(results, own, drawn, {"vae": mapped()})

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from genbalance.runtime.device import generator
-from genbalance.sampling import mapped
 from genbalance.sampling.context import Context
 from genbalance.sampling.mapped import mapped_images
 from tests.sampling.conftest import SIDE
@@ -27,7 +26,7 @@ def test_they_are_the_first_test_images_decoded_from_the_means_of_their_posterio
 
 
 def test_there_are_as_many_as_the_page_has_room_for(context, monkeypatch):
-    monkeypatch.setattr(mapped, "VALUES", 7 * SIDE * SIDE + 5)
+    monkeypatch.setattr("genbalance.sampling.mapped.VALUES", 7 * SIDE * SIDE + 5)
     files = (None, Path("data/prepared"), Path("models/classifier.safetensors"))
     images, reconstructions = mapped_images(Context("vae", *files, Path("params.yaml"), None, 0), 70)
     assert len(images) == len(reconstructions) == 7

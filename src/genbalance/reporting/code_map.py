@@ -10,6 +10,7 @@ from genbalance.reporting.chart import BOTTOM, LEFT, RIGHT, TOP, scale, tick_lab
 from genbalance.reporting.classes import MANY
 from genbalance.reporting.latents import LIGHT_INKS, caption_of_classes
 from genbalance.reporting.results import Results
+from genbalance.reporting.text import number
 from genbalance.reporting.theme import Plot
 
 if TYPE_CHECKING:
@@ -102,9 +103,12 @@ def code_map(results: Results, family: Family, plot: Plot, conditional: bool, ma
     classes = sorted(set(labels))
     members = {label: [at for at, own in zip(places, labels, strict=True) if own == label] for label in classes}
     named = results.has_classes and len(classes) <= MANY
+    caption = caption_of_classes(results, conditional, named) if results.has_classes else plot.caption
+    if count < len(table["x"]):
+        caption += f" Shown are the first {number(count)} of these images; figures/{plot.name}.png has them all."
     return CodeMap(
         plot,
-        caption_of_classes(results, conditional, named) if results.has_classes else plot.caption,
+        caption,
         family,
         tick_labels(x),
         tick_labels(y),
