@@ -1,4 +1,5 @@
-"""Report: reads metrics/ and artifacts/; writes reports/index.html, reports/figures/, metrics/summary.json.
+"""Report: reads metrics/, artifacts/, models/ and data/prepared; writes reports/index.html, reports/figures/,
+metrics/summary.json.
 
 The page also draws the stages of dvc.yaml, which DVC takes as no stage's dependency: a change there that changes no
 other file the report reads shows once the report runs again.
@@ -19,9 +20,12 @@ OUT = Path("reports")
 
 def main(params: Params, run: Run) -> None:
     """Write the page and its figures, complete the parent run's row, print the headline table."""
+    from genbalance.sampling.mapped import mapped
+
     results = read_results(Path(), params.families.names)
     numbers = headline.headline(results)
-    page.write(results, page.read_settings(params.flat(), versions(Path("requirements.txt"))), OUT)
+    settings = page.read_settings(params.flat(), versions(Path("requirements.txt")))
+    page.write(results, settings, OUT, mapped(results.codes))
     write_json(Path("metrics/summary.json"), headline.summary(results))
     run.artifact(OUT, "report")
     run.headline(numbers, headline.headline_pictures(results.families))

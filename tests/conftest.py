@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,28 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What set_up changes for the whole process is put back after the test."""
+@contextmanager
+def kept_settings() -> Iterator[None]:
+    """What set_up changes for the whole process is put back at the end."""
     import torch
     from threadpoolctl import threadpool_limits
 
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     state = torch.get_rng_state()
-    with threadpool_limits(1):  # two threads on small matrices take many times as long beside another program
+    # two threads on small matrices take many times as long beside another program
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        patch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
     torch.set_rng_state(state)
+
+
+@pytest.fixture
+def settings() -> Iterator[None]:
+    """:func:`kept_settings`."""
+    with kept_settings():
+        yield
 
 
 @pytest.fixture

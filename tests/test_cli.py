@@ -44,6 +44,7 @@ COMMANDS = [
     "interpolate",
     "traverse",
     "play",
+    "explain",
     "register",
     "export",
 ]

@@ -307,6 +307,33 @@ def play(
     play(_context(model, weights, data, classifier, params, seed, TRIES), port, typer.echo)
 
 
+@app.command()
+def explain(
+    model: ModelOption,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page to write.  [default: generated/MODEL-explained.html]", show_default=False),
+    ] = None,
+    weights: WeightsOption = None,
+    data: DataOption = DATA,
+    classifier: ClassifierOption = CLASSIFIER,
+    params: ParamsOption = PARAMS,
+    seed: SeedOption = None,
+) -> None:
+    """Show which pixels and which latents explain what a model does.
+
+    It writes one self-contained page. Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), and occlusion
+    as a check, show which pixels make the discriminator call an image generated, and which make the reference
+    classifier misread an image or hesitate between two classes. Of a model with an encoder, the most active latents
+    are moved, beside the classes that they move and the classes' weights in a linear probe. It prints how well both
+    maps agree, and how exact the integral is.
+    """
+    from genbalance.sampling.explain import explain
+
+    path = out or Path("generated") / f"{model}-explained.html"
+    typer.echo(explain(_context(model, weights, data, classifier, params, seed, TRIES), path))
+
+
 # Comparing experiments
 
 

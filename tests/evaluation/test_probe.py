@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genbalance.evaluation.probe import linear_probe
+from genbalance.evaluation.probe import linear_probe, probe_weights
 
 CLASSES = 3
 
@@ -99,3 +99,15 @@ def test_classes_that_only_one_side_holds_are_no_error():
 def test_codes_of_one_class_are_named_as_it():
     codes = np.random.default_rng(0).normal(size=(6, 3))
     assert linear_probe(codes, np.full(6, 2), codes, np.array([2, 2, 0, 2, 1, 2])).tolist() == [1, 1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_weights_name_the_latent_that_each_class_lies_along(classes):
+    train, labels = codes(90, 1, 30)
+    train, labels = train[labels < classes], labels[labels < classes]
+    found, weights = probe_weights(train, labels)
+    assert found.tolist() == list(range(classes))
+    assert weights.shape == (classes, 4)
+    assert weights[:, :classes].argmax(axis=1).tolist() == list(range(classes))
+    assert weights.sum(axis=0) == pytest.approx(np.zeros(4), abs=1e-12)
+    assert np.abs(weights[:, 3]).max() < 0.1 * weights.max()  # nothing lies along the last

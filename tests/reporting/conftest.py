@@ -1,18 +1,23 @@
 """A workspace that waits for its report, the pages that are made of it, and what a parser sees of them."""
 
+import io
 import json
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from compared import CONTENT
+from PIL import Image
 from reported import FAMILIES, write
 
 from genbalance import families
+from genbalance.families.registry import known
 from genbalance.params import read_params, read_yaml
 from genbalance.reporting.comparison_page import comparison_page
 from genbalance.reporting.dag import stages
+from genbalance.reporting.explanation_page import Example, Explained, Explanation, Latents, Row, explanation_page
 from genbalance.reporting.page import Settings, figures, page
 from genbalance.reporting.results import read_results
 
@@ -148,17 +153,52 @@ def parse():
     return Page
 
 
+def mapped_images(count=90, size=(8, 8)):
+    """Test images, and others that stand for their reconstructions."""
+    images = np.random.default_rng(1).integers(0, 256, (2, count, *size), dtype=np.uint8)
+    return images[0], images[1]
+
+
+@pytest.fixture(scope="session")
+def mapped():
+    """:func:`mapped_images`."""
+    return mapped_images
+
+
+def explained(seed=0):
+    """What the page of `genbalance explain` shows, made up."""
+    tiles = iter(np.random.default_rng(seed).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8))
+
+    def tile():
+        buffer = io.BytesIO()
+        Image.fromarray(next(tiles)).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    examples = [Example(tile(), tile(), tile(), f"logit {place}", "0.50" if place else "") for place in range(6)]
+    pixels = Explained("Why is it so?", "The score is a logit.", "real", "generated", {"Samples": examples}, "Well.")
+    row = Row(3, "0.9", ("−2", "2"), [tile() for _ in range(9)], ["3 (98%)"] * 9, "more 3 (+0.5)", "less 8 (−1.2)")
+    bare = Row(5, "0.8", ("−2", "2"), [tile() for _ in range(9)], [], "", "")
+    return Explanation(known()["vae"], "some digits", 7, [pixels], Latents([row, bare], "Two of six are active."))
+
+
+@pytest.fixture(scope="session")
+def explanation():
+    """:func:`explained`."""
+    return explained()
+
+
 @pytest.fixture(scope="session")
 def files(finished, drawn, tmp_path_factory):
-    """Both pages as files by their names: the report, and a comparison."""
-    report = page(read_results(finished, FAMILIES), settings_in(finished, beta=4.0), drawn)
+    """The pages as files by their names: the report, a comparison and an explanation."""
+    report = page(read_results(finished, FAMILIES), settings_in(finished, beta=4.0), drawn, {"vae": mapped_images()})
     folder = tmp_path_factory.mktemp("pages")
-    for name, html in {"report": report, "comparison": comparison_page(CONTENT)}.items():
+    explanation = explanation_page(explained())
+    for name, html in {"report": report, "comparison": comparison_page(CONTENT), "explanation": explanation}.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return {path.stem: path for path in folder.iterdir()}
 
 
-@pytest.fixture(scope="module", params=["report", "comparison"])
+@pytest.fixture(scope="module", params=["report", "comparison", "explanation"])
 def path(request, files):
     """A page's file."""
     return files[request.param]

@@ -102,20 +102,28 @@ def _map_of_classes(results: Results, family: Family, conditional: bool) -> Plot
                            parse_math=False, path_effects=[withStroke(linewidth=4, foreground=theme.card)])  # fmt: skip
         panel.set(xlabel="first discriminant [standard deviations within a class]", ylabel="second discriminant")
 
-    text = "large" if as_number else "numbers" if results.class_name(0) == "0" else "names"
-    middle = f"{text}: the middle of each class" if named else "a colour stands for several classes"
     return Plot(
         _name(results, family, "code_map"),
         f"{family.title}: classes in latent space",
         f"Map of the codes of {number(len(labels))} test images of {number(len(set(labels)))} classes on two linear "
         f"discriminants; a logistic regression on all latents has an accuracy of "
         f"{share(results.number(stage, 'probe_accuracy'))} on the test images.",
+        caption_of_classes(results, conditional, named, as_number),
+        draw,
+        MAP_SIZE,
+    )
+
+
+def caption_of_classes(results: Results, conditional: bool, named: bool, as_number: bool = False) -> str:
+    """What a map of codes of several classes shows, on which the middle of each class may be ``named``, and each code
+    may be drawn ``as_number``."""
+    text = "large" if as_number else "numbers" if results.class_name(0) == "0" else "names"
+    middle = f"{text}: the middle of each class" if named else "a colour stands for several classes"
+    return (
         f"Each {'digit' if as_number else 'dot'} is the code {'E[z|x, y]' if conditional else 'E[z|x]'} of a test image"
         f"{', drawn as its class' if as_number else ''}; {middle}. The "
         "plane was chosen on training images, for their classes to lie apart on it; it shows two directions of all."
-        f"{' A decoder conditioned on the class needs none of it in its codes.' if conditional else ''}",
-        draw,
-        MAP_SIZE,
+        f"{' A decoder conditioned on the class needs none of it in its codes.' if conditional else ''}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known
 from genbalance.params import INERT, read_yaml
 from genbalance.reporting import cards, classes, dag, grids, latents, measures, text
+from genbalance.reporting.code_map import code_map
 from genbalance.reporting.curves import curves
 from genbalance.reporting.effects import coefficients, effects, in_context, released
 from genbalance.reporting.findings import holes
@@ -19,6 +20,8 @@ from genbalance.runtime.io import whole_folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from genbalance.reporting.code_map import Mapped
 
 
 def render(template: str, **values: Any) -> str:
@@ -40,7 +43,11 @@ def environment() -> "Environment":
     made.filters.update(number=text.number, share=text.share, parameter=text.parameter, listed=text.listed)
     made.filters.update(unbroken=text.unbroken, data_uri=_data_uri)
     made.tests.update({part: _has(part) for part in (ENCODER, DISCRIMINATOR, LIKELIHOOD)})
-    made.globals.update(light=LIGHT.colours, dark=DARK.colours, inked=list(known()), SYMBOLS=SYMBOLS)
+    light, dark = (
+        theme.colours | {f"class{place}": ink for place, ink in enumerate(inks)}
+        for theme, inks in ((LIGHT, latents.LIGHT_INKS), (DARK, latents.DARK_INKS))
+    )
+    made.globals.update(light=light, dark=dark, inked=list(known()), SYMBOLS=SYMBOLS)
     return made
 
 
@@ -112,10 +119,11 @@ def read_settings(params: Mapping[str, Any], versions: Mapping[str, str]) -> Set
     return Settings(kept, defaults, pipeline, {name: versions[name] for name in PACKAGES if name in versions})
 
 
-def write(results: Results, settings: Settings, out: Path) -> None:
-    """Writes index.html and figures/ into the folder ``out``, all of them or, on an error, none."""
+def write(results: Results, settings: Settings, out: Path, mapped: "Mapped | None" = None) -> None:
+    """Writes index.html and figures/ into the folder ``out``, all of them or, on an error, none; ``mapped`` as
+    :func:`page` takes it."""
     drawn = figures(results, settings)
-    html = page(results, settings, drawn)
+    html = page(results, settings, drawn, mapped)
     with whole_folder(out) as folder:
         (folder / "figures").mkdir()
         for name, image in drawn.items():
@@ -134,9 +142,25 @@ def figures(results: Results, settings: Settings) -> dict[str, bytes]:
     }
 
 
-def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> str:
-    """The page as HTML, with the figures ``drawn`` by :func:`figures`: equal input, equal text."""
-    shown = {name: [_pair(plot, drawn) for plot in group] for name, group in _plots(results, settings).items()}
+def page(results: Results, settings: Settings, drawn: Mapping[str, bytes], mapped: "Mapped | None" = None) -> str:
+    """The page as HTML: equal input, equal text.
+
+    Args:
+        results: of the stages before the report.
+        settings: of the run.
+        drawn: by :func:`figures`.
+        mapped: by family, the first test images uint8 [n, H, W(, 3)] and their reconstructions: the map of a family
+            with these is one on which a reader chooses among them, that of any other the drawn figure.
+    """
+    plots = _plots(results, settings)
+    shown = {name: [_pair(plot, drawn) for plot in group] for name, group in plots.items()}
+    maps = {
+        plot.name: code_map(
+            results, family, plot, settings.params.get(f"{family.name}.conditional", False), (mapped or {})[family.name]
+        )
+        for family, plot in zip(results.having(ENCODER), plots["codes"], strict=True)
+        if family.name in (mapped or {})
+    }
     contexts = in_context(results, settings.params)
     answers = list(effects(results.families, contexts))
     families, params = results.families, settings.params
@@ -168,6 +192,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes]) -> st
         pictures=results.pictures,
         films={name: grids.frames(film) for name, film in results.films.items()},
         shown=shown,
+        maps=maps,
         tours={family.name: _tours(results, family) for family in families},
         sweeps=[it for it in contexts if it not in [answer.context for answer in answers]],
         comparison=measures.side_by_side(results),

@@ -130,6 +130,11 @@ class Results:
         return _number(ends, stage, "low", f"ci95.{key}."), _number(ends, stage, "high", f"ci95.{key}.")
 
     @property
+    def codes(self) -> dict[str, int]:
+        """How many codes of test images there are, by family."""
+        return {family.name: len(self.tables[f"evaluate_{family.name}/codes"]["x"]) for family in self.having(ENCODER)}
+
+    @property
     def classes(self) -> int:
         """How many classes the data has; 0: no labels."""
         return int(self.number("prepare", "classes"))

@@ -16,7 +16,7 @@ from genbalance.evaluation.features import in_blocks
 from genbalance.models.gan import Gan
 from genbalance.models.gan.style import StyleGenerator
 from genbalance.runtime.device import download
-from genbalance.sampling.sampler import Condition, Controls, Drawing, Images, Input, sample_labels
+from genbalance.sampling.sampler import Condition, Controls, Discriminator, Drawing, Images, Input, sample_labels
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,14 @@ class GanSampler:
 
     @property
     def controls(self) -> Controls:
-        """Its clusters, and how much it truncates."""
+        """Its clusters, how much it truncates, and its discriminator."""
         conditions = self.gan.conditions
+        discriminator = Discriminator(self.gan.discriminator, self.gan.conditions_of)
         if conditions is None:
-            return Controls(truncation=self.gan.truncation, at=self._at)
+            return Controls(truncation=self.gan.truncation, at=self._at, discriminator=discriminator)
         clusters = download(conditions.centroids.view(-1, *self.gan.shape), SIGNED)
         members = [row.nonzero().flatten().tolist() for row in conditions.shares > 0]
-        return Controls(clusters, members, self.gan.truncation, at=self._at)
+        return Controls(clusters, members, self.gan.truncation, at=self._at, discriminator=discriminator)
 
     @contextmanager
     def _at(self, truncation: float | None, beta: float | None) -> Iterator[None]:  # noqa: ARG002 (it has no β)

@@ -24,8 +24,18 @@ def _as_it_is(truncation: float | None, beta: float | None) -> AbstractContextMa
 
 
 @dataclass(frozen=True)
+class Discriminator:
+    """What tells samples from real images: ``logits`` [n] of images [n, C, H, W] in [−1, 1] and conditions [n], larger
+    for what it takes for real; ``conditions_of`` such images and their labels [n]."""
+
+    logits: Callable[[Tensor, Condition], Tensor]
+    conditions_of: Callable[[Tensor, Tensor], Condition]
+
+
+@dataclass(frozen=True)
 class Controls:
-    """What else than latents and class a person can change of an image; by default nothing.
+    """What else a model has than latents, classes and images: what a person can change of an image, and its other
+    networks; by default nothing.
 
     Attributes:
         clusters: the mean images [N, H, W(, 3)] of the clusters that the network is conditioned on, whose numbers are
@@ -38,6 +48,7 @@ class Controls:
             other images than those of ``images``.
         encode: the means of q(z|x) [n, L] of images, with their labels [n] where the network takes some; the random
             stream is for an encoder that sees black and white pixels. None: there is no encoder.
+        discriminator: None: there is none.
     """
 
     clusters: Images | None = None
@@ -47,6 +58,7 @@ class Controls:
     at: Callable[[float | None, float | None], AbstractContextManager[None]] = _as_it_is
     observe: Callable[[Tensor, Condition, torch.Generator], Images] | None = None
     encode: Callable[[Images, Condition, torch.Generator], Tensor] | None = None
+    discriminator: Discriminator | None = None
 
 
 class Sampler(Protocol):

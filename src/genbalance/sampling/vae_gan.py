@@ -11,7 +11,7 @@ from genbalance.data.pixels import SIGNED
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.vae_gan import VaeGan
 from genbalance.runtime.device import download, upload
-from genbalance.sampling.sampler import Condition, Controls, Drawing, Images, Input
+from genbalance.sampling.sampler import Condition, Controls, Discriminator, Drawing, Images, Input
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class VaeGanSampler:
 
     @property
     def controls(self) -> Controls:
-        """Its encoder."""
-        return Controls(encode=self._encode)
+        """Its encoder and its discriminator."""
+        discriminator = Discriminator(self.vae_gan.discriminator, lambda *_: None)
+        return Controls(encode=self._encode, discriminator=discriminator)
 
     def _encode(self, images: Images, labels: Condition, noise: torch.Generator) -> Tensor:  # noqa: ARG002 (no labels)
         seen = upload(images, SIGNED, noise.device)

@@ -1,8 +1,8 @@
-"""Both pages, on a phone and on a desktop, in light and in dark."""
+"""The pages, on a phone and on a desktop, in light and in dark."""
 
 import browsing
 
-PAINTED = """return all(".plot").map(plot => {
+PAINTED = """return all(".plot:has(img.light)").map(plot => {
   const shown = [...plot.querySelectorAll("img")].filter(visible);
   const canvas = new OffscreenCanvas(1, 1).getContext("2d");
   canvas.drawImage(shown[0], 0, 0, 1, 1, 0, 0, 1, 1);
@@ -43,7 +43,7 @@ def test_nothing_bars_anyone(seen):
 def test_figures_are_painted_on_the_card_s_own_colour(seen):
     scheme = "dark" if seen.ask('return matchMedia("(prefers-color-scheme: dark)").matches') else "light"
     painted = seen.ask(PAINTED)
-    assert painted
+    assert painted or not seen.ask('return all("img.light").length')
     for shown, corner, card in painted:
         assert (shown, corner) == (scheme, card)
 

@@ -1,4 +1,4 @@
-"""Both pages, used by finger, mouse and keyboard."""
+"""The pages, used by finger, mouse and keyboard."""
 
 import browsing
 import pytest
