@@ -12,7 +12,7 @@ from genbalance.params import read_params
 from genbalance.runtime.device import generator
 from genbalance.runtime.errors import UserError
 from genbalance.training import gan, vae
-from genbalance.training.federated import Client, Federation, Shares, averaged, divided, parameters_of
+from genbalance.training.federated import Client, Division, Federation, averaged, divided, parameters_of
 
 CPU = torch.device("cpu")
 PARAMS = read_params()
@@ -83,30 +83,30 @@ def params_of(family, config, **changes):
 
 def test_a_share_without_a_batch_is_refused():
     with pytest.raises(UserError) as caught:
-        Shares("vae", params_of("vae", federated(5), batch_size=5), prepared(), CPU)
+        Division("vae", params_of("vae", federated(5), batch_size=5), prepared(), CPU)
     assert str(caught.value) == (
         "federated.clients: found 5, of which one has 4 of 24 training images; allowed: as many as have 5 each, "
         "for a step of each network"
     )
     config = federated(5, split="classes", concentration=0.01)
     with pytest.raises(UserError, match=r"of each network, or a larger federated\.concentration$"):
-        Shares("vae", params_of("vae", config), prepared(), CPU)
+        Division("vae", params_of("vae", config), prepared(), CPU)
 
 
 @pytest.mark.parametrize(("classes", "found"), [(0, "no labels"), (1, "one class")])
 def test_images_without_classes_are_not_divided_by_them(classes, found):
     with pytest.raises(UserError, match=rf"federated\.split: found classes, but the images have {found}; allowed: iid"):
-        Shares("gan", params_of("gan", federated(2, split="classes")), prepared(classes=classes), CPU)
+        Division("gan", params_of("gan", federated(2, split="classes")), prepared(classes=classes), CPU)
 
 
 def test_the_learning_rate_falls_over_a_client_s_own_steps():
-    shares = Shares("vae", params_of("vae", federated(3), epochs=3), prepared((41, 8, 8)), CPU)
+    division = Division("vae", params_of("vae", federated(3), epochs=3), prepared((41, 8, 8)), CPU)
     for client, images in enumerate((14, 14, 13)):
-        shares.present = client
-        assert shares.images == images
-        assert shares.steps == 9
-        assert [shares.linear_fall(1.0)(done) for done in (0, 9)] == [1.0, 0.0]
-    assert shares.seen == 36
+        division.present = client
+        assert division.images == images
+        assert division.steps == 9
+        assert [division.linear_fall(1.0)(done) for done in (0, 9)] == [1.0, 0.0]
+    assert division.seen == 36
 
 
 # ── the mean ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -132,21 +132,21 @@ def test_the_mean_of_one_client_is_its_own_to_the_bit_and_that_of_equal_ones_the
 
 def toy(clients, rounds, epochs=4):
     """A line through points, by Adam and with noise."""
-    shares = Shares("vae", params := params_of("vae", federated(clients, rounds), epochs=epochs), prepared(), CPU)
+    division = Division("vae", params := params_of("vae", federated(clients, rounds), epochs=epochs), prepared(), CPU)
     torch.manual_seed(0)
     network = nn.Linear(3, 1)
     optimizer, noise, order = Adam(network.parameters(), 0.1), generator(0, "noise"), generator(0, "order")
     points = torch.randn(24, 3, generator=generator(0, "points"))
 
     def a_pass():
-        for batch in shares.batches(order, rebalance=False):
+        for batch in division.batches(order, rebalance=False):
             optimizer.zero_grad()
             given = points[batch] + torch.randn(4, 3, generator=noise)
             (network(nn.functional.dropout(given)) - 1).square().mean().backward()
             optimizer.step()
 
     parts = (network, optimizer, noise, order)
-    return Federation("vae", params, shares, (network,), parts, a_pass), network
+    return Federation("vae", params, division, (network,), parts, a_pass), network
 
 
 def same(one, other):

@@ -62,7 +62,7 @@ def divided(labels: NDArray[np.int64], config: FederatedConfig, seed: int, least
     )
 
 
-class Shares:
+class Division:
     """Which training images each client has, and how long it trains on them. One client has all where there are none.
 
     Args:
@@ -142,7 +142,7 @@ class Client:
         number: counted from 0.
         family: the name of its streams.
         seed: `seed`.
-        shares: its images, and whose turn it is.
+        division: its images, and whose turn it is.
         networks: whose weights and running statistics go to the server.
         parts: what it keeps.
         a_pass: trains ``networks`` for one pass over the present client's images.
@@ -153,12 +153,12 @@ class Client:
         number: int,
         family: str,
         seed: int,
-        shares: Shares,
+        division: Division,
         networks: Sequence[nn.Module],
         parts: Sequence[Part],
         a_pass: Callable[[], None],
     ) -> None:
-        self._number, self._shares, self._networks, self._a_pass = number, shares, networks, a_pass
+        self._number, self._division, self._networks, self._a_pass = number, division, networks, a_pass
         self._parts = [*parts, *unnamed()]
         self.state = deepcopy(states(self._parts))
         for place, part in enumerate(self._parts):
@@ -177,14 +177,14 @@ class Client:
         Returns:
             The weights, the number of its images, and ``steps``, how many it took.
         """
-        self._shares.present = self._number
+        self._division.present = self._number
         restore(self._parts, self.state)
         put(parameters, self._networks)
         for _ in range(config["passes"]):
             self._a_pass()
         self.state = deepcopy(states(self._parts))
-        images = self._shares.images
-        steps = config["passes"] * self._shares.steps_of_a_pass
+        images = self._division.images
+        steps = config["passes"] * self._division.steps_of_a_pass
         return parameters_of(self._networks), images, {"steps": steps}
 
 
@@ -194,7 +194,7 @@ class Federation:
     Args:
         family: the name of the clients' streams.
         params: with ``federated``.
-        shares: the clients' images.
+        division: the clients' images.
         networks: whose weights and running statistics are averaged.
         parts: what a client's training depends on beside its images and the server's weights; ``networks`` are in them.
         a_pass: trains ``networks`` for one pass over the present client's images.
@@ -204,16 +204,16 @@ class Federation:
         self,
         family: str,
         params: Params,
-        shares: Shares,
+        division: Division,
         networks: Sequence[nn.Module],
         parts: Sequence[Part],
         a_pass: Callable[[], None],
     ) -> None:
         self._rounds = params.federated.rounds
         self._epochs: int = getattr(params, family).epochs
-        self._shares, self._networks, self._a_pass = shares, networks, a_pass
+        self._division, self._networks, self._a_pass = division, networks, a_pass
         self._clients = [
-            Client(number, family, params.seed, shares, networks, parts, a_pass)
+            Client(number, family, params.seed, division, networks, parts, a_pass)
             for number in range(params.federated.count)
         ]
 
@@ -232,7 +232,7 @@ class Federation:
 
     def has(self, epoch: int) -> bool:
         """Whether the server has the weights of this epoch: those of a client alone are its own."""
-        return not self._shares.several or self._rounds_after(epoch) > self._rounds_after(epoch - 1)
+        return not self._division.several or self._rounds_after(epoch) > self._rounds_after(epoch - 1)
 
     def metrics(self, epoch: int) -> dict[str, float]:
         """After that epoch: the clients, the rounds, the images of the smallest and of the largest client, and the
@@ -244,8 +244,8 @@ class Federation:
         return {
             "clients": len(self._clients),
             "rounds": rounds,
-            "fewest_images": self._shares.fewest,
-            "most_images": self._shares.most,
+            "fewest_images": self._division.fewest,
+            "most_images": self._division.most,
             "bytes_sent": 2 * rounds * len(self._clients) * size,
         }
 

@@ -42,7 +42,7 @@ from genbalance.training.checkpoint import Part
 from genbalance.training.clusters import clusters
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
-from genbalance.training.federated import Federation, Shares
+from genbalance.training.federated import Division, Federation
 from genbalance.training.loop import Phase, Scalars
 from genbalance.training.private import Beside, PrivatePhase, guarantee, poisson_batches
 from genbalance.training.unrolling import Applied, look_ahead
@@ -66,12 +66,12 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
         loop.check_classes(f"gan.{name}", given, dataset.classes)
     loop.check_turns("gan.d_steps", config.d_steps, count // size)
-    shares = Shares("gan", params, dataset, device, config.d_steps)
+    division = Division("gan", params, dataset, device, config.d_steps)
 
     steps = config.epochs * (count // size)
     spends = guarantee(privacy, count, size, steps)
 
-    gan, arguments, real, held_out = build_gan(config, dataset, seed, device, bool(spends) or shares.several)
+    gan, arguments, real, held_out = build_gan(config, dataset, seed, device, bool(spends) or division.several)
     average = MovingAverage(gan.generator, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, gan)
     compile_on_gpu(
@@ -85,7 +85,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     d_optimizer = build_optimizer(config, gan.discriminator, lr_d)
     g_optimizer = build_optimizer(config, gan.generator, lr_g)
     streams = (noise, penalty, held_out_choice, augmentation)
-    objective = GanObjective(gan, real, held_out, config, d_optimizer, *streams, fewest=shares.fewest)
+    objective = GanObjective(gan, real, held_out, config, d_optimizer, *streams, fewest=division.fewest)
     phases = [
         Phase("d", gan.discriminator, d_optimizer, "objective_d", lowered(objective.loss_d, bf16, device)),
         Phase("g", gan.generator, g_optimizer, "loss_g", lowered(objective.loss_g, bf16, device), config.d_steps),
@@ -115,13 +115,13 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
             ),
         ]
     batches = (
-        partial(shares.batches, order, config.rebalance)
+        partial(division.batches, order, config.rebalance)
         if spends is None
         else partial(poisson_batches, count, size, order)
     )
     adapts = config.balance == "accuracy"
     held = HeldAccuracy(params.lambda_, config.target_accuracy, min(LARGEST_LAMBDA, 1 / config.learning_rate))
-    fall_d, fall_g = (shares.linear_fall(config.lr_decay, p.every) for p in phases)
+    fall_d, fall_g = (division.linear_fall(config.lr_decay, p.every) for p in phases)
     schedules = [
         LambdaLR(d_optimizer, fall_d),
         LambdaLR(g_optimizer, lambda done: fall_g(done) * (held.value / params.lambda_)),
@@ -142,11 +142,11 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 average.update(gan.generator)
 
     own: tuple[Part, ...] = (gan, average, objective, *optimizers, *schedules, *streams, order)
-    federation = Federation("gan", params, shares, (gan.generator, gan.discriminator, average.module), own, a_pass)
+    federation = Federation("gan", params, division, (gan.generator, gan.discriminator, average.module), own, a_pass)
     parts = (*own, aucs, held, *((private_noise,) if spends else ()), federation)
     printed = SHOWN_ADAPTED if adapts else SHOWN
     run.log({"bf16": float(bf16)})
-    with Epochs("train_gan", params, run, config.epochs, shares.seen, size, printed, ADVICE, *parts) as epochs:
+    with Epochs("train_gan", params, run, config.epochs, division.seen, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:
             epochs.log_untrained(lambda: {"samples": grid.draw(average.module)})
             federation.train(epoch)

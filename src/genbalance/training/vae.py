@@ -46,7 +46,7 @@ from genbalance.training.balance import HeldDistortion
 from genbalance.training.checkpoint import Part
 from genbalance.training.ema import MovingAverage
 from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
-from genbalance.training.federated import Federation, Shares
+from genbalance.training.federated import Division, Federation
 from genbalance.training.loop import Phase, Scalars
 from genbalance.training.private import PrivatePhase, guarantee, poisson_batches
 
@@ -74,7 +74,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     loop.check_batch_size("vae.batch_size", size, count)
     for name, given in (("conditional", config.conditional), ("rebalance", config.rebalance)):
         loop.check_classes(f"vae.{name}", given, dataset.classes)
-    shares = Shares("vae", params, dataset, device)
+    division = Division("vae", params, dataset, device)
     steps = config.epochs * (count // size)
     spends = guarantee(privacy, count, size, steps)
     model, arguments = build_vae(config, dataset, seed, device, beta)
@@ -96,7 +96,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     optimizers = {
         name: Adam(network.parameters(), config.learning_rate, fused=True) for name, network in networks.items()
     }
-    fall = shares.linear_fall(config.lr_decay)
+    fall = division.linear_fall(config.lr_decay)
     schedules = [LambdaLR(optimizer, fall) for optimizer in optimizers.values()]
     held = HeldDistortion(beta, config.target_distortion, device) if config.balance == "geco" else None
     fitted = shared_gaussian(model).fitted if config.balance == "sigma" else None
@@ -105,11 +105,11 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         """β in a step on ``count`` images; where each has its own, all of them, and by how much each loss counts."""
         done = schedules[0].last_epoch
         if config.beta_range != "none":
-            betas = draw_betas(count, *widened(config.beta_range, done / shares.steps), noise)
+            betas = draw_betas(count, *widened(config.beta_range, done / division.steps), noise)
             return betas, range_weights(betas)
         if held:
             return held.beta, None
-        warm_up = config.kl_warmup * shares.steps_of_a_pass
+        warm_up = config.kl_warmup * division.steps_of_a_pass
         return warmed_up(beta, (done + 1) / warm_up if warm_up else 1.0), None
 
     def loss(batch: Tensor) -> Scalars:
@@ -155,7 +155,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         for name, network in networks.items()
     ]
     batches = (
-        partial(shares.batches, order, config.rebalance)
+        partial(division.batches, order, config.rebalance)
         if spends is None
         else partial(poisson_batches, count, size, order)
     )
@@ -191,11 +191,11 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 held.update(scalars["train_distortion"])
 
     own: tuple[Part, ...] = (model, average, *optimizers.values(), *schedules, noise, order)
-    federation = Federation("vae", params, shares, (model, average.module), own, a_pass)
+    federation = Federation("vae", params, division, (model, average.module), own, a_pass)
     parts = (*own, best, *adapted, federation)
     printed = SHOWN if config.balance == "fixed" else SHOWN_ADAPTED
     run.log({"bf16": float(bf16)})
-    with Epochs("train_vae", params, run, config.epochs, shares.seen, size, printed, ADVICE, *parts) as epochs:
+    with Epochs("train_vae", params, run, config.epochs, division.seen, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:
             epochs.log_untrained(lambda: grids.draw(average.module, validate()))
             model.train()
