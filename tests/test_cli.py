@@ -43,6 +43,7 @@ COMMANDS = [
     "interpolate",
     "traverse",
     "play",
+    "usefulness",
     "register",
     "export",
 ]
