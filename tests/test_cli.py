@@ -45,6 +45,7 @@ COMMANDS = [
     "traverse",
     "play",
     "explain",
+    "usefulness",
     "register",
     "export",
 ]

@@ -334,6 +334,35 @@ def explain(
     typer.echo(explain(_context(model, weights, data, classifier, params, seed, TRIES), path))
 
 
+@app.command()
+def usefulness(
+    model: ModelOption,
+    count: Annotated[
+        int | None, typer.Option(min=2, help="Samples to train on.  [default: as many as training images]")
+    ] = None,
+    weights: WeightsOption = None,
+    data: DataOption = DATA,
+    classifier: ClassifierOption = CLASSIFIER,
+    params: Annotated[Path, typer.Option(help="The file with the parameters seed, compute and classifier.")] = PARAMS,
+    seed: SeedOption = None,
+    json: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+) -> None:
+    """Train a classifier on samples, test it on real images.
+
+    It draws as many samples of each class, which takes a model trained with `gan.conditional=true` or
+    `vae.conditional=true`, and trains the classifier of the pipeline on them, with the parameters that it has there. It
+    prints the accuracy on the real test images, with a 95% interval, beside that of --classifier, which was trained on
+    real images.
+    """
+    from genbalance.runtime.io import rounded, write_json
+    from genbalance.sampling import usefulness as samples
+
+    found = samples.usefulness(_context(model, weights, data, classifier, params, seed, TRIES), count)
+    typer.echo(found)
+    if json:
+        write_json(json, rounded(found.metrics))
+
+
 # Comparing experiments
 
 

@@ -156,6 +156,7 @@ CASES = {
     "pseudo-inputs": lambda: vae_case("mlp", "bernoulli", [1, 8, 8], "vamp", 3),
     "ladder": lambda: vae_case("ladder", "bernoulli", [1, 8, 8], classes=2),
     "several draws": lambda: vae_case("mlp", "bernoulli", [1, 8, 8], draws=4),
+    "as many draws as images, flow": lambda: vae_case("mlp", "bernoulli", [1, 8, 8], "flow", draws=5),
     "D of the DCGAN": lambda: d_case("dcgan", [1, 28, 28]),
     "conditional D of colour": lambda: d_case("dcgan", [3, 32, 40], 5),
     "D of perceptrons": lambda: d_case("mlp", [1, 8, 8], 3),
@@ -166,6 +167,7 @@ CASES = {
 @pytest.fixture(params=CASES)
 def case(request):
     """With weights that are not those at the start, of which many are 0."""
+    pytest.importorskip("opacus")
     network, loss, inputs = CASES[request.param]()
     with torch.no_grad():
         for p in network.parameters():
@@ -230,6 +232,7 @@ def test_no_image_moves_the_sum_by_more_than_the_norm_nor_another_in_its_place_b
     assert 0 < float((flat(total) - flat(replaced)).norm()) <= 2 * most * (1 + 1e-4)
 
 
+@needs_opacus
 def test_many_images_are_taken_part_by_part(monkeypatch):
     network, loss, inputs = vae_case("conv", "bernoulli", [1, 12, 12], count=7)
     whole, scalars, norms = clipped_sum(network, loss, "loss", inputs, 1.0)
@@ -243,6 +246,7 @@ def test_many_images_are_taken_part_by_part(monkeypatch):
 
 def phase(most=1.0, multiplier=0.0, beside=None, images=40, width=30, size=20):
     """A linear D of fixed images, with a step of 1 by plain SGD."""
+    pytest.importorskip("opacus")
     torch.manual_seed(0)
     network, data = nn.Linear(width, 1), torch.randn(images, width)
     return PrivatePhase(
@@ -283,6 +287,25 @@ def test_the_noise_has_the_standard_deviation_sigma_c_over_the_mean_batch():
     assert float(step.std()) == pytest.approx(3.0 * 0.5 / 20, rel=0.02)
     assert abs(float(step.mean())) < 4 * 3.0 * 0.5 / 20 / math.sqrt(20_000)
     assert scalars.keys() == {"grad_norm_d"}
+
+
+@needs_opacus
+def test_the_gradient_of_a_step_lies_in_memory_as_its_weight_does():
+    """Which a fused optimizer needs."""
+    network, loss, inputs = d_case("dcgan", [3, 8, 8])
+    PrivatePhase(
+        "d",
+        network,
+        SGD(network.parameters(), 1.0),
+        "loss",
+        loss=loss,
+        draw=lambda batch: (inputs[0][batch],),
+        size=5,
+        most=1.0,
+        noise_multiplier=1.0,
+        noise=generator(0, "privacy"),
+    ).step(torch.arange(5))
+    assert all(p.grad.stride() == p.stride() for p in network.parameters())
 
 
 def test_what_is_beside_is_clipped_alike_and_has_no_part_in_the_noise():
@@ -340,6 +363,7 @@ FAMILIES = {
 @pytest.fixture(params=FAMILIES)
 def trained(request, tmp_path, monkeypatch, settings):
     """A function that trains a family on 40 images; or on their negatives."""
+    pytest.importorskip("opacus")
     torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))

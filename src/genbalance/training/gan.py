@@ -98,7 +98,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 gan.discriminator,
                 d_optimizer,
                 "loss_d",
-                loss=lowered(objective.loss_of_real, bf16, device),
+                loss=objective.loss_of_real,
                 draw=objective.real,
                 size=size,
                 most=privacy.max_grad_norm,
@@ -106,7 +106,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
                 noise=private_noise,
                 beside=Beside(
                     objective.generated,
-                    lowered(objective.loss_of_generated, bf16, device),
+                    objective.loss_of_generated,
                     lowered(objective.held_out, bf16, device),
                 ),
             ),

@@ -4,12 +4,17 @@ DP-SGD (Abadi et al. 2016, arXiv:1607.00133, algorithm 1): each step draws its i
 gradient of each image to a norm, sums them and adds Gaussian noise. Weights trained so are (ε, δ)-differentially
 private: for any two sets of training images that differ by one image, present or absent, and for any set S of weights,
 P(weights ∈ S) ≤ e^ε·P′(weights ∈ S) + δ. So is all that is computed from them without another look at the images.
+
+Norms, noise and accountant are Opacus' (Yousefpour et al. 2021, arXiv:2109.12298). Its modules, which also clip, are
+not used: they go back through the network twice, or hold the gradients of all images in memory, and take each row that
+a layer sees for an image.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,9 +22,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.linalg import vector_norm
 from torch.nn.functional import unfold
-from torch.nn.grad import conv2d_weight
 
 from genbalance.params import PrivacyConfig
+from genbalance.runtime.arithmetic import Narrow
 from genbalance.runtime.errors import UserError
 from genbalance.training.loop import Phase, Scalars
 
@@ -73,8 +78,8 @@ def guarantee(config: PrivacyConfig, count: int, size: int, steps: int) -> Guara
 
     The accountant is Opacus' of Rényi divergences (Mironov 2017, arXiv:1702.07476; of the subsampled Gaussian
     mechanism: Mironov et al. 2019, arXiv:1908.10530), a bound in closed form for every ε. The numerical one of privacy
-    loss variables (PRV: Gopi et al. 2021, arXiv:2106.02848) finds about 8% less, but takes memory and time that grow
-    with ε. σ is rounded up to four digits, so that the last bits of the search decide nothing.
+    loss variables (PRV: Gopi et al. 2021, arXiv:2106.02848) finds a smaller ε, but takes memory and time that grow with
+    it. σ is rounded up to four digits, so that the last bits of the search decide nothing.
 
     Raises:
         UserError: δ is so large that an image in full could be published.
@@ -122,139 +127,101 @@ def poisson_batches(count: int, size: int, order: torch.Generator) -> Iterator[T
 # ── the gradient of each image ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Gradients:
-    """Those of each of B images by some of a network's weights.
-
-    Attributes:
-        squares: their squared norms [B].
-        weighted: of factors [B], their sum with these, by the weight's name.
-    """
-
-    squares: Tensor
-    weighted: Callable[[Tensor], dict[str, Tensor]]
-
-
-def _held(each: dict[str, Tensor]) -> Gradients:
-    """Of gradients in memory, [B, …] each."""
-    squares = torch.stack([vector_norm(g.flatten(1), dim=1).square() for g in each.values()]).sum(dim=0)
-    return Gradients(squares, lambda factors: {k: torch.einsum("b,b...->...", factors, g) for k, g in each.items()})
-
-
-# A rule is of a layer, its inputs [B, …] and the gradients by its outputs [B, …].
-
-
-def _linear(layer: nn.Linear, inputs: Tensor, slopes: Tensor) -> Gradients:
-    """An outer product for each image, whose norm is the product of two norms: it need not be in memory (Goodfellow
-    2015, arXiv:1510.01799)."""
-    has_bias = layer.bias is not None
-
-    def weighted(factors: Tensor) -> dict[str, Tensor]:
-        each = slopes * factors[:, None]
-        return {"weight": each.T @ inputs} | ({"bias": each.sum(dim=0)} if has_bias else {})
-
-    return Gradients(slopes.square().sum(dim=1) * (inputs.square().sum(dim=1) + has_bias), weighted)
-
-
-def _convolution(layer: nn.Conv2d, inputs: Tensor, slopes: Tensor) -> Gradients:
-    """A sum over places of outer products of a patch of k numbers with o slopes. Where there are few places, its norm
-    is found by the products of each place with each other (Bu et al. 2022, arXiv:2205.10683)."""
-    size, stride, padding, dilation = layer.weight.shape, layer.stride, layer.padding, layer.dilation
-    if isinstance(padding, str):
-        raise TypeError(padding)
-    patches, each = unfold(inputs, size[2:], dilation, padding, stride), slopes.flatten(2)
-    k, places, o = *patches.shape[1:], size[0]
-    if places * (k + o) < k * o:
-        squares = ((patches.mT @ patches) * (each.mT @ each)).sum(dim=(1, 2))
-    else:
-        squares = vector_norm(each @ patches.mT, dim=(1, 2)).square()
-    has_bias = layer.bias is not None
-    if has_bias:
-        squares = squares + each.sum(dim=2).square().sum(dim=1)
-
-    def weighted(factors: Tensor) -> dict[str, Tensor]:
-        some = slopes * factors[:, None, None, None]
-        weight = conv2d_weight(inputs, size, some, stride, padding, dilation)
-        return {"weight": weight} | ({"bias": some.sum(dim=(0, 2, 3))} if has_bias else {})
-
-    return Gradients(squares, weighted)
-
-
-def _embedding(layer: nn.Embedding, inputs: Tensor, slopes: Tensor) -> Gradients:
-    def weighted(factors: Tensor) -> dict[str, Tensor]:
-        return {"weight": torch.zeros_like(layer.weight).index_add_(0, inputs, slopes * factors[:, None])}
-
-    return Gradients(slopes.square().sum(dim=1), weighted)
-
-
-def _any(layer: nn.Module, inputs: Tensor, slopes: Tensor) -> Gradients:
-    def of_one(weights: dict[str, Tensor], given: Tensor, slope: Tensor) -> Tensor:
-        output: Tensor = functional_call(layer, weights, (given[None],))[0]
-        return (output * slope).sum()
-
-    weights = {name: p.detach() for name, p in layer.named_parameters(recurse=False)}
-    return _held(vmap(grad(of_one), (None, 0, 0))(weights, inputs, slopes))
-
-
-def _gradients(layer: Any, inputs: Tensor, slopes: Tensor) -> Gradients:
-    if isinstance(layer, nn.Linear) and inputs.dim() == 2:
-        return _linear(layer, inputs, slopes)
-    plain = isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
-    if plain and not isinstance(layer.padding, str):
-        return _convolution(layer, inputs, slopes)
-    if isinstance(layer, nn.Embedding) and inputs.dim() == 1:
-        return _embedding(layer, inputs, slopes)
-    return _any(layer, inputs, slopes)
-
-
-def gradients_of_each(
-    network: nn.Module, loss: Callable[..., Scalars], objective: str, inputs: Sequence[Tensor]
-) -> tuple[Scalars, list[Gradients]]:
-    """The scalars of each image [B], and the gradients of their ``objective`` by all weights of the network.
+def clipped_sum(
+    network: nn.Module, loss: Callable[..., Scalars], objective: str, inputs: Sequence[Tensor], most: float
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+    """Σ g·min(1, C/‖g‖) over the gradients g of the images, by the weight's name, C = ``most``: another image in the
+    place of one moves it by 2·C at most, one more or one less by C.
 
     Args:
         network: that the loss calls. No layer of it may mix images, as batch norm does.
         loss: of :class:`PrivatePhase`.
-        objective: the scalar's name.
+        objective: the scalar whose gradients are meant.
         inputs: of the loss, [B, …] each.
+        most: see above.
+
+    Returns:
+        The sum; the scalars of each image [B], none of no images; the norms ‖g‖ [B].
     """
-    layers = {name: layer for name, layer in network.named_modules() if list(layer.parameters(recurse=False))}
-    calls: dict[str, list[tuple[Tensor, Tensor] | None]] = {name: [] for name in layers}
+    total = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
+    kept: list[Scalars] = []
+    norms = [torch.zeros(0, device=inputs[0].device)]
+    for part in zip(*(given.split(AT_A_TIME) for given in inputs), strict=True):
+        if len(part[0]):
+            scalars, norm, gradients = _clipped(network, loss, objective, part, most)
+            kept.append(scalars)
+            norms.append(norm)
+            for name, gradient in gradients.items():
+                total[name] += gradient
+    scalars = {name: torch.cat([each[name] for each in kept]) for name in (kept[0] if kept else ())}
+    return total, scalars, torch.cat(norms)
 
-    def recording(name: str) -> Callable[..., Any]:
-        def record(_: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
-            count = len(inputs[0])
-            if len(given) != 1 or not all(isinstance(it, Tensor) and len(it) == count for it in (*given, output)):
-                calls[name].append(None)
-                return output
-            tap = torch.zeros_like(output, requires_grad=True)  # whose gradient is the output's
-            calls[name].append((given[0].detach(), tap))
-            return output + tap
 
-        return record
+def _clipped(
+    network: nn.Module, loss: Callable[..., Scalars], objective: str, inputs: Sequence[Tensor], most: float
+) -> tuple[Scalars, Tensor, dict[str, Tensor]]:
+    """Scalars, norms and sum of images that lie in memory together. A layer's part of the sum is its gradient by slopes
+    that are weighted image by image: one pass back through the network, and none through the layers before."""
+    calls: dict[nn.Module, list[tuple[Tensor, Tensor] | None]] = defaultdict(list)
 
+    def record(layer: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
+        rows = [len(it) if isinstance(it, Tensor) else None for it in (*given, output)]
+        # a linear layer takes several draws of z as [draws, B, L], and there may be as many as images
+        of_images = rows == [len(inputs[0])] * 2 and not (isinstance(layer, nn.Linear) and output.dim() > 2)
+        calls[layer].append((given[0].detach(), output) if of_images else None)
+        return output.clone() if of_images else output  # which the next layer may change in its place
+
+    names = {p: name for name, p in network.named_parameters()}
     with ExitStack() as hooks:
-        for name, layer in layers.items():
-            hooks.callback(layer.register_forward_hook(recording(name)).remove)
+        for layer in network.modules():
+            if next(layer.parameters(recurse=False), None) is not None and next(layer.children(), None) is None:
+                hooks.callback(layer.register_forward_hook(record).remove)
         scalars = loss(*inputs)
     # a layer that is called twice, or with other rows than the images, such as pseudo-inputs, has another gradient
-    known = {name: made[0] for name, made in calls.items() if len(made) == 1 and made[0] is not None}
-    slopes = torch.autograd.grad(scalars[objective].sum(), [tap for _, tap in known.values()], materialize_grads=True)
-    found: list[Gradients] = []
-    rest = {name: p.detach() for name, p in network.named_parameters()}
-    for (name, (given, _)), slope in zip(known.items(), slopes, strict=True):
-        given = given.float() if given.is_floating_point() else given
-        prefix = f"{name}." if name else ""
-        found.append(_named(prefix, _gradients(layers[name], given, slope.float())))
-        for own, _ in layers[name].named_parameters(recurse=False):
-            rest.pop(prefix + own, None)
-    if rest:
-        found.append(_held(_one_by_one(network, loss, objective, inputs, rest)))
-    return {name: value.detach() for name, value in scalars.items()}, found
+    found = [(layer, *made[0]) for layer, made in calls.items() if len(made) == 1 and made[0] is not None]
+    outputs = [output for *_, output in found]
+    slopes = torch.autograd.grad(scalars[objective].sum(), outputs, retain_graph=True, materialize_grads=True)
+    others = names.keys() - {p for layer, *_ in found for p in layer.parameters()}
+    each = _one_by_one(network, loss, objective, inputs, {names[p]: p.detach() for p in names if p in others})
+    norms = [vector_norm(gradient.flatten(1), dim=1) for gradient in each.values()]
+    for (layer, given, _), slope in zip(found, slopes, strict=True):
+        norms += _norms(layer, given, slope)
+    norm = vector_norm(torch.stack(norms), dim=0)
+    factors = (most / norm).clamp(max=1)
+    total = {name: torch.einsum("b,b...->...", factors, gradient) for name, gradient in each.items()}
+    for (layer, _, output), slope in zip(found, slopes, strict=True):
+        weights = list(layer.parameters())
+        weighted = factors.view(-1, *[1] * (slope.dim() - 1)) * slope
+        gradients = torch.autograd.grad(output, weights, weighted, retain_graph=True)
+        total |= {names[p]: gradient for p, gradient in zip(weights, gradients, strict=True)}
+    return {name: value.detach() for name, value in scalars.items()}, norm, total
 
 
-def _named(prefix: str, of: Gradients) -> Gradients:
-    return Gradients(of.squares, lambda factors: {prefix + name: g for name, g in of.weighted(factors).items()})
+def _norms(layer: Any, inputs: Tensor, slopes: Tensor) -> list[Tensor]:
+    """Of the gradients of each image by each weight of a layer, [B] each, out of the layer's inputs [B, …] and the
+    gradients by its outputs [B, …].
+
+    Of a convolution, a sum over places of outer products of a patch of k numbers with o slopes, where there are few
+    places the norm is found by the products of each place with each other (Bu et al. 2022, arXiv:2205.10683); Opacus
+    would hold the gradients of all images in memory. Of all other layers it is Opacus'.
+    """
+    from opacus.grad_sample import GradSampleHooksFastGradientClipping as Opacus
+    from opacus.grad_sample.functorch import ft_compute_per_sample_gradient
+
+    if type(layer) is nn.Conv2d and layer.groups == 1 and layer.padding_mode == "zeros":
+        patches = unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
+        each, (k, places) = slopes.flatten(2), patches.shape[1:]
+        if places * (k + each.shape[1]) < k * each.shape[1]:
+            squares = ((patches.mT @ patches) * (each.mT @ each)).sum(dim=(1, 2))
+            norms = [squares.clamp(min=0).sqrt()]
+        else:
+            norms = [vector_norm(each @ patches.mT, dim=(1, 2))]
+        return norms if layer.bias is None else [*norms, vector_norm(each.sum(dim=2), dim=1)]
+    kind = nn.Linear if isinstance(layer, Narrow) else type(layer)
+    if kind in Opacus.NORM_SAMPLERS:
+        return list(Opacus.NORM_SAMPLERS[kind](layer, [inputs], slopes).values())
+    gradients = Opacus.GRAD_SAMPLERS.get(kind, ft_compute_per_sample_gradient)(layer, [inputs], slopes)
+    return [vector_norm(gradient.flatten(1), dim=1) for gradient in gradients.values()]
 
 
 class _Loss(nn.Module):
@@ -276,6 +243,8 @@ def _one_by_one(
     weights: dict[str, Tensor],
 ) -> dict[str, Tensor]:
     """The gradient of each image by some weights, [B, …] each, whatever the network does with them: slow and large."""
+    if not weights:
+        return {}
     module = _Loss(network, loss, objective)
 
     def of_one(weights: dict[str, Tensor], *one: Tensor) -> Tensor:
@@ -285,34 +254,6 @@ def _one_by_one(
 
     each: dict[str, Tensor] = vmap(grad(of_one), (None, *[0] * len(inputs)), randomness="different")(weights, *inputs)
     return each
-
-
-def clipped_sum(
-    network: nn.Module, loss: Callable[..., Scalars], objective: str, inputs: Sequence[Tensor], most: float
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-    """Σ g·min(1, C/‖g‖) over the gradients g of the images, by the weight's name, C = ``most``: another image in the
-    place of one moves it by 2·C at most, one more or one less by C.
-
-    Returns:
-        The sum; the scalars of each image [B], none of no images; the norms ‖g‖ [B].
-    """
-    total = {name: torch.zeros_like(p) for name, p in network.named_parameters()}
-    kept: list[Scalars] = []
-    norms = [torch.zeros(0, device=inputs[0].device)]
-    for part in zip(*(given.split(AT_A_TIME) for given in inputs), strict=True):
-        if len(part[0]):
-            scalars, found = gradients_of_each(network, loss, objective, part)
-            kept.append(scalars)
-            norms.append(torch.stack([gradients.squares for gradients in found]).sum(dim=0).sqrt())
-            factors = (most / norms[-1]).clamp(max=1)
-            for gradients in found:
-                for name, gradient in gradients.weighted(factors).items():
-                    total[name] += gradient
-    return (
-        total,
-        {name: torch.cat([each[name] for each in kept]) for name in (kept[0] if kept else ())},
-        torch.cat(norms),
-    )
 
 
 # ── a step ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -349,6 +290,7 @@ class PrivatePhase(Phase):
         noise_multiplier: σ; the noise has the standard deviation σ·C.
         noise: its stream.
         beside: see above.
+        noisy: ``optimizer`` as Opacus has it, which adds the noise and divides by ``size`` before each step.
     """
 
     loss: Callable[..., Scalars]
@@ -358,11 +300,22 @@ class PrivatePhase(Phase):
     noise_multiplier: float
     noise: torch.Generator
     beside: Beside | None = None
+    noisy: Any = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.module.modules()):
             raise ValueError(f"{self.name}: batch norm mixes the images of a batch: none has a gradient of its own")
+        from opacus.optimizers import DPOptimizerFastGradientClipping
+
+        noisy = DPOptimizerFastGradientClipping(
+            self.optimizer,
+            noise_multiplier=self.noise_multiplier,
+            max_grad_norm=self.most,
+            expected_batch_size=self.size,
+            generator=self.noise,
+        )
+        object.__setattr__(self, "noisy", noisy)
 
     def step(self, batch: Tensor) -> dict[str, Tensor]:
         """One update. Yields the means of the scalars, the norm of the gradient with its noise, and the share of images
@@ -377,14 +330,11 @@ class PrivatePhase(Phase):
         total, each, norms = clipped_sum(self.module, self.loss, self.objective, self.draw(batch), self.most)
         for name, value in each.items():
             scalars[name] = value.mean() + (scalars[name] if name == self.objective and self.beside else 0)
+        self.noisy.zero_grad(set_to_none=True)
         for name, p in self.module.named_parameters():
-            noise = torch.randn(p.shape, generator=self.noise, device=p.device)
-            p.grad = total[name].add_(noise, alpha=self.noise_multiplier * self.most)
-            if public:
-                p.grad += public[name]
-            p.grad /= self.size
+            p.grad = total[name] + public[name] if public else total[name]
+        self.noisy.step()
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        self.optimizer.step()
         if len(norms):
             scalars[f"clipped_{self.name}"] = (norms > self.most).float().mean()
         return scalars | {f"grad_norm_{self.name}": norm}

@@ -86,7 +86,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
 
     evened = dataset.train.labels if config.rebalance else None
     average = MovingAverage(model, config.ema_decay)
-    bf16 = uses_bf16(params.compute, device, model)
+    bf16 = spends is None and uses_bf16(params.compute, device, model)
     compile_on_gpu(params.compute, device, model.encoder, model.decoder)
     noise, order = (generator(seed, f"vae/{name}", device) for name in ("noise", "order"))
 
@@ -145,7 +145,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
             network,
             optimizers[name],
             "train_loss",
-            loss=lowered(loss_of_each, bf16, device),
+            loss=loss_of_each,
             draw=draw,
             size=size,
             most=privacy.max_grad_norm,
