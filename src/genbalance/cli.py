@@ -515,8 +515,16 @@ def show(
         Path | None,
         typer.Option(help="Write each run's metrics to this file, sample grids to a folder of the same name."),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.KEY",
+            help="Show the Pareto front of two metrics instead, as for `genbalance tune`: give it twice.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Show the effect of one parameter, or a map of two.
+    """Show the effect of one parameter, a map of two, or the Pareto front of two metrics.
 
     It prints a line for each value; `--figure` plots the curves. The report shows the sweeps in metrics/sweeps/: use
     `--json metrics/sweeps/NAME.json` for a sweep of beta or lambda, and the head of the page shows its curves and
@@ -529,12 +537,23 @@ def show(
     Where two numeric parameters differ (`-n map -S lambda=0.5,1,2 -S beta=0.5,1,2`), it prints the Fréchet distance of
     each model family as a table, the values of the one in rows and of the other in columns; `--figure` draws it as a
     heat map. The report shows no maps: their `--json` belongs outside metrics/sweeps/.
+
+    Whatever differs between the runs, `genbalance sweep show 'front-*' --metric evaluate_vae.rate:min --metric
+    evaluate_vae.fd_test` shows them by two metrics: those than which no other is at least as good in both and better in
+    one have a star. `--figure` draws them, and the report shows what `--json metrics/sweeps/NAME.json` writes.
     """
+    from genbalance.experiments import front
     from genbalance.experiments.sweep import as_text, find_sweep, save
 
-    found = find_sweep(runs, pictures=json is not None)
-    typer.echo(as_text(found))
-    if written := save(found, figure, json):
+    if metric:
+        by_metrics = front.find_front(runs, metric)
+        typer.echo(front.as_text(by_metrics))
+        written = front.save(by_metrics, figure, json)
+    else:
+        found = find_sweep(runs, pictures=json is not None)
+        typer.echo(as_text(found))
+        written = save(found, figure, json)
+    if written:
         typer.echo(f"\nWritten: {', '.join(map(str, written))}")
 
 

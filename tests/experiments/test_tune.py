@@ -23,8 +23,10 @@ from signals import LIMIT, hears_all
 from small_repository import call, environment, genbalance
 
 from genbalance.experiments import tune
-from genbalance.experiments.tune import Arguments, Choices, Metric, Range, Trial, as_setting, parse_axis, parse_metric
+from genbalance.experiments.front import parse_metric
+from genbalance.experiments.tune import Arguments, Choices, Range, Trial, as_setting, parse_axis
 from genbalance.params import parse_yaml, read_params
+from genbalance.reporting.front import Metric
 from genbalance.runtime.errors import UserError
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="no Optuna: pip install -r .ci/servers.txt")
@@ -211,33 +213,6 @@ def test_failed_trials_and_several_metrics_are_drawn_after():
 
 
 # The table
-
-TABLE = [(1, 5), (2, 3), (2, 4), (3, 3), (4, 1), (4, 1), (5, 0.5), (6, 6)]
-FRONT = [(1, 5), (2, 3), (4, 1), (4, 1), (5, 0.5)]
-
-
-def test_the_pareto_front_of_a_known_table():
-    def front(rows, maximise):
-        return [row for row, on in zip(rows, tune.pareto(rows, maximise), strict=True) if on]
-
-    assert front(TABLE, [False, False]) == FRONT
-    assert front([(-a, b) for a, b in TABLE], [True, False]) == [(-a, b) for a, b in FRONT]
-    assert front([(-a, -b) for a, b in TABLE], [True, True]) == [(-a, -b) for a, b in FRONT]
-    assert front(TABLE, [True, True]) == [(6, 6)]
-    assert front([], [False]) == []
-
-
-@needs_optuna
-def test_the_pareto_front_is_optuna_s():
-    import optuna
-
-    generator = random.Random(1)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rows = [tuple(generator.randint(0, 9) for _ in range(3)) for _ in range(60)]
-    study = optuna.create_study(directions=["minimize", "maximize", "minimize"])
-    study.add_trials([optuna.trial.create_trial(values=row) for row in rows])
-    front = [number for number, on in enumerate(tune.pareto(rows, [False, True, False])) if on]
-    assert sorted(trial.number for trial in study.best_trials) == front
 
 
 def trial(number, beta, *values, failure=""):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from genbalance.experiments.child import last_line, run_dvc
+from genbalance.experiments.front import parse_metric
 from genbalance.experiments.points import check_name, divided, parse_setting, with_settings
 from genbalance.experiments.runs import code_of, experiments, read_run
 from genbalance.experiments.verify import ended_by_signals
@@ -36,7 +37,7 @@ from genbalance.params import (
     read_params,
     validated,
 )
-from genbalance.reporting.measures import GROUPS, HIGHER, LOWER
+from genbalance.reporting.front import Metric, pareto
 from genbalance.reporting.text import aligned
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, environment, object_id, root
@@ -52,7 +53,6 @@ CORNERS = 4096  # combinations of the ends of ranges that are checked, at most
 SAMPLERS = ("tpe", "random")
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(?::(log|linear))?")
-BETTER = {"min": LOWER, "max": HIGHER}
 ARGUMENTS, BEGUN, FAILURE = "arguments", "begun", "failure"  # attributes in Optuna's store
 NONE = "absent"
 
@@ -95,17 +95,6 @@ class Choices:
 
 
 Axis = Range | Choices
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric that is searched for, such as ``evaluate_vae.fd_test``, and its direction."""
-
-    name: str
-    maximise: bool
-
-    def __str__(self) -> str:
-        return f"{self.name}:{'max' if self.maximise else 'min'}"
 
 
 @dataclass(frozen=True)
@@ -199,20 +188,6 @@ def parse_axis(key: str, text: str) -> Axis | None:
     if len(set(choices)) < len(choices):
         raise UserError(f"{where}: has a value twice; allowed: each once")
     return Choices(tuple(choices)) if len(choices) > 1 else None
-
-
-def parse_metric(text: str) -> Metric:
-    """``evaluate_vae.fd_test``, in the direction in which the metric is better, or ``evaluate_vae.rate:min``, ``:max``.
-
-    Raises:
-        UserError: neither the text nor the table of metrics says which direction is better.
-    """
-    name, _, direction = text.partition(":")
-    better = {measure.key: measure.better for measures in GROUPS.values() for measure in measures}
-    found = BETTER.get(direction) if direction else better.get(name.partition(".")[2], "")
-    if found not in BETTER.values():
-        raise UserError(f"--metric {text}: which direction is better? allowed: {name}:min or {name}:max")
-    return Metric(name, found == HIGHER)
 
 
 def parse_arguments(
@@ -501,22 +476,6 @@ def _executed(experiment: str, arguments: Arguments, drawn: Mapping[str, float |
 # What is printed
 
 
-def pareto(values: Sequence[Sequence[float]], maximise: Sequence[bool]) -> list[bool]:
-    """For each row of metrics, whether it is on the Pareto front: no other row is at least as good in all columns and
-    better in one.
-
-    Args:
-        values: [n][metrics].
-        maximise: for each column whether higher is better.
-    """
-    costs = [tuple(-value if up else value for value, up in zip(row, maximise, strict=True)) for row in values]
-
-    def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-        return a != b and all(x <= y for x, y in zip(a, b, strict=True))
-
-    return [not any(dominates(other, row) for other in costs) for row in costs]
-
-
 def best(metrics: Sequence[Metric], trials: Sequence[Trial]) -> list[Trial]:
     """The best trial by one metric, the first of equal ones; by several, those on the Pareto front, best first by the
     first metric."""
@@ -556,7 +515,7 @@ def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
     metrics = arguments.metrics
     found, failed = best(metrics, trials), [trial for trial in trials if trial.failure]
     counts = f"{len(trials)} trials" + (f", {len(failed)} of them failed" if failed else "")
-    directions = ", ".join(f"{metric.name} ({HIGHER if metric.maximise else LOWER})" for metric in metrics)
+    directions = ", ".join(f"{metric.name} ({metric.better})" for metric in metrics)
     head = [f"{name}: {counts}; sampler {arguments.sampler}, seed {arguments.seed}", directions]
     ranked = _ranked(metrics, trials)
     ranked = ranked if len(metrics) == 1 else [*found, *(trial for trial in ranked if trial not in found)]
