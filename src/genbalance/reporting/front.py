@@ -161,7 +161,9 @@ class Front:
     @property
     def title(self) -> str:
         """What the figure is called."""
-        return f"{self.labels[1]} over {self.labels[0]}"
+        x, y = self.labels
+        family, _, alone = x.partition(": ")  # is written once where both have it
+        return f"{y} over {alone if alone and y.startswith(f'{family}: ') else x}"
 
     @property
     def alt(self) -> str:
@@ -176,9 +178,9 @@ class Front:
     @property
     def caption(self) -> str:
         """How the figure is to be read."""
-        ways = listed(f"{label}: {metric.better}" for metric, label in zip(self.metrics, self.labels, strict=True))
+        ways = listed(f"{label} ({metric.better})" for metric, label in zip(self.metrics, self.labels, strict=True))
         return (
-            f"A point for each run. {ways}. The line joins the Pareto front: the runs than which no other is at least "
+            f"A point for each run: {ways}. The line joins the Pareto front: the runs than which no other is at least "
             "as good in both metrics and better in one."
         )
 
@@ -192,6 +194,8 @@ class Front:
         best, others = self.sides
 
         def draw(figure: "Figure", theme: Theme) -> None:
+            from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
             panel = figure.subplots()
             ink = theme.of(self.families[0]) if len(self.families) == 1 else theme.extra
             panel.plot(*_columns(others), "o", color=theme.muted, ms=4, alpha=0.7)
@@ -199,9 +203,11 @@ class Front:
             for point in best:
                 panel.annotate(_short(point.name).replace("$", r"\$"), point.values, (5, 4), textcoords="offset points",
                                color=theme.muted, fontsize=8.5)  # fmt: skip
-            for scale, values in zip(("xscale", "yscale"), _columns(self.points), strict=True):
+            for name, axis, values in zip("xy", (panel.xaxis, panel.yaxis), _columns(self.points), strict=True):
                 if _is_wide(values):
-                    panel.set(**{scale: "log"})
+                    panel.set(**{f"{name}scale": "log"})
+                    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                    axis.set_minor_formatter(NullFormatter())
             panel.set(xlabel=self.labels[0], ylabel=self.labels[1])
             panel.margins(0.12, 0.1)
 
