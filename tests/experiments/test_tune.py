@@ -23,7 +23,6 @@ from signals import LIMIT, hears_all
 from small_repository import call, environment, genbalance
 
 from genbalance.experiments import tune
-from genbalance.experiments.front import parse_metric
 from genbalance.experiments.tune import Arguments, Choices, Range, Trial, as_setting, parse_axis
 from genbalance.params import parse_yaml, read_params
 from genbalance.reporting.front import Metric
@@ -77,7 +76,7 @@ def drawn(given, count, worth=lambda values: values["beta"]):
     return trials
 
 
-# Ranges, choices, metrics
+# Ranges and choices
 
 
 @pytest.mark.parametrize(
@@ -147,26 +146,6 @@ def test_a_number_is_not_rounded_beyond_its_range():
     assert Range(0.12344, 0.2, log=True).typed(0.123441) == 0.12344
     assert Range(0.1, 0.98765432, log=True).typed(0.98765431) == 0.98765432
     assert Range(1, 99_999, log=True, whole=True).typed(12_345) == 12_345
-
-
-@pytest.mark.parametrize(
-    ("text", "metric"),
-    [
-        ("evaluate_vae.fd_test", Metric("evaluate_vae.fd_test", maximise=False)),
-        ("evaluate_gan.recall", Metric("evaluate_gan.recall", maximise=True)),
-        ("evaluate_gan.recall:min", Metric("evaluate_gan.recall", maximise=False)),
-        ("evaluate_vae.rate:max", Metric("evaluate_vae.rate", maximise=True)),
-    ],
-)
-def test_a_metric_is_searched_in_its_better_direction(text, metric):
-    assert parse_metric(text) == metric
-    assert parse_metric(str(metric)) == metric
-
-
-@pytest.mark.parametrize("text", ["evaluate_vae.rate", "evaluate_vae.fd_test:up", "train_vae.loss"])
-def test_a_metric_without_a_better_direction_asks_for_one(text):
-    with pytest.raises(UserError, match=r"which direction is better\? allowed: .*:min or .*:max"):
-        parse_metric(text)
 
 
 # Draws
