@@ -606,6 +606,15 @@ def tune(
         Sampler, typer.Option(help="tpe: Tree-structured Parzen Estimator; random: random search.")
     ] = Sampler.TPE,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draws; the runs' is params.yaml's.")] = 0,
+    prune: Annotated[
+        str,
+        typer.Option(
+            metavar="STAGE.CURVE",
+            help="End trials early by this training curve, such as train_vae.val_loss; lower is better, unless :max "
+            "follows.",
+            show_default=False,
+        ),
+    ] = "",
     show: Annotated[bool, typer.Option("--show", help="Only show the study as it stands.")] = False,
 ) -> None:
     """Search over parameters, each trial an experiment.
@@ -620,13 +629,17 @@ def tune(
 
     Interrupted or killed, the same command goes on; with more --trials, too. A trial that fails is recorded with its
     last line; after three in a row the search stops. It needs Optuna: `pip install 'genbalance[tune]'`.
+
+    With `--prune train_vae.val_loss` a trial ends as with Ctrl-C, without an experiment, once its best value so far is
+    worse than the median of the earlier trials at an epoch, from the sixth trial on. It still counts as one of
+    `--trials`. A curve that the search itself scales, such as val_loss with beta, compares nothing.
     """
     from genbalance.experiments import tune
 
     if show:
         typer.echo(tune.show(name))
         return
-    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed)
+    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed, prune)
     typer.echo(tune.tune(name, arguments, params, trials))
 
 

@@ -1,20 +1,22 @@
 """`genbalance tune`: a search over params with Optuna, in which each trial is a DVC experiment.
 
 A study NAME lies in the git-ignored folder ``tune/``: ``NAME.db``, Optuna's SQLite store of the trials that ended;
-``NAME.lock``, which whoever runs it holds; ``NAME-001.log``, …, what each trial printed. Trial NAME-001 is the
-experiment of that name. What a trial draws depends on the seed, its number and the trials before it alone: one that was
-killed is drawn again, and its experiment, if it has ended all the same, is found by its name and params.
+``NAME.lock``, which whoever runs it holds; ``NAME-001.log``, …, what each trial printed; where trials are pruned also
+``NAME-001.jsonl``, …, their training curves. Trial NAME-001 is the experiment of that name. What a trial draws depends
+on the seed, its number and the trials before it alone: one that was killed is drawn again, and its experiment, if it
+has ended all the same, is found by its name and params.
 """
 
 import fcntl
+import json
 import re
 import shlex
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from itertools import islice, product
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from genbalance.experiments.child import last_line, run_dvc
 from genbalance.experiments.front import parse_metric
 from genbalance.experiments.points import check_name, divided, parse_setting, with_settings
-from genbalance.experiments.runs import code_of, experiments, read_run
+from genbalance.experiments.runs import code_of, curves, experiments, read_run
 from genbalance.experiments.verify import ended_by_signals
 from genbalance.families.registry import known
 from genbalance.params import (
@@ -42,6 +44,7 @@ from genbalance.reporting.text import aligned
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, environment, object_id, root
 from genbalance.runtime.rng import stream_seed
+from genbalance.tracking.run import CURVES
 
 if TYPE_CHECKING:
     import optuna
@@ -107,6 +110,7 @@ class Arguments:
         metrics: one, or several, of which the Pareto front is found.
         sampler: one of :data:`SAMPLERS`.
         seed: of the draws.
+        prune: the training curve by which trials are pruned, such as ``train_vae.val_loss``, if they are.
     """
 
     space: Mapping[str, Axis]
@@ -114,6 +118,12 @@ class Arguments:
     metrics: tuple[Metric, ...]
     sampler: str
     seed: int
+    prune: Metric | None = None
+
+    @property
+    def sign(self) -> int:
+        """What a value of the curve is multiplied with so that it is better in the direction of the metric."""
+        return 1 if self.prune and self.prune.maximise == self.metrics[0].maximise else -1
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`of_json` reads."""
@@ -123,6 +133,7 @@ class Arguments:
             "metrics": [str(metric) for metric in self.metrics],
             "sampler": self.sampler,
             "seed": self.seed,
+            "prune": str(self.prune) if self.prune else "",
         }
 
     @classmethod
@@ -131,7 +142,8 @@ class Arguments:
         space = {key: parse_axis(key, text) for key, text in values["space"].items()}
         metrics = tuple(parse_metric(text) for text in values["metrics"])
         kept = {key: axis for key, axis in space.items() if axis}
-        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"])
+        prune = parse_curve(text) if (text := values.get("prune")) else None
+        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"], prune)
 
 
 @dataclass(frozen=True)
@@ -143,12 +155,28 @@ class Trial:
         drawn: the values by dotted key, those of choices as `-S` takes them.
         values: of the metrics, or None where it has not ended well.
         failure: the last line of one that failed; "" of any other.
+        curve: that by which trials are pruned, by epoch; negated where it is better in the other direction than the
+            metric. Empty where none was asked for, or DVC had the training in its cache.
     """
 
     name: str
     drawn: Mapping[str, float | str]
     values: tuple[float, ...] | None
     failure: str = ""
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def pruned(self) -> int:
+        """The last epoch of one that was pruned; 0 of any other."""
+        return max(self.curve) if self.values is None and not self.failure else 0
+
+
+class _PrunedError(Exception):
+    """A trial is to be ended; ``curve`` is its curve up to there."""
+
+    def __init__(self, curve: Mapping[int, float]) -> None:
+        super().__init__()
+        self.curve = curve
 
 
 def as_setting(value: float | str) -> str:
@@ -190,8 +218,23 @@ def parse_axis(key: str, text: str) -> Axis | None:
     return Choices(tuple(choices)) if len(choices) > 1 else None
 
 
+def parse_curve(text: str) -> Metric:
+    """``train_vae.val_loss``, of which lower is better, or ``train_gan.d_accuracy_held_out:max``.
+
+    Raises:
+        UserError: it is no curve of a family's training.
+    """
+    name, _, direction = text.partition(":")
+    stage, _, key = name.partition(".")
+    if stage not in {f"train_{family}" for family in known()} or not key or direction not in ("", "min", "max"):
+        raise UserError(
+            f"--prune {in_a_line(text)}: allowed: a training and its curve, such as train_vae.val_loss, :max"
+        )
+    return Metric(name, direction == "max")
+
+
 def parse_arguments(
-    settings: Sequence[str], metrics: Sequence[str], sampler: str, seed: int
+    settings: Sequence[str], metrics: Sequence[str], sampler: str, seed: int, prune: str = ""
 ) -> tuple[Arguments, Params]:
     """The arguments, and params.yaml with the fixed settings and with the first end of each range; all checked by the
     rules of params.yaml, for each combination of ends, the first 4096 of them.
@@ -219,8 +262,28 @@ def parse_arguments(
         with_settings(base, fixed | dict(zip(space, ends, strict=True)))
     params = with_settings(base, fixed | {key: axis.ends[0] for key, axis in space.items()})
     _check_metrics([text.partition(":")[0] for text in metrics], params)
+    curve = parse_curve(prune) if prune else None
+    if curve:
+        _check_curve(curve, metrics, params)
     given = tuple(f"{key}={text}" for key, text in fixed.items())
-    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed), params
+    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed, curve), params
+
+
+def _check_curve(curve: Metric, metrics: Sequence[str], params: Params) -> None:
+    """Refuses to prune by several metrics, and by a curve of a family that is off or that HEAD's run has not.
+
+    Raises:
+        UserError: it is so.
+    """
+    stage, _, key = curve.name.partition(".")
+    if len(metrics) > 1:
+        raise UserError(f"--prune {curve.name}: found {len(metrics)} metrics; allowed: one, since Optuna prunes by one")
+    if family := params.family_off(stage):
+        raise UserError(f"--prune {curve.name}: families.{family} is false; allowed: -S families.{family}=true")
+    table = curves(object_id("HEAD")).get(stage, b"").decode(errors="replace")
+    columns = (table.splitlines() or [""])[0].split(",")
+    if any(columns) and key not in columns:
+        raise UserError(f"--prune {curve.name}: no such curve in HEAD; allowed: {', '.join(columns[1:])}")
 
 
 def _check_metrics(names: Sequence[str], params: Params) -> None:
@@ -346,9 +409,13 @@ def _begin(study: "optuna.Study", name: str, arguments: Arguments, params: Param
     others = {k: v for k, v in params.flat().items() if k not in arguments.space and not k.startswith(INERT)}
     whole: dict[str, Any] = {f"-S {key}": str(axis) for key, axis in arguments.space.items()}
     whole |= {"--metric": " ".join(map(str, arguments.metrics)), "--sampler": arguments.sampler}
+    whole |= {"--prune": str(arguments.prune)} if arguments.prune else {}
     whole |= {"--seed": arguments.seed, **others, **{f"code of {k}": v[:8] for k, v in code_of("HEAD").items()}}
     before = study.user_attrs.get(BEGUN)
     if before is None:
+        for file in _path(name, "").parent.iterdir():
+            if re.fullmatch(rf"{name}-\d+\.jsonl", file.name):
+                file.unlink()  # of another study of that name
         study.set_user_attr(ARGUMENTS, arguments.as_json())
         study.set_user_attr(BEGUN, whole)
         return
@@ -388,9 +455,11 @@ def _frozen(arguments: Arguments, trial: Trial) -> "optuna.trial.FrozenTrial":
     """The trial as Optuna keeps it."""
     from optuna.trial import TrialState, create_trial
 
+    unended = TrialState.FAIL if trial.failure else TrialState.PRUNED
     return create_trial(
-        state=TrialState.FAIL if trial.values is None else TrialState.COMPLETE,
+        state=unended if trial.values is None else TrialState.COMPLETE,
         values=trial.values,
+        intermediate_values=dict(trial.curve),
         params=dict(trial.drawn),
         distributions=_distributions(arguments),
         user_attrs={FAILURE: trial.failure},
@@ -404,6 +473,7 @@ def _trials(study: "optuna.Study", name: str) -> list[Trial]:
             trial.params,
             trial.values and tuple(trial.values),
             trial.user_attrs[FAILURE],
+            trial.intermediate_values,
         )
         for trial in study.trials
     ]
@@ -421,9 +491,14 @@ def _run(study: "optuna.Study", name: str, arguments: Arguments, params: Params,
     for number in range(before, trials):
         ended = _trials(study, name)
         experiment, drawn = _experiment(name, number), draw(arguments, ended)
-        trial = _ended(experiment, arguments, params, drawn) or _executed(experiment, arguments, drawn, lock)
+        trial = _ended(experiment, arguments, params, drawn)
         if trial is None:
-            trial = _ended(experiment, arguments, params, drawn) or Trial(experiment, drawn, None, "left no experiment")
+            trial = _executed(experiment, arguments, drawn, ended, lock)
+            if not trial.failure:  # one that was to be pruned may have ended all the same
+                found = _ended(experiment, arguments, params, drawn)
+                trial = found or (trial if trial.curve else replace(trial, failure="left no experiment"))
+        if trial.values is not None:
+            trial = replace(trial, curve=read_curve(experiment, arguments))
         study.add_trial(_frozen(arguments, trial))
         left = (time.monotonic() - began) / (number + 1 - before) * (trials - number - 1)
         _note(_progress(arguments, [*ended, trial], trials, left))
@@ -460,17 +535,76 @@ def _ended(experiment: str, arguments: Arguments, params: Params, drawn: Mapping
     return Trial(experiment, drawn, tuple(run.metrics[metric.name] for metric in arguments.metrics))
 
 
-def _executed(experiment: str, arguments: Arguments, drawn: Mapping[str, float | str], lock: int) -> Trial | None:
-    """Runs the experiment; the trial if it failed."""
+def _executed(
+    experiment: str, arguments: Arguments, drawn: Mapping[str, float | str], trials: Sequence[Trial], lock: int
+) -> Trial:
+    """Runs the experiment; the trial if it failed or was pruned, and else one without values.
+
+    One that may be pruned ends with this process: left behind, nobody would prune it.
+    """
     settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in drawn.items())]
     command = ["exp", "run", "--temp", "--name", experiment]
     command += [word for setting in settings for word in ("-S", setting)]
     path = root() / FOLDER / f"{experiment}.log"
     path.write_bytes(b"")  # without what an attempt that was cut short printed
-    code = run_dvc(command, root(), environment(), path, lock, outlives=True)
-    if code == 0:
-        return None
-    return Trial(experiment, drawn, None, last_line(path.read_text(encoding="utf-8", errors="replace"), code))
+    if arguments.prune is None:
+        code = run_dvc(command, root(), environment(), path, lock, outlives=True)
+    else:
+        own = environment() | {CURVES: str(_curve_file(experiment))}
+        try:
+            code = run_dvc(command, root(), own, path, lock, check=_pruner(experiment, arguments, trials))
+        except _PrunedError as pruned:
+            return Trial(experiment, drawn, None, curve=pruned.curve)
+    failure = last_line(path.read_text(encoding="utf-8", errors="replace"), code) if code else ""
+    return Trial(experiment, drawn, None, failure)
+
+
+def _curve_file(experiment: str) -> Path:
+    return root() / FOLDER / f"{experiment}.jsonl"
+
+
+def read_curve(experiment: str, arguments: Arguments) -> dict[int, float]:
+    """The curve of a trial, as :class:`Trial` has it, as far as it is known.
+
+    Raises:
+        UserError: its training has logged epochs, and no such curve.
+    """
+    if arguments.prune is None or not _curve_file(experiment).exists():
+        return {}
+    stage, _, key = arguments.prune.name.partition(".")
+    found: dict[int, float] = {}
+    others: dict[str, None] = {}
+    *whole, _unended = _curve_file(experiment).read_text(encoding="utf-8").split("\n")
+    for line in map(json.loads, whole):
+        if line["stage"] == stage:
+            others |= dict.fromkeys(line["values"])
+            if key in line["values"]:
+                found[int(line["step"])] = arguments.sign * float(line["values"][key])
+    if others and not found:
+        raise UserError(f"--prune {arguments.prune.name}: no such curve in {experiment}; allowed: {', '.join(others)}")
+    return found
+
+
+def _pruner(experiment: str, arguments: Arguments, trials: Sequence[Trial]) -> Callable[[], None]:
+    """A function that raises once the trial's best value so far is worse than the median of the earlier trials at an
+    epoch, once five of them have ended well: Optuna's MedianPruner, after the median stopping rule of Golovin et al.
+    2017."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=_directions(arguments), pruner=optuna.pruners.MedianPruner())
+    study.add_trials([_frozen(arguments, trial) for trial in trials])
+    asked, seen = study.ask(), dict[int, float]()
+
+    def check() -> None:
+        for epoch, value in read_curve(experiment, arguments).items():
+            if epoch not in seen:
+                seen[epoch] = value
+                asked.report(value, epoch)
+                if asked.should_prune():
+                    raise _PrunedError(seen)
+
+    return check
 
 
 # What is printed
@@ -499,7 +633,8 @@ def _progress(arguments: Arguments, trials: Sequence[Trial], total: int, seconds
         summary = f"{len(found)} on the Pareto front"
     else:
         summary = f"best {_numbers(arguments, found[0])} ({found[0].name})" if found else "none has ended well"
-    outcome = f"failed: {trial.failure}" if trial.failure else _numbers(arguments, trial)
+    pruned = f"pruned after epoch {trial.pruned}"
+    outcome = f"failed: {trial.failure}" if trial.failure else pruned if trial.pruned else _numbers(arguments, trial)
     left = f"{timedelta(seconds=round(seconds))} left"
     return "  ".join([f"{len(trials)}/{total}", trial.name, drawn, outcome, summary, left])
 
@@ -511,17 +646,20 @@ def _numbers(arguments: Arguments, trial: Trial) -> str:
 
 def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
     """The trials as a table, best first, those on the Pareto front of several metrics with a star; the last lines of
-    those that failed; and how to run the best again."""
+    those that failed; how to run the best again; and how to show a front of two metrics on the page."""
     metrics = arguments.metrics
     found, failed = best(metrics, trials), [trial for trial in trials if trial.failure]
-    counts = f"{len(trials)} trials" + (f", {len(failed)} of them failed" if failed else "")
+    pruned = sorted((trial for trial in trials if trial.pruned), key=lambda trial: -trial.pruned)
+    parts = [f"{len(those)} of them {what}" for those, what in ((pruned, "pruned"), (failed, "failed")) if those]
+    counts = ", ".join([f"{len(trials)} trials", *parts])
     directions = ", ".join(f"{metric.name} ({metric.better})" for metric in metrics)
     head = [f"{name}: {counts}; sampler {arguments.sampler}, seed {arguments.seed}", directions]
     ranked = _ranked(metrics, trials)
     ranked = ranked if len(metrics) == 1 else [*found, *(trial for trial in ranked if trial not in found)]
     rows = [["trial", *arguments.space, *(metric.name for metric in metrics)]]
-    for trial in [*ranked, *failed]:
-        cells = ["failed"] * len(metrics) if trial.values is None else [f"{value:.4g}" for value in trial.values]
+    for trial in [*ranked, *pruned, *failed]:
+        unended = f"pruned after epoch {trial.pruned}" if trial.pruned else "failed"
+        cells = [unended] * len(metrics) if trial.values is None else [f"{value:.4g}" for value in trial.values]
         star = " *" if len(metrics) > 1 and trial in found else ""
         rows.append([f"{trial.name}{star}", *(as_setting(trial.drawn[key]) for key in arguments.space), *cells])
     blocks = ["\n".join(head), aligned(rows)]
@@ -532,6 +670,12 @@ def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
         again = [f"  {command(arguments, trial)}" for trial in found]
         blocks.append(
             "\n".join([f"{title}; `dvc exp apply TRIAL` brings a trial's results here. To run it again:", *again])
+        )
+    if len(metrics) == 2 and found:
+        options = " ".join(f"--metric {metric}" for metric in metrics)
+        blocks.append(
+            "To show the front on the page of the next run:\n"
+            f"  genbalance sweep show '{name}-*' {options} --json metrics/sweeps/{name}.json"
         )
     return "\n\n".join(blocks)
 
