@@ -228,7 +228,7 @@ def parse_curve(text: str) -> Metric:
     stage, _, key = name.partition(".")
     if stage not in {f"train_{family}" for family in known()} or not key or direction not in ("", "min", "max"):
         raise UserError(
-            f"--prune {in_a_line(text)}: allowed: a training and its curve, such as train_vae.val_loss, :max"
+            f"--prune {in_a_line(text)}: is no training's curve; allowed: such as train_vae.val_loss, with :min or :max"
         )
     return Metric(name, direction == "max")
 
