@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from genbalance.experiments.front import find_front, parse_metric
 from genbalance.experiments.runs import Run
 from genbalance.reporting.front import Metric, read_front
 from genbalance.runtime.errors import UserError
+from genbalance.tracking.lineage import StageRun
 
 RATE, FD = "evaluate_vae.rate", "evaluate_vae.fd_test"
 
@@ -84,6 +86,32 @@ def test_the_command_prints_the_front_first_and_writes_both_files(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert read_front(file) == replace(find_front("a-*", [f"{RATE}:min", FD]), name="front")
     assert json.loads(file.read_text())["front"] == [f"{RATE}:min", f"{FD}:min"]
+
+
+def stage_run(seconds, same_inputs=True, restored=False):
+    return StageRun("id", "", "FINISHED", datetime.now(UTC), same_inputs, restored, seconds)
+
+
+def test_minutes_are_those_of_the_newest_run_that_made_the_results(monkeypatch):
+    made = {
+        "a-1": [stage_run(None), stage_run(6.0, same_inputs=False), stage_run(0.1, restored=True), stage_run(90.0),
+                stage_run(30.0)],
+        "a-2": [stage_run(600.0)],
+        "a-3": [stage_run(None)],
+    }  # fmt: skip
+    monkeypatch.setattr(front, "reach", lambda experiment, change: "store")
+    monkeypatch.setattr(front, "lock_of", lambda commit, name: {"train_vae": {"name": name}, "evaluate@vae": {}})
+    monkeypatch.setattr(front, "runs_behind", lambda store, entry: made[entry["name"]])
+    with pytest.raises(UserError, match=r"a-\*: minutes.train_vae: not measured with its own params by a-3"):
+        find_front("a-*", ["minutes.train_vae", FD])
+    monkeypatch.setattr(front, "find_runs", lambda text: RUNS[:2])
+    found = find_front("a-*", ["minutes.train_vae", FD])
+    assert [point.values for point in found.points] == [(1.5, 9.0), (10.0, 4.0)]
+    assert found.labels[0] == "minutes of train_vae"
+    assert [family.name for family in found.families] == ["vae"]
+    assert parse_metric("minutes.train_vae:max").maximise
+    with pytest.raises(UserError, match=r"minutes.train_gan: not measured"):
+        find_front("a-*", ["minutes.train_gan", FD])
 
 
 @pytest.mark.parametrize(

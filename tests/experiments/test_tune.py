@@ -538,6 +538,11 @@ def test_three_failures_in_a_row_stop_a_study(repository, monkeypatch):
             ["-S", "beta=1..2", "--metric", "evaluate_vae_gan.fd_test"],
             "--metric evaluate_vae_gan.fd_test: families.vae_gan is false",
         ),
+        (["-S", "beta=1..2", "--metric", "minutes.vae"], "--metric minutes.vae: is no stage; allowed: minutes.STAGE"),
+        (
+            ["-S", "beta=1..2", "--metric", "minutes.train_vae_gan"],
+            "--metric minutes.train_vae_gan: families.vae_gan is false",
+        ),
         (["-S", "beta=1..2", "-n", "a/b"], "-n a/b: allowed: letters, digits, - and _"),
         (["-S", "beta=1..2", "--prune", "train_classifier.val_loss"], "--prune train_classifier.val_loss: is no train"),
         (["-S", "beta=1..2", "--prune", "train_vae"], "--prune train_vae: is no training's curve"),

@@ -1,17 +1,24 @@
 """Runs by two of their metrics, and their Pareto front: as a table, a figure, and a file that the report shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from genbalance.experiments.dvc_lock import is_off, lock_of
 from genbalance.experiments.runs import ABSENT, Run, differing, find_runs
+from genbalance.params import read_params
 from genbalance.reporting.front import Front, Metric, Point
 from genbalance.reporting.measures import HIGHER, LOWER, labels
 from genbalance.reporting.text import aligned, parameter
 from genbalance.reporting.theme import LIGHT, png
 from genbalance.runtime.errors import UserError
 from genbalance.runtime.io import whole_file, write_json
+from genbalance.tracking.lineage import runs_behind
+from genbalance.tracking.store import reach
 
 BETTER = {"min": LOWER, "max": HIGHER}
+MINUTES = "minutes."
+"""What the metrics begin with that are the time of a stage, such as ``minutes.train_vae``."""
 
 
 def parse_metric(text: str) -> Metric:
@@ -21,6 +28,8 @@ def parse_metric(text: str) -> Metric:
         UserError: neither the text nor the table of metrics says which direction is better.
     """
     name, _, direction = text.partition(":")
+    if name.startswith(MINUTES) and not direction:
+        return Metric(name, maximise=False)
     better = {key.partition(".")[2]: better for key, (_, better) in labels().items()}
     found = BETTER.get(direction) if direction else better.get(name.partition(".")[2], "")
     if found not in BETTER.values():
@@ -38,7 +47,7 @@ def find_front(text: str, metrics: Sequence[str]) -> Front:
     if len(set(metrics)) != 2 or len(metrics) != 2:
         raise UserError(f"--metric: found {', '.join(metrics)}; allowed: two metrics")
     x, y = map(parse_metric, metrics)
-    runs = find_runs(text)
+    runs = with_minutes(find_runs(text), [x.name, y.name])
     for metric in (x, y):
         if lacks := [run.name for run in runs if metric.name not in run.metrics]:
             raise UserError(
@@ -46,6 +55,30 @@ def find_front(text: str, metrics: Sequence[str]) -> Front:
                 + (f" and {len(lacks) - 1} others" if len(lacks) > 1 else "")
             )
     return front_of(runs, (x, y), text)
+
+
+def with_minutes(runs: Sequence[Run], metrics: Sequence[str]) -> list[Run]:
+    """The runs with those of the ``metrics`` that are minutes, such as ``minutes.train_vae``: those that the newest
+    MLflow run of the stage took which made these results. A run whose stage no MLflow run here has made lacks them.
+
+    Raises:
+        UserError: the MLflow store cannot be used, or a run has no dvc.lock.
+    """
+    stages = [name.removeprefix(MINUTES) for name in metrics if name.startswith(MINUTES)]
+    if not stages:
+        return list(runs)
+    store = reach(read_params().tracking.experiment, change=False)
+    found = []
+    for run in runs:
+        lock = {stage.replace("@", "_"): entry for stage, entry in lock_of(run.commit, run.name).items()}
+        times = {}
+        for stage in stages:
+            made = runs_behind(store, lock[stage]) if stage in lock and not is_off(lock[stage]) else []
+            seconds = [each.seconds for each in made if each.seconds and each.same_inputs and not each.restored]
+            if seconds:
+                times[MINUTES + stage] = seconds[0] / 60
+        found.append(replace(run, metrics={**run.metrics, **times}))
+    return found
 
 
 def front_of(runs: Sequence[Run], metrics: tuple[Metric, Metric], name: str) -> Front:
@@ -57,7 +90,7 @@ def front_of(runs: Sequence[Run], metrics: tuple[Metric, Metric], name: str) -> 
     return Front(
         name=name,
         metrics=metrics,
-        labels=(called.get(x.name, (x.name, ""))[0], called.get(y.name, (y.name, ""))[0]),
+        labels=(_label(x, called), _label(y, called)),
         shared={key: value for key, value in settings[0].items() if key not in varying},
         points=tuple(
             Point(
@@ -68,6 +101,12 @@ def front_of(runs: Sequence[Run], metrics: tuple[Metric, Metric], name: str) -> 
             for run, own in zip(runs, settings, strict=True)
         ),
     )
+
+
+def _label(metric: Metric, called: Mapping[str, tuple[str, str]]) -> str:
+    if metric.name.startswith(MINUTES):
+        return f"minutes of {metric.name.removeprefix(MINUTES)}"
+    return called[metric.name][0] if metric.name in called else metric.name
 
 
 def as_text(front: Front) -> str:

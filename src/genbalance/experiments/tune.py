@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from genbalance.experiments.child import last_line, run_dvc
-from genbalance.experiments.front import parse_metric
+from genbalance.experiments.front import MINUTES, parse_metric, with_minutes
 from genbalance.experiments.points import check_name, divided, parse_setting, with_settings
 from genbalance.experiments.runs import code_of, curves, experiments, read_run
 from genbalance.experiments.verify import ended_by_signals
@@ -300,12 +300,14 @@ def _check_metrics(names: Sequence[str], params: Params) -> None:
     files = {name.partition(".")[0] for name in measured}
     stages = {f"{step}_{family}" for step in ("train", "evaluate") for family in known()}
     for place, name in enumerate(names):
-        file, _, key = name.partition(".")
+        file, _, key = name.removeprefix(MINUTES).partition(".")
         if name in names[:place]:
             raise UserError(f"--metric {name}: is given twice; allowed: once")
+        if name.startswith(MINUTES) and (file not in stages or key):
+            raise UserError(f"--metric {in_a_line(name)}: is no stage; allowed: {MINUTES}STAGE, such as train_vae")
         if file in stages and (family := params.family_off(file)):
             raise UserError(f"--metric {name}: families.{family} is false; allowed: -S families.{family}=true")
-        if name not in measured and (file in files or file not in stages or not key):
+        if not name.startswith(MINUTES) and name not in measured and (file in files or file not in stages or not key):
             near = ", ".join(get_close_matches(name, measured, n=3, cutoff=0.5))
             raise UserError(
                 f"--metric {in_a_line(name)}: no such number in the metrics of HEAD; "
@@ -528,7 +530,7 @@ def _ended(experiment: str, arguments: Arguments, params: Params, drawn: Mapping
             f"{experiment}: is an experiment already, with {other[0]} = {found[other[0]]} and not {wanted[other[0]]}; "
             f"give another name, or `dvc exp remove {experiment}`"
         )
-    run = read_run(experiment, commit)
+    (run,) = with_minutes([read_run(experiment, commit)], [metric.name for metric in arguments.metrics])
     lacks = [metric.name for metric in arguments.metrics if metric.name not in run.metrics]
     if lacks:
         return Trial(experiment, drawn, None, f"has not measured {', '.join(lacks)} with its own params")

@@ -120,6 +120,7 @@ class StageRun:
         started: when, UTC.
         same_inputs: whether its inputs were those of the commit's dvc.lock; if not, other ones led to the same bytes.
         restored: whether it stands for a stage that DVC restored from its cache.
+        seconds: that its process took, of one that was resumed the last; None where it has not ended well.
     """
 
     run_id: str
@@ -128,6 +129,7 @@ class StageRun:
     started: datetime
     same_inputs: bool
     restored: bool
+    seconds: float | None = None
 
 
 def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[StageRun]:
@@ -148,6 +150,7 @@ def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[StageRun]:
                 started=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
                 same_inputs=tags.get(KEY) == key,
                 restored=tags.get(RESTORED) == "true",
+                seconds=run.data.metrics.get("duration_s"),
             )
         )
     return found
