@@ -610,8 +610,7 @@ def tune(
         str,
         typer.Option(
             metavar="STAGE.CURVE",
-            help="End trials early by this training curve, such as train_vae.val_loss; lower is better, unless :max "
-            "follows.",
+            help="End trials early by this column of a training's curves.csv; lower is better, unless :max follows.",
             show_default=False,
         ),
     ] = "",

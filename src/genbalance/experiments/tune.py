@@ -40,7 +40,7 @@ from genbalance.params import (
     validated,
 )
 from genbalance.reporting.front import Metric, pareto
-from genbalance.reporting.text import aligned
+from genbalance.reporting.text import aligned, listed
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, environment, object_id, root
 from genbalance.runtime.rng import stream_seed
@@ -226,9 +226,11 @@ def parse_curve(text: str) -> Metric:
     """
     name, _, direction = text.partition(":")
     stage, _, key = name.partition(".")
-    if stage not in {f"train_{family}" for family in known()} or not key or direction not in ("", "min", "max"):
+    trainings = [f"train_{family}" for family in known()]
+    if stage not in trainings or not key or direction not in ("", "min", "max"):
         raise UserError(
-            f"--prune {in_a_line(text)}: is no training's curve; allowed: such as train_vae.val_loss, with :min or :max"
+            f"--prune {in_a_line(text)}: is no training's curve; "
+            f"allowed: {listed(trainings, 'or')} with .COLUMN of its curves.csv, and :min or :max"
         )
     return Metric(name, direction == "max")
 
@@ -304,7 +306,7 @@ def _check_metrics(names: Sequence[str], params: Params) -> None:
         if name in names[:place]:
             raise UserError(f"--metric {name}: is given twice; allowed: once")
         if name.startswith(MINUTES) and (file not in stages or key):
-            raise UserError(f"--metric {in_a_line(name)}: is no stage; allowed: {MINUTES}STAGE, such as train_vae")
+            raise UserError(f"--metric {in_a_line(name)}: is no stage; allowed: {MINUTES}STAGE")
         if file in stages and (family := params.family_off(file)):
             raise UserError(f"--metric {name}: families.{family} is false; allowed: -S families.{family}=true")
         if not name.startswith(MINUTES) and name not in measured and (file in files or file not in stages or not key):
