@@ -358,14 +358,22 @@ def show(name: str) -> str:
     Raises:
         UserError: there is no such study.
     """
+    return as_text(name, *read_study(name))
+
+
+def read_study(name: str) -> tuple[Arguments, list[Trial]]:
+    """What a study is made with, and its trials so far, in their order.
+
+    Raises:
+        UserError: there is no such study.
+    """
     if not _path(name, ".db").exists():
         others = ", ".join(sorted(path.stem for path in _path(name, ".db").parent.glob("*.db")))
         raise UserError(f"-n {name}: is no study here; allowed: {others or 'one that was begun'}")
     study = _opened(name)
     if ARGUMENTS not in study.user_attrs:
         raise UserError(f"-n {name}: was killed before its first trial; run its command again")
-    arguments = Arguments.of_json(study.user_attrs[ARGUMENTS])
-    return as_text(name, arguments, _trials(study, name))
+    return Arguments.of_json(study.user_attrs[ARGUMENTS]), _trials(study, name)
 
 
 def _path(name: str, suffix: str) -> Path:
