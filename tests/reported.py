@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from genbalance.data.pictures import arranged
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, known
 from genbalance.params import read_params
+from genbalance.reporting.front import Front, Metric, Point
 from genbalance.reporting.sweep import Sweep, as_json, columns
 
 REPOSITORY = Path(__file__).parents[1]
@@ -32,6 +34,17 @@ stages:
   report: {cmd: "", deps: [data, artifacts/gan, artifacts/vae, models/gan], outs: [reports]}
 """
 
+FRONT = Front(
+    name="front",
+    metrics=(Metric("evaluate_vae.rate", False), Metric("evaluate_vae.fd_test", False)),
+    labels=("VAE: rate [nats]", "VAE: Fréchet distance"),
+    shared={"lambda": 2.0, "vae.epochs": 5, "families.gan": False, "data.path": "/home/me/digits"},
+    points=tuple(
+        Point(f"front-{place:03d}", {"beta": beta, "vae.arch": arch}, (30 / (1 + beta), beta + 2.0 * (arch == "conv")))
+        for place, (beta, arch) in enumerate(product((0.25, 0.5, 1.0, 2.0, 4.0, 8.0), ("mlp", "conv")), start=1)
+    ),
+)
+"""Six runs of perceptrons, each better than the one of convolutions at its β."""
 
 SURE = (
     *("fd_test", "kid_test", "classifier_score", "precision", "recall", "density", "coverage", "nn_accuracy"),
@@ -184,6 +197,8 @@ def write(root, classes=10, side=8, epochs=3, names=(), channels=1):
         for grid in sweep.grids:
             for value in ("0.5", "1", "2"):
                 picture(f"metrics/sweeps/{key}/{grid}_{value}", rows=4)
+
+    metrics("sweeps/front", FRONT.as_json())
 
     per_class = {called[c]: round(1 - 0.01 * (c % 50), 6) for c in range(classes)}
     shape = {"classes": classes, "channels": channels, "height": side, "width": side}

@@ -571,8 +571,16 @@ def show(
         Path | None,
         typer.Option(help="Write each run's metrics to this file, sample grids to a folder of the same name."),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.KEY",
+            help="Show the Pareto front of two metrics instead, as for `genbalance tune`: give it twice.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Show the effect of one parameter, or a map of two.
+    """Show the effect of one parameter, a map of two, or the Pareto front of two metrics.
 
     It prints a line for each value; `--figure` plots the curves. The report shows the sweeps in metrics/sweeps/: use
     `--json metrics/sweeps/NAME.json` for a sweep of beta or lambda, and the head of the page shows its curves and
@@ -585,12 +593,23 @@ def show(
     Where two numeric parameters differ (`-n map -S lambda=0.5,1,2 -S beta=0.5,1,2`), it prints the Fréchet distance of
     each model family as a table, the values of the one in rows and of the other in columns; `--figure` draws it as a
     heat map. The report shows no maps: their `--json` belongs outside metrics/sweeps/.
+
+    Whatever differs between the runs, `genbalance sweep show 'front-*' --metric evaluate_vae.rate:min --metric
+    evaluate_vae.fd_test` shows them by two metrics: those than which no other is at least as good in both and better in
+    one have a star. `--figure` draws them, and the report shows what `--json metrics/sweeps/NAME.json` writes.
     """
+    from genbalance.experiments import front
     from genbalance.experiments.sweep import as_text, find_sweep, save
 
-    found = find_sweep(runs, pictures=json is not None)
-    typer.echo(as_text(found))
-    if written := save(found, figure, json):
+    if metric:
+        by_metrics = front.find_front(runs, metric)
+        typer.echo(front.as_text(by_metrics))
+        written = front.save(by_metrics, figure, json)
+    else:
+        found = find_sweep(runs, pictures=json is not None)
+        typer.echo(as_text(found))
+        written = save(found, figure, json)
+    if written:
         typer.echo(f"\nWritten: {', '.join(map(str, written))}")
 
 
@@ -643,6 +662,14 @@ def tune(
         Sampler, typer.Option(help="tpe: Tree-structured Parzen Estimator; random: random search.")
     ] = Sampler.TPE,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draws; the runs' is params.yaml's.")] = 0,
+    prune: Annotated[
+        str,
+        typer.Option(
+            metavar="STAGE.CURVE",
+            help="End trials early by this column of a training's curves.csv; lower is better, unless :max follows.",
+            show_default=False,
+        ),
+    ] = "",
     show: Annotated[bool, typer.Option("--show", help="Only show the study as it stands.")] = False,
 ) -> None:
     """Search over parameters, each trial an experiment.
@@ -657,13 +684,17 @@ def tune(
 
     Interrupted or killed, the same command goes on; with more --trials, too. A trial that fails is recorded with its
     last line; after three in a row the search stops. It needs Optuna: `pip install 'genbalance[tune]'`.
+
+    With `--prune train_vae.val_loss` a trial ends as with Ctrl-C, without an experiment, once its best value so far is
+    worse than the median of the earlier trials at an epoch, from the sixth trial on. It still counts as one of
+    `--trials`. A curve that the search itself scales, such as val_loss with beta, compares nothing.
     """
     from genbalance.experiments import tune
 
     if show:
         typer.echo(tune.show(name))
         return
-    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed)
+    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed, prune)
     typer.echo(tune.tune(name, arguments, params, trials))
 
 

@@ -7,13 +7,14 @@ import json
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from statistics import median
 
@@ -23,8 +24,9 @@ from signals import LIMIT, hears_all
 from small_repository import call, environment, genbalance
 
 from genbalance.experiments import tune
-from genbalance.experiments.tune import Arguments, Choices, Metric, Range, Trial, as_setting, parse_axis, parse_metric
+from genbalance.experiments.tune import Arguments, Choices, Range, Trial, as_setting, parse_axis
 from genbalance.params import parse_yaml, read_params
+from genbalance.reporting.front import Metric
 from genbalance.runtime.errors import UserError
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="no Optuna: pip install -r .ci/servers.txt")
@@ -38,6 +40,10 @@ with open(os.environ["RUNS"], "a") as runs:
     runs.write(f"{beta}\\n")
 if gate := os.environ.get("GATE"):
     Path(gate, "began").write_text(f"{os.getpid()}")
+    open(Path(gate, "go")).readline()
+if curves := os.environ.get("GENBALANCE_CURVES"):
+    with open(curves, "a") as file:
+        print(json.dumps({"stage": "train_vae", "step": 1, "values": {"val_rate": beta}}), file=file)
     open(Path(gate, "go")).readline()
 if beta > 5:
     print("train_vae: diverged", file=sys.stderr)
@@ -75,7 +81,7 @@ def drawn(given, count, worth=lambda values: values["beta"]):
     return trials
 
 
-# Ranges, choices, metrics
+# Ranges and choices
 
 
 @pytest.mark.parametrize(
@@ -147,26 +153,6 @@ def test_a_number_is_not_rounded_beyond_its_range():
     assert Range(1, 99_999, log=True, whole=True).typed(12_345) == 12_345
 
 
-@pytest.mark.parametrize(
-    ("text", "metric"),
-    [
-        ("evaluate_vae.fd_test", Metric("evaluate_vae.fd_test", maximise=False)),
-        ("evaluate_gan.recall", Metric("evaluate_gan.recall", maximise=True)),
-        ("evaluate_gan.recall:min", Metric("evaluate_gan.recall", maximise=False)),
-        ("evaluate_vae.rate:max", Metric("evaluate_vae.rate", maximise=True)),
-    ],
-)
-def test_a_metric_is_searched_in_its_better_direction(text, metric):
-    assert parse_metric(text) == metric
-    assert parse_metric(str(metric)) == metric
-
-
-@pytest.mark.parametrize("text", ["evaluate_vae.rate", "evaluate_vae.fd_test:up", "train_vae.loss"])
-def test_a_metric_without_a_better_direction_asks_for_one(text):
-    with pytest.raises(UserError, match=r"which direction is better\? allowed: .*:min or .*:max"):
-        parse_metric(text)
-
-
 # Draws
 
 
@@ -211,33 +197,6 @@ def test_failed_trials_and_several_metrics_are_drawn_after():
 
 
 # The table
-
-TABLE = [(1, 5), (2, 3), (2, 4), (3, 3), (4, 1), (4, 1), (5, 0.5), (6, 6)]
-FRONT = [(1, 5), (2, 3), (4, 1), (4, 1), (5, 0.5)]
-
-
-def test_the_pareto_front_of_a_known_table():
-    def front(rows, maximise):
-        return [row for row, on in zip(rows, tune.pareto(rows, maximise), strict=True) if on]
-
-    assert front(TABLE, [False, False]) == FRONT
-    assert front([(-a, b) for a, b in TABLE], [True, False]) == [(-a, b) for a, b in FRONT]
-    assert front([(-a, -b) for a, b in TABLE], [True, True]) == [(-a, -b) for a, b in FRONT]
-    assert front(TABLE, [True, True]) == [(6, 6)]
-    assert front([], [False]) == []
-
-
-@needs_optuna
-def test_the_pareto_front_is_optuna_s():
-    import optuna
-
-    generator = random.Random(1)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rows = [tuple(generator.randint(0, 9) for _ in range(3)) for _ in range(60)]
-    study = optuna.create_study(directions=["minimize", "maximize", "minimize"])
-    study.add_trials([optuna.trial.create_trial(values=row) for row in rows])
-    front = [number for number, on in enumerate(tune.pareto(rows, [False, True, False])) if on]
-    assert sorted(trial.number for trial in study.best_trials) == front
 
 
 def trial(number, beta, *values, failure=""):
@@ -399,16 +358,154 @@ def test_a_study_that_was_interrupted_and_killed_has_each_trial_once(repository,
     assert len(re.findall(r"(?m)^k-00[12] ", table)) == 2
 
 
+# Pruning
+
+
+class Pretended:
+    """Trials in this process in place of DVC's: ``curve`` gives the values of a trial by its β, an epoch each, and what
+    it measures is the last one. ``ran`` is a list of (experiment, epochs that it had begun)."""
+
+    def __init__(self, monkeypatch, curve):
+        self.curve, self.ran, self.interrupted = curve, [], ()
+        self._ended = {}
+        monkeypatch.setattr(tune, "run_dvc", self._run)
+        monkeypatch.setattr(tune, "_ended", lambda experiment, *_: self._ended.get(experiment))
+
+    def _run(self, command, folder, variables, log, lock, check):
+        experiment = command[command.index("--name") + 1]
+        beta = float(next(word for word in command if word.startswith("beta=")).partition("=")[2])
+        values = self.curve(beta)
+        for epoch, value in enumerate(values, start=1):
+            self.ran = [*(each for each in self.ran if each[0] != experiment), (experiment, epoch)]
+            with Path(variables["GENBALANCE_CURVES"]).open("a") as file:
+                print(json.dumps({"stage": "train_vae", "step": epoch, "values": {"val_rate": value}}), file=file)
+                print(json.dumps({"stage": "train_vae", "step": epoch, "values": {"images_per_second": 1}}), file=file)
+                file.write('{"stage": "tr')  # a line that is being written
+            try:
+                check()
+                if (experiment, epoch) in self.interrupted:
+                    raise KeyboardInterrupt
+            finally:
+                whole = Path(variables["GENBALANCE_CURVES"]).read_text().removesuffix('{"stage": "tr')
+                Path(variables["GENBALANCE_CURVES"]).write_text(whole)
+        self._ended[experiment] = Trial(experiment, {"beta": beta}, (values[-1],))
+        return 0
+
+
+PRUNED = ["tune", "-n", "p", "-S", "beta=0.5..10", "--metric", "evaluate_vae.fd_test", "--prune", "train_vae.val_rate"]
+
+
+def rough(beta):
+    """A curve whose second epoch says little of what is measured, which is the third."""
+    return [99.0, 20 + 7 * beta % 5, beta]
+
+
+@needs_optuna
+@pytest.mark.parametrize(("curve", "sign"), [("train_vae.val_rate", 1), ("train_vae.val_rate:max", -1)])
+def test_a_trial_is_pruned_at_the_epoch_at_which_it_is_worse_than_the_median(repository, monkeypatch, curve, sign):
+    """Its best value so far, and not before five have ended well."""
+    import optuna
+
+    pretended = Pretended(monkeypatch, lambda beta: [sign * value for value in rough(beta)])
+    command = [*PRUNED[:-1], curve, "--trials", "14", "--sampler", "random", "--seed", "4"]
+    printed = genbalance(repository, *command)
+    monkeypatch.chdir(repository)
+    trials = tune._trials(tune._opened("p"), "p")
+    ended = []
+    for trial, (experiment, epochs) in zip(trials, pretended.ran, strict=True):
+        assert trial.name == experiment
+        beta = trial.drawn["beta"]
+        best = list(accumulate(rough(beta), min))
+        worse = [len(ended) >= 5 and best[at] > median(each[at] for each in ended) for at in range(3)]
+        at = worse.index(True) + 1 if any(worse) else 0
+        assert (trial.pruned, epochs) == (at, at or 3)
+        assert trial.curve == dict(enumerate(rough(beta)[: at or 3], start=1))
+        if at:
+            assert f"  {experiment}  beta={beta:g}  pruned after epoch {at}  best " in printed
+            assert re.search(rf"\n{experiment} +{beta:g}  +pruned after epoch {at}\n", printed)
+        else:
+            ended.append(rough(beta))
+    assert {trial.pruned for trial in trials} == {0, 2, 3}
+    states = [trial.state for trial in tune._opened("p").trials]
+    assert states.count(optuna.trial.TrialState.PRUNED) == 14 - len(ended)
+    assert f"p: 14 trials, {14 - len(ended)} of them pruned; " in printed
+    assert genbalance(repository, "tune", "-n", "p", "--show") == printed[printed.index("p: 14 trials") :]
+
+
+@needs_optuna
+def test_a_study_that_prunes_and_is_interrupted_has_each_trial_once(repository, monkeypatch):
+    """The same trials as without an interruption; those that were pruned do not run again."""
+    pretended = Pretended(monkeypatch, rough)
+    whole = [*PRUNED, "--trials", "10", "--seed", "4"]
+    without = genbalance(repository, *whole)
+    once, pruned = pretended.ran, re.findall(r"tune: \d+/10  (p-\d+)  .*pruned", without)
+    assert len(pruned) > 1
+    shutil.rmtree(repository / "tune")
+    pretended.ran, pretended._ended = [], {}
+    pretended.interrupted = [("p-003", 2), (pruned[0], 1)]
+    for _ in range(2):
+        assert "interrupted" in genbalance(repository, *whole, succeeds=False)
+        pretended.interrupted = pretended.interrupted[1:]
+    with_ = genbalance(repository, *whole)
+    assert pretended.ran == once
+    assert with_[with_.index("p: 10 trials") :] == without[without.index("p: 10 trials") :]
+
+
+@needs_optuna
+def test_a_curve_that_a_training_does_not_log_ends_the_study_in_a_line_that_names_those_it_does(
+    repository, monkeypatch
+):
+    Pretended(monkeypatch, rough)
+    printed = genbalance(repository, *PRUNED[:-1], "train_vae.val_lss", succeeds=False)
+    assert printed.splitlines()[-1] == (
+        "--prune train_vae.val_lss: no such curve in p-001; allowed: val_rate, images_per_second"
+    )
+
+
+@needs_optuna
+def test_a_trial_that_may_be_pruned_ends_with_a_killed_study_and_without_an_experiment_when_it_is_pruned(
+    repository, tmp_path, gate, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        Pretended(patch, lambda beta: (0.0,))
+        genbalance(repository, *PRUNED, "--trials", "5")
+    runs = tmp_path / "runs"
+    held = {"RUNS": str(runs), "GATE": str(tmp_path)}
+    command = [*PRUNED, "--trials", "6"]
+    first = started(repository, *command, **held)
+    stage = os.pidfd_open(gate.begun(first))
+    first.kill()
+    first.communicate(timeout=LIMIT)
+    assert select.select([stage], [], [], LIMIT)[0]  # it has ended
+    os.close(stage)
+    second = started(repository, *command, **held)
+    gate.begun(second)
+    gate.open()  # lets it log an epoch, after which it waits without end
+    table, progress = second.communicate(timeout=LIMIT)
+    assert second.returncode == 0, progress
+    assert "p-006" in progress
+    assert re.search(r"\np-006 .* pruned after epoch 1\n", table)
+    assert len(runs.read_text().splitlines()) == 2
+    assert not experiments(repository)
+    assert genbalance(repository, *command, RUNS="") == table  # a stage would fail
+
+
 @needs_optuna
 def test_three_failures_in_a_row_stop_a_study(repository, monkeypatch):
     """And the same command goes on with the next trial, unless other code is committed."""
+    well = []
     ends = iter(["nan", "", "nan", "nan", "nan", "", ""])
 
-    def executed(experiment, arguments, drawn, lock):
+    def executed(experiment, arguments, drawn, trials, lock):
         failure = next(ends)
-        return Trial(experiment, drawn, None, failure) if failure else Trial(experiment, drawn, (1.0,))
+        well[:] = [] if failure else [experiment]
+        return Trial(experiment, drawn, None, failure)
+
+    def ended(experiment, arguments, params, drawn):
+        return Trial(experiment, drawn, (1.0,)) if well == [experiment] else None
 
     monkeypatch.setattr(tune, "_executed", executed)
+    monkeypatch.setattr(tune, "_ended", ended)
     command = ["tune", "-n", "f", *ONE, "--trials", "7"]
     printed = genbalance(repository, *command, succeeds=False)
     assert printed.splitlines()[-1] == (
@@ -441,7 +538,20 @@ def test_three_failures_in_a_row_stop_a_study(repository, monkeypatch):
             ["-S", "beta=1..2", "--metric", "evaluate_vae_gan.fd_test"],
             "--metric evaluate_vae_gan.fd_test: families.vae_gan is false",
         ),
+        (["-S", "beta=1..2", "--metric", "minutes.vae"], "--metric minutes.vae: is no stage; allowed: minutes.STAGE"),
+        (
+            ["-S", "beta=1..2", "--metric", "minutes.train_vae_gan"],
+            "--metric minutes.train_vae_gan: families.vae_gan is false",
+        ),
         (["-S", "beta=1..2", "-n", "a/b"], "-n a/b: allowed: letters, digits, - and _"),
+        (["-S", "beta=1..2", "--prune", "train_classifier.val_loss"], "--prune train_classifier.val_loss: is no train"),
+        (["-S", "beta=1..2", "--prune", "train_vae"], "--prune train_vae: is no training's curve"),
+        (["-S", "beta=1..2", "--prune", "train_vae.val_loss:up"], "--prune train_vae.val_loss:up: is no training's"),
+        (["-S", "beta=1..2", "--prune", "train_vae_gan.loss"], "--prune train_vae_gan.loss: families.vae_gan is false"),
+        (
+            ["-S", "beta=1..2", "--metric", "evaluate_vae.rate:min", "--prune", "train_vae.val_loss"],
+            "--prune train_vae.val_loss: found 2 metrics; allowed: one, since Optuna prunes by one",
+        ),
         (["-n", "none", "--show"], "-n none: is no study here"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from genbalance.reporting import chart
 from genbalance.reporting.chart import LEFT, RIGHT, WIDTH, Series
+from genbalance.reporting.text import tick
 
 HEIGHT = 220
 
@@ -43,11 +44,12 @@ def test_labels_never_touch_and_the_ends_have_theirs():
     for (a, first), (b, second) in pairwise(kept):
         assert b - a > chart.LETTER * (len(first) + len(second)) / 2
     points = [(60 + 17.0 * step, 200 - 3.0 * step) for step in range(21)]
-    beside = chart.point_labels(points, values)
+    texts = [tick(value, 3) for value in values]
+    beside = chart.point_labels(points, texts)
     for (a, _, first), (b, _, _) in pairwise(beside):
         assert b - a > chart.LETTER * len(first)
     assert all(x + chart.LETTER * len(text) <= WIDTH for x, _, text in beside)
-    assert len(chart.point_labels(points[::10], values[::10])) == 3  # there is room
+    assert len(chart.point_labels(points[::10], texts[::10])) == 3  # there is room
 
 
 def test_the_cells_of_a_chart_cover_it_and_each_is_nearest_to_its_point():

@@ -189,6 +189,25 @@ def test_metrics_by_step_are_complete_and_in_order(repo: Path, params: Params) -
     assert [(m.step, m.value) for m in client.get_metric_history(run_id, "kept_rate")] == [(0, 0.5)]
 
 
+def test_what_is_logged_at_an_epoch_is_at_once_in_the_file_of_curves(
+    repo: Path, params: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "curves.jsonl"
+    with tracked("train_vae", params) as run:
+        run.log({"val_loss": 3.0}, step=1)
+        monkeypatch.setenv("GENBALANCE_CURVES", str(file))
+        run.log({"val_loss": 2.5, "val_rate": 0.125}, step=2)
+        assert file.read_text() == (
+            '{"stage": "train_vae", "step": 2, "values": {"val_loss": 2.5, "val_rate": 0.125}}\n'
+        )
+        run.log({"test": 1.0})
+        run.log({"val_loss": 2.0}, step=3)
+        assert [json.loads(line)["step"] for line in file.read_text().splitlines()] == [2, 3]
+        monkeypatch.setenv("GENBALANCE_CURVES", str(tmp_path / "nowhere" / "curves.jsonl"))
+        run.log({"val_loss": 1.5}, step=4)
+    assert runs(repo)[1][0].info.status == "FINISHED"
+
+
 def test_metrics_of_a_failed_stage_are_kept(repo: Path, params: Params) -> None:
     def fail(run: Run) -> None:
         run.log({"loss": 3.0}, step=1)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def run_dvc(
     log: Path,
     lock: int,
     outlives: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> int:
     """Runs a command of DVC; returns its exit code.
 
@@ -52,6 +53,7 @@ def run_dvc(
         log: the file that its output is appended to.
         lock: a descriptor; the lock is held until the command has ended, also if this process is killed.
         outlives: whether the command goes on if this process is killed; otherwise it ends as with Ctrl-C.
+        check: is called several times a second; if it raises, the command ends as with Ctrl-C.
     """
     own = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])}
     with log.open("ab") as output:
@@ -69,7 +71,7 @@ def run_dvc(
         )
     try:
         with nullcontext() if outlives else _watched(process.pid, lock):
-            return _waited(process)
+            return _waited(process, check)
     except BaseException:
         stop(process)
         raise
@@ -103,8 +105,9 @@ def _watched(group: int, lock: int) -> Iterator[None]:
         watcher.communicate(word)  # until it has ended
 
 
-def _waited(process: subprocess.Popen[bytes]) -> int:
+def _waited(process: subprocess.Popen[bytes], check: Callable[[], None]) -> int:
     while True:
+        check()
         with suppress(subprocess.TimeoutExpired):
             return process.wait(POLL)
 

@@ -1,20 +1,22 @@
 """`genbalance tune`: a search over params with Optuna, in which each trial is a DVC experiment.
 
 A study NAME lies in the git-ignored folder ``tune/``: ``NAME.db``, Optuna's SQLite store of the trials that ended;
-``NAME.lock``, which whoever runs it holds; ``NAME-001.log``, …, what each trial printed. Trial NAME-001 is the
-experiment of that name. What a trial draws depends on the seed, its number and the trials before it alone: one that was
-killed is drawn again, and its experiment, if it has ended all the same, is found by its name and params.
+``NAME.lock``, which whoever runs it holds; ``NAME-001.log``, …, what each trial printed; where trials are pruned also
+``NAME-001.jsonl``, …, their training curves. Trial NAME-001 is the experiment of that name. What a trial draws depends
+on the seed, its number and the trials before it alone: one that was killed is drawn again, and its experiment, if it
+has ended all the same, is found by its name and params.
 """
 
 import fcntl
+import json
 import re
 import shlex
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from itertools import islice, product
@@ -22,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from genbalance.experiments.child import last_line, run_dvc
+from genbalance.experiments.front import MINUTES, parse_metric, with_minutes
 from genbalance.experiments.points import check_name, divided, parse_setting, with_settings
-from genbalance.experiments.runs import code_of, experiments, read_run
+from genbalance.experiments.runs import code_of, curves, experiments, read_run
 from genbalance.experiments.verify import ended_by_signals
 from genbalance.families.registry import known
 from genbalance.params import (
@@ -36,11 +39,12 @@ from genbalance.params import (
     read_params,
     validated,
 )
-from genbalance.reporting.measures import GROUPS, HIGHER, LOWER
-from genbalance.reporting.text import aligned
+from genbalance.reporting.front import Metric, pareto
+from genbalance.reporting.text import aligned, listed
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, environment, object_id, root
 from genbalance.runtime.rng import stream_seed
+from genbalance.tracking.run import CURVES
 
 if TYPE_CHECKING:
     import optuna
@@ -52,7 +56,6 @@ CORNERS = 4096  # combinations of the ends of ranges that are checked, at most
 SAMPLERS = ("tpe", "random")
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({NUMBER})\.\.({NUMBER})(?::(log|linear))?")
-BETTER = {"min": LOWER, "max": HIGHER}
 ARGUMENTS, BEGUN, FAILURE = "arguments", "begun", "failure"  # attributes in Optuna's store
 NONE = "absent"
 
@@ -98,17 +101,6 @@ Axis = Range | Choices
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric that is searched for, such as ``evaluate_vae.fd_test``, and its direction."""
-
-    name: str
-    maximise: bool
-
-    def __str__(self) -> str:
-        return f"{self.name}:{'max' if self.maximise else 'min'}"
-
-
-@dataclass(frozen=True)
 class Arguments:
     """What a study is made with.
 
@@ -118,6 +110,7 @@ class Arguments:
         metrics: one, or several, of which the Pareto front is found.
         sampler: one of :data:`SAMPLERS`.
         seed: of the draws.
+        prune: the training curve by which trials are pruned, such as ``train_vae.val_loss``, if they are.
     """
 
     space: Mapping[str, Axis]
@@ -125,6 +118,12 @@ class Arguments:
     metrics: tuple[Metric, ...]
     sampler: str
     seed: int
+    prune: Metric | None = None
+
+    @property
+    def sign(self) -> int:
+        """What a value of the curve is multiplied with so that it is better in the direction of the metric."""
+        return 1 if self.prune and self.prune.maximise == self.metrics[0].maximise else -1
 
     def as_json(self) -> dict[str, Any]:
         """What :meth:`of_json` reads."""
@@ -134,6 +133,7 @@ class Arguments:
             "metrics": [str(metric) for metric in self.metrics],
             "sampler": self.sampler,
             "seed": self.seed,
+            "prune": str(self.prune) if self.prune else "",
         }
 
     @classmethod
@@ -142,7 +142,8 @@ class Arguments:
         space = {key: parse_axis(key, text) for key, text in values["space"].items()}
         metrics = tuple(parse_metric(text) for text in values["metrics"])
         kept = {key: axis for key, axis in space.items() if axis}
-        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"])
+        prune = parse_curve(text) if (text := values.get("prune")) else None
+        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"], prune)
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,28 @@ class Trial:
         drawn: the values by dotted key, those of choices as `-S` takes them.
         values: of the metrics, or None where it has not ended well.
         failure: the last line of one that failed; "" of any other.
+        curve: that by which trials are pruned, by epoch; negated where it is better in the other direction than the
+            metric. Empty where none was asked for, or DVC had the training in its cache.
     """
 
     name: str
     drawn: Mapping[str, float | str]
     values: tuple[float, ...] | None
     failure: str = ""
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def pruned(self) -> int:
+        """The last epoch of one that was pruned; 0 of any other."""
+        return max(self.curve) if self.values is None and not self.failure else 0
+
+
+class _PrunedError(Exception):
+    """A trial is to be ended; ``curve`` is its curve up to there."""
+
+    def __init__(self, curve: Mapping[int, float]) -> None:
+        super().__init__()
+        self.curve = curve
 
 
 def as_setting(value: float | str) -> str:
@@ -201,22 +218,25 @@ def parse_axis(key: str, text: str) -> Axis | None:
     return Choices(tuple(choices)) if len(choices) > 1 else None
 
 
-def parse_metric(text: str) -> Metric:
-    """``evaluate_vae.fd_test``, in the direction in which the metric is better, or ``evaluate_vae.rate:min``, ``:max``.
+def parse_curve(text: str) -> Metric:
+    """``train_vae.val_loss``, of which lower is better, or ``train_gan.d_accuracy_held_out:max``.
 
     Raises:
-        UserError: neither the text nor the table of metrics says which direction is better.
+        UserError: it is no curve of a family's training.
     """
     name, _, direction = text.partition(":")
-    better = {measure.key: measure.better for measures in GROUPS.values() for measure in measures}
-    found = BETTER.get(direction) if direction else better.get(name.partition(".")[2], "")
-    if found not in BETTER.values():
-        raise UserError(f"--metric {text}: which direction is better? allowed: {name}:min or {name}:max")
-    return Metric(name, found == HIGHER)
+    stage, _, key = name.partition(".")
+    trainings = [f"train_{family}" for family in known()]
+    if stage not in trainings or not key or direction not in ("", "min", "max"):
+        raise UserError(
+            f"--prune {in_a_line(text)}: is no training's curve; "
+            f"allowed: {listed(trainings, 'or')} with .COLUMN of its curves.csv, and :min or :max"
+        )
+    return Metric(name, direction == "max")
 
 
 def parse_arguments(
-    settings: Sequence[str], metrics: Sequence[str], sampler: str, seed: int
+    settings: Sequence[str], metrics: Sequence[str], sampler: str, seed: int, prune: str = ""
 ) -> tuple[Arguments, Params]:
     """The arguments, and params.yaml with the fixed settings and with the first end of each range; all checked by the
     rules of params.yaml, for each combination of ends, the first 4096 of them.
@@ -244,8 +264,28 @@ def parse_arguments(
         with_settings(base, fixed | dict(zip(space, ends, strict=True)))
     params = with_settings(base, fixed | {key: axis.ends[0] for key, axis in space.items()})
     _check_metrics([text.partition(":")[0] for text in metrics], params)
+    curve = parse_curve(prune) if prune else None
+    if curve:
+        _check_curve(curve, metrics, params)
     given = tuple(f"{key}={text}" for key, text in fixed.items())
-    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed), params
+    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed, curve), params
+
+
+def _check_curve(curve: Metric, metrics: Sequence[str], params: Params) -> None:
+    """Refuses to prune by several metrics, and by a curve of a family that is off or that HEAD's run has not.
+
+    Raises:
+        UserError: it is so.
+    """
+    stage, _, key = curve.name.partition(".")
+    if len(metrics) > 1:
+        raise UserError(f"--prune {curve.name}: found {len(metrics)} metrics; allowed: one, since Optuna prunes by one")
+    if family := params.family_off(stage):
+        raise UserError(f"--prune {curve.name}: families.{family} is false; allowed: -S families.{family}=true")
+    table = curves(object_id("HEAD")).get(stage, b"").decode(errors="replace")
+    columns = (table.splitlines() or [""])[0].split(",")
+    if any(columns) and key not in columns:
+        raise UserError(f"--prune {curve.name}: no such curve in HEAD; allowed: {', '.join(columns[1:])}")
 
 
 def _check_metrics(names: Sequence[str], params: Params) -> None:
@@ -262,12 +302,14 @@ def _check_metrics(names: Sequence[str], params: Params) -> None:
     files = {name.partition(".")[0] for name in measured}
     stages = {f"{step}_{family}" for step in ("train", "evaluate") for family in known()}
     for place, name in enumerate(names):
-        file, _, key = name.partition(".")
+        file, _, key = name.removeprefix(MINUTES).partition(".")
         if name in names[:place]:
             raise UserError(f"--metric {name}: is given twice; allowed: once")
+        if name.startswith(MINUTES) and (file not in stages or key):
+            raise UserError(f"--metric {in_a_line(name)}: is no stage; allowed: {MINUTES}STAGE")
         if file in stages and (family := params.family_off(file)):
             raise UserError(f"--metric {name}: families.{family} is false; allowed: -S families.{family}=true")
-        if name not in measured and (file in files or file not in stages or not key):
+        if not name.startswith(MINUTES) and name not in measured and (file in files or file not in stages or not key):
             near = ", ".join(get_close_matches(name, measured, n=3, cutoff=0.5))
             raise UserError(
                 f"--metric {in_a_line(name)}: no such number in the metrics of HEAD; "
@@ -316,14 +358,22 @@ def show(name: str) -> str:
     Raises:
         UserError: there is no such study.
     """
+    return as_text(name, *read_study(name))
+
+
+def read_study(name: str) -> tuple[Arguments, list[Trial]]:
+    """What a study is made with, and its trials so far, in their order.
+
+    Raises:
+        UserError: there is no such study.
+    """
     if not _path(name, ".db").exists():
         others = ", ".join(sorted(path.stem for path in _path(name, ".db").parent.glob("*.db")))
         raise UserError(f"-n {name}: is no study here; allowed: {others or 'one that was begun'}")
     study = _opened(name)
     if ARGUMENTS not in study.user_attrs:
         raise UserError(f"-n {name}: was killed before its first trial; run its command again")
-    arguments = Arguments.of_json(study.user_attrs[ARGUMENTS])
-    return as_text(name, arguments, _trials(study, name))
+    return Arguments.of_json(study.user_attrs[ARGUMENTS]), _trials(study, name)
 
 
 def _path(name: str, suffix: str) -> Path:
@@ -371,9 +421,13 @@ def _begin(study: "optuna.Study", name: str, arguments: Arguments, params: Param
     others = {k: v for k, v in params.flat().items() if k not in arguments.space and not k.startswith(INERT)}
     whole: dict[str, Any] = {f"-S {key}": str(axis) for key, axis in arguments.space.items()}
     whole |= {"--metric": " ".join(map(str, arguments.metrics)), "--sampler": arguments.sampler}
+    whole |= {"--prune": str(arguments.prune)} if arguments.prune else {}
     whole |= {"--seed": arguments.seed, **others, **{f"code of {k}": v[:8] for k, v in code_of("HEAD").items()}}
     before = study.user_attrs.get(BEGUN)
     if before is None:
+        for file in _path(name, "").parent.iterdir():
+            if re.fullmatch(rf"{name}-\d+\.jsonl", file.name):
+                file.unlink()  # of another study of that name
         study.set_user_attr(ARGUMENTS, arguments.as_json())
         study.set_user_attr(BEGUN, whole)
         return
@@ -413,9 +467,11 @@ def _frozen(arguments: Arguments, trial: Trial) -> "optuna.trial.FrozenTrial":
     """The trial as Optuna keeps it."""
     from optuna.trial import TrialState, create_trial
 
+    unended = TrialState.FAIL if trial.failure else TrialState.PRUNED
     return create_trial(
-        state=TrialState.FAIL if trial.values is None else TrialState.COMPLETE,
+        state=unended if trial.values is None else TrialState.COMPLETE,
         values=trial.values,
+        intermediate_values=dict(trial.curve),
         params=dict(trial.drawn),
         distributions=_distributions(arguments),
         user_attrs={FAILURE: trial.failure},
@@ -429,6 +485,7 @@ def _trials(study: "optuna.Study", name: str) -> list[Trial]:
             trial.params,
             trial.values and tuple(trial.values),
             trial.user_attrs[FAILURE],
+            trial.intermediate_values,
         )
         for trial in study.trials
     ]
@@ -446,9 +503,14 @@ def _run(study: "optuna.Study", name: str, arguments: Arguments, params: Params,
     for number in range(before, trials):
         ended = _trials(study, name)
         experiment, drawn = _experiment(name, number), draw(arguments, ended)
-        trial = _ended(experiment, arguments, params, drawn) or _executed(experiment, arguments, drawn, lock)
+        trial = _ended(experiment, arguments, params, drawn)
         if trial is None:
-            trial = _ended(experiment, arguments, params, drawn) or Trial(experiment, drawn, None, "left no experiment")
+            trial = _executed(experiment, arguments, drawn, ended, lock)
+            if not trial.failure:  # one that was to be pruned may have ended all the same
+                found = _ended(experiment, arguments, params, drawn)
+                trial = found or (trial if trial.curve else replace(trial, failure="left no experiment"))
+        if trial.values is not None:
+            trial = replace(trial, curve=read_curve(experiment, arguments))
         study.add_trial(_frozen(arguments, trial))
         left = (time.monotonic() - began) / (number + 1 - before) * (trials - number - 1)
         _note(_progress(arguments, [*ended, trial], trials, left))
@@ -478,43 +540,86 @@ def _ended(experiment: str, arguments: Arguments, params: Params, drawn: Mapping
             f"{experiment}: is an experiment already, with {other[0]} = {found[other[0]]} and not {wanted[other[0]]}; "
             f"give another name, or `dvc exp remove {experiment}`"
         )
-    run = read_run(experiment, commit)
+    (run,) = with_minutes([read_run(experiment, commit)], [metric.name for metric in arguments.metrics])
     lacks = [metric.name for metric in arguments.metrics if metric.name not in run.metrics]
     if lacks:
         return Trial(experiment, drawn, None, f"has not measured {', '.join(lacks)} with its own params")
     return Trial(experiment, drawn, tuple(run.metrics[metric.name] for metric in arguments.metrics))
 
 
-def _executed(experiment: str, arguments: Arguments, drawn: Mapping[str, float | str], lock: int) -> Trial | None:
-    """Runs the experiment; the trial if it failed."""
+def _executed(
+    experiment: str, arguments: Arguments, drawn: Mapping[str, float | str], trials: Sequence[Trial], lock: int
+) -> Trial:
+    """Runs the experiment; the trial if it failed or was pruned, and else one without values.
+
+    One that may be pruned ends with this process: left behind, nobody would prune it.
+    """
     settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in drawn.items())]
     command = ["exp", "run", "--temp", "--name", experiment]
     command += [word for setting in settings for word in ("-S", setting)]
     path = root() / FOLDER / f"{experiment}.log"
     path.write_bytes(b"")  # without what an attempt that was cut short printed
-    code = run_dvc(command, root(), environment(), path, lock, outlives=True)
-    if code == 0:
-        return None
-    return Trial(experiment, drawn, None, last_line(path.read_text(encoding="utf-8", errors="replace"), code))
+    if arguments.prune is None:
+        code = run_dvc(command, root(), environment(), path, lock, outlives=True)
+    else:
+        own = environment() | {CURVES: str(_curve_file(experiment))}
+        try:
+            code = run_dvc(command, root(), own, path, lock, check=_pruner(experiment, arguments, trials))
+        except _PrunedError as pruned:
+            return Trial(experiment, drawn, None, curve=pruned.curve)
+    failure = last_line(path.read_text(encoding="utf-8", errors="replace"), code) if code else ""
+    return Trial(experiment, drawn, None, failure)
+
+
+def _curve_file(experiment: str) -> Path:
+    return root() / FOLDER / f"{experiment}.jsonl"
+
+
+def read_curve(experiment: str, arguments: Arguments) -> dict[int, float]:
+    """The curve of a trial, as :class:`Trial` has it, as far as it is known.
+
+    Raises:
+        UserError: its training has logged epochs, and no such curve.
+    """
+    if arguments.prune is None or not _curve_file(experiment).exists():
+        return {}
+    stage, _, key = arguments.prune.name.partition(".")
+    found: dict[int, float] = {}
+    others: dict[str, None] = {}
+    *whole, _unended = _curve_file(experiment).read_text(encoding="utf-8").split("\n")
+    for line in map(json.loads, whole):
+        if line["stage"] == stage:
+            others |= dict.fromkeys(line["values"])
+            if key in line["values"]:
+                found[int(line["step"])] = arguments.sign * float(line["values"][key])
+    if others and not found:
+        raise UserError(f"--prune {arguments.prune.name}: no such curve in {experiment}; allowed: {', '.join(others)}")
+    return found
+
+
+def _pruner(experiment: str, arguments: Arguments, trials: Sequence[Trial]) -> Callable[[], None]:
+    """A function that raises once the trial's best value so far is worse than the median of the earlier trials at an
+    epoch, once five of them have ended well: Optuna's MedianPruner, after the median stopping rule of Golovin et al.
+    2017."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=_directions(arguments), pruner=optuna.pruners.MedianPruner())
+    study.add_trials([_frozen(arguments, trial) for trial in trials])
+    asked, seen = study.ask(), dict[int, float]()
+
+    def check() -> None:
+        for epoch, value in read_curve(experiment, arguments).items():
+            if epoch not in seen:
+                seen[epoch] = value
+                asked.report(value, epoch)
+                if asked.should_prune():
+                    raise _PrunedError(seen)
+
+    return check
 
 
 # What is printed
-
-
-def pareto(values: Sequence[Sequence[float]], maximise: Sequence[bool]) -> list[bool]:
-    """For each row of metrics, whether it is on the Pareto front: no other row is at least as good in all columns and
-    better in one.
-
-    Args:
-        values: [n][metrics].
-        maximise: for each column whether higher is better.
-    """
-    costs = [tuple(-value if up else value for value, up in zip(row, maximise, strict=True)) for row in values]
-
-    def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-        return a != b and all(x <= y for x, y in zip(a, b, strict=True))
-
-    return [not any(dominates(other, row) for other in costs) for row in costs]
 
 
 def best(metrics: Sequence[Metric], trials: Sequence[Trial]) -> list[Trial]:
@@ -540,7 +645,8 @@ def _progress(arguments: Arguments, trials: Sequence[Trial], total: int, seconds
         summary = f"{len(found)} on the Pareto front"
     else:
         summary = f"best {_numbers(arguments, found[0])} ({found[0].name})" if found else "none has ended well"
-    outcome = f"failed: {trial.failure}" if trial.failure else _numbers(arguments, trial)
+    pruned = f"pruned after epoch {trial.pruned}"
+    outcome = f"failed: {trial.failure}" if trial.failure else pruned if trial.pruned else _numbers(arguments, trial)
     left = f"{timedelta(seconds=round(seconds))} left"
     return "  ".join([f"{len(trials)}/{total}", trial.name, drawn, outcome, summary, left])
 
@@ -552,17 +658,20 @@ def _numbers(arguments: Arguments, trial: Trial) -> str:
 
 def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
     """The trials as a table, best first, those on the Pareto front of several metrics with a star; the last lines of
-    those that failed; and how to run the best again."""
+    those that failed; how to run the best again; and how to show a front of two metrics on the page."""
     metrics = arguments.metrics
     found, failed = best(metrics, trials), [trial for trial in trials if trial.failure]
-    counts = f"{len(trials)} trials" + (f", {len(failed)} of them failed" if failed else "")
-    directions = ", ".join(f"{metric.name} ({HIGHER if metric.maximise else LOWER})" for metric in metrics)
+    pruned = sorted((trial for trial in trials if trial.pruned), key=lambda trial: -trial.pruned)
+    parts = [f"{len(those)} of them {what}" for those, what in ((pruned, "pruned"), (failed, "failed")) if those]
+    counts = ", ".join([f"{len(trials)} trials", *parts])
+    directions = ", ".join(f"{metric.name} ({metric.better})" for metric in metrics)
     head = [f"{name}: {counts}; sampler {arguments.sampler}, seed {arguments.seed}", directions]
     ranked = _ranked(metrics, trials)
     ranked = ranked if len(metrics) == 1 else [*found, *(trial for trial in ranked if trial not in found)]
     rows = [["trial", *arguments.space, *(metric.name for metric in metrics)]]
-    for trial in [*ranked, *failed]:
-        cells = ["failed"] * len(metrics) if trial.values is None else [f"{value:.4g}" for value in trial.values]
+    for trial in [*ranked, *pruned, *failed]:
+        unended = f"pruned after epoch {trial.pruned}" if trial.pruned else "failed"
+        cells = [unended] * len(metrics) if trial.values is None else [f"{value:.4g}" for value in trial.values]
         star = " *" if len(metrics) > 1 and trial in found else ""
         rows.append([f"{trial.name}{star}", *(as_setting(trial.drawn[key]) for key in arguments.space), *cells])
     blocks = ["\n".join(head), aligned(rows)]
@@ -573,6 +682,12 @@ def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
         again = [f"  {command(arguments, trial)}" for trial in found]
         blocks.append(
             "\n".join([f"{title}; `dvc exp apply TRIAL` brings a trial's results here. To run it again:", *again])
+        )
+    if len(metrics) == 2 and found:
+        options = " ".join(f"--metric {metric}" for metric in metrics)
+        blocks.append(
+            "To show the front on the page of the next run:\n"
+            f"  genbalance sweep show '{name}-*' {options} --json metrics/sweeps/{name}.json"
         )
     return "\n\n".join(blocks)
 

@@ -188,11 +188,10 @@ def value_labels(values: Sequence[float], axis: Scale) -> tuple[tuple[float, str
     return tuple((axis(values[place]), texts[place]) for place in _apart(centred))
 
 
-def point_labels(points: Sequence[Point], values: Sequence[float]) -> tuple[tuple[float, float, str], ...]:
+def point_labels(points: Sequence[Point], texts: Sequence[str]) -> tuple[tuple[float, float, str], ...]:
     """Labels above and to the right of points: the first, the last and as many between as have room."""
     beside = []
-    for (x, y), value in zip(points, values, strict=True):
-        text = tick(value, 3)
+    for (x, y), text in zip(points, texts, strict=True):
         beside.append((min(x + 9, WIDTH - LETTER * len(text)), y - 9, text))
     return tuple(beside[place] for place in _apart(beside))
 

@@ -3,19 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from genbalance.families.registry import known
-from genbalance.reporting.measures import GROUPS
+from genbalance.reporting.measures import labels
 from genbalance.reporting.page import render
 from genbalance.reporting.spread import NONE, STANDS_OUT, Cell
 from genbalance.reporting.theme import DARK, LIGHT, Plot, png
-
-NAMES = {
-    f"evaluate_{name}.{measure.key}": (f"{family.title}: {measure.label}", measure.better)
-    for name, family in known().items()
-    for measures in GROUPS.values()
-    for measure in measures
-    if measure.of(family)
-}
 
 
 @dataclass(frozen=True)
@@ -91,4 +82,4 @@ class Content:
 def comparison_page(content: Content) -> str:
     """The page as HTML: equal input, equal text."""
     shown = {plot.name: (plot, png(plot, LIGHT), png(plot, DARK)) for plot in content.plots}
-    return render("comparison.html.j2", content=content, shown=shown, names=NAMES, stands_out=STANDS_OUT, none_=NONE)
+    return render("comparison.html.j2", content=content, shown=shown, names=labels(), stands_out=STANDS_OUT, none_=NONE)

@@ -4,7 +4,7 @@ get."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, OF_CLASSES, Family
+from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, OF_CLASSES, Family, known
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import number, share, span
 
@@ -202,6 +202,18 @@ class Line:
     cells: tuple[Cell, ...]
     real: str
     mean_image: str
+
+
+def labels() -> dict[str, tuple[str, str]]:
+    """Each metric of the known families by its name, such as ``evaluate_vae.fd_test``: what it is called, and which
+    direction is better."""
+    return {
+        f"evaluate_{name}.{measure.key}": (f"{family.title}: {measure.label}", measure.better)
+        for name, family in known().items()
+        for measures in GROUPS.values()
+        for measure in measures
+        if measure.of(family)
+    }
 
 
 def side_by_side(results: Results) -> dict[str, list[Line]]:

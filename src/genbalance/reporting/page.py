@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known
 from genbalance.params import INERT, read_yaml
-from genbalance.reporting import cards, classes, dag, grids, latents, measures, text
-from genbalance.reporting.code_map import code_map
+from genbalance.reporting import cards, classes, dag, front, grids, latents, measures, text
 from genbalance.reporting.curves import curves
 from genbalance.reporting.effects import coefficients, effects, in_context, released
 from genbalance.reporting.findings import holes
@@ -135,6 +134,7 @@ def figures(results: Results, settings: Settings) -> dict[str, bytes]:
     """Every figure as PNG bytes by its file name, in the light theme and, with ``_dark`` behind its name, the dark."""
     plots = [plot for group in _plots(results, settings).values() for plot in group]
     plots += [it.plot for it in in_context(results, settings.params)]
+    plots += [it.figure() for it in results.fronts]
     return {
         f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
         for plot in plots
@@ -195,6 +195,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes], mappe
         maps=maps,
         tours={family.name: _tours(results, family) for family in families},
         sweeps=[it for it in contexts if it not in [answer.context for answer in answers]],
+        fronts=[front.drawn(it, params) for it in results.fronts],
         comparison=measures.side_by_side(results),
         numbers={stage: text.flat(_without_long(stage, values)) for stage, values in results.metrics.items()},
         dag=dag.drawing(settings.pipeline),

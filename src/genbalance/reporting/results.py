@@ -10,6 +10,7 @@ from typing import Any
 
 from genbalance.families.registry import ENCODER, Family
 from genbalance.families.registry import family as family_of
+from genbalance.reporting.front import Front, read_front
 from genbalance.reporting.sweep import Sweep, read_sweep
 from genbalance.runtime.errors import UserError
 
@@ -90,9 +91,9 @@ class Results:
     """Everything that the page is made of.
 
     ``metrics`` are by stage; ``pictures`` (PNG bytes) by their path without suffix, ``tables`` by theirs below
-    artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid; ``sweeps`` are those of
-    metrics/sweeps, by name; ``weights`` are the MD5s of models/, as dvc.lock has them, by file; ``families`` are those
-    of the run.
+    artifacts/; ``films`` hold, by their folder there, the PNG bytes of every epoch's grid; ``sweeps`` and ``fronts``
+    are those of metrics/sweeps, by name; ``weights`` are the MD5s of models/, as dvc.lock has them, by file;
+    ``families`` are those of the run.
     """
 
     metrics: Mapping[str, Mapping[str, Any]]
@@ -100,6 +101,7 @@ class Results:
     pictures: Mapping[str, bytes]
     films: Mapping[str, Mapping[int, bytes]]
     sweeps: tuple[Sweep, ...] = ()
+    fronts: tuple[Front, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
     families: tuple[Family, ...] = ()
 
@@ -172,6 +174,8 @@ def read_results(root: Path, names: Iterable[str]) -> Results:
         for table in curves.values()
         for path in sorted(table.with_suffix("").glob("*.png"))
     ]
+    kept = sorted((root / "metrics" / "sweeps").glob("*.json"))
+    fronts = {path: front for path in kept if (front := read_front(path))}
     return Results(
         metrics=metrics,
         tables={
@@ -184,7 +188,8 @@ def read_results(root: Path, names: Iterable[str]) -> Results:
         pictures={name: _bytes(root / f"{name}.png") for name in (*wanted.pictures, *found)},
         films={name: _film(artifacts / name) for name in wanted.films},
         weights={str(path): _md5(root / path) for path in wanted.weights},
-        sweeps=tuple(read_sweep(path) for path in sorted((root / "metrics" / "sweeps").glob("*.json"))),
+        sweeps=tuple(read_sweep(path) for path in kept if path not in fronts),
+        fronts=tuple(fronts.values()),
         families=families,
     )
 

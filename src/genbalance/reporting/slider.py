@@ -10,7 +10,7 @@ from genbalance.reporting import chart, grids
 from genbalance.reporting.chart import Chart, Series
 from genbalance.reporting.measures import GROUPS
 from genbalance.reporting.sweep import Here, Sweep, columns, figure, half_interval, has_several, marked, scores
-from genbalance.reporting.text import listed, number, share
+from genbalance.reporting.text import listed, number, share, tick
 
 HIGH, LOW = 200, 140  # of the main chart and of the others
 SHARES = {measure.key for group in GROUPS.values() for measure in group if measure.share}
@@ -250,7 +250,7 @@ def _trade(sweep: Sweep, family: Family, alt: str, here: Here | None, dashed: bo
         chart.tick_labels(x, 6),
         chart.tick_labels(y, 5),
         (curve,),
-        labels=chart.point_labels(curve.points, sweep.values),
+        labels=chart.point_labels(curve.points, [tick(value, 3) for value in sweep.values]),
         cells=chart.cells([at for at, _ in curve.points]),
         ring=(x(ring[0]), y(ring[1])) if ring else None,
         dashed=dashed,

@@ -123,6 +123,7 @@ class StageRun:
         restored: whether it stands for a stage that DVC restored from its cache.
         cost: Wh and g CO₂ by the names of their metrics; empty where it measured none.
         counted: what is in that, in words.
+        seconds: that its process took, of one that was resumed the last; None where it has not ended well.
     """
 
     run_id: str
@@ -133,6 +134,7 @@ class StageRun:
     restored: bool
     cost: Mapping[str, float]
     counted: str
+    seconds: float | None = None
 
 
 def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[StageRun]:
@@ -155,6 +157,7 @@ def runs_behind(store: Store, entry: Mapping[str, Any]) -> list[StageRun]:
                 restored=tags.get(RESTORED) == "true",
                 cost=spent(run.data.metrics),
                 counted=tags.get(COUNTED, ""),
+                seconds=run.data.metrics.get("duration_s"),
             )
         )
     return found

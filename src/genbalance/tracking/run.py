@@ -5,6 +5,7 @@ there meanwhile (:mod:`genbalance.tracking.sync`), so that a server that is slow
 """
 
 import json
+import os
 import tempfile
 import time
 import uuid
@@ -40,6 +41,9 @@ LOGGED_IMAGES = "mlflow.loggedImages"  # the tag without which the UI looks for 
 THUMBNAIL = 320  # pixels of the longer side: the UI's tile has room for 336, and does not scale it
 KIND = "genbalance.kind"
 LONGEST_NAME = 120  # characters of a run's name that the UI's table still shows
+CURVES = "GENBALANCE_CURVES"
+"""The environment's variable that names a file: whatever a stage logs at an epoch is appended there as a line of JSON,
+at once, for `genbalance tune --prune`. MLflow's store would have to be asked for it again and again."""
 NO_IMAGES: Mapping[str, Path] = {}
 
 
@@ -81,6 +85,8 @@ class Run:
         the curve's step 0.
         """
         values = {metric_name(name): value for name, value in values.items()}
+        if step is not None and (curves := os.environ.get(CURVES)):
+            _append(Path(curves), {"stage": self._stage, "step": step, "values": dict(values)})
         if step != self._step and time.monotonic() - self._flushed >= INTERVAL:
             self.flush()
         self._step = step
@@ -285,6 +291,11 @@ def _end(run: Run, status: str) -> None:
         client.set_terminated(run.run_id, status)
     with store_lock(run.store.address):
         settle(run.store, run.parent_id)
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    with suppress(OSError), path.open("a", encoding="utf-8") as file:  # no training ends for want of it
+        file.write(f"{json.dumps(line)}\n")
 
 
 def _metrics(values: Mapping[str, float], step: int | None) -> "list[Metric]":

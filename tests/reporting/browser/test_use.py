@@ -75,7 +75,7 @@ def test_the_first_key_offers_a_way_past_the_navigation(fresh):
 def test_details_open_and_close_by_keyboard(browser, files):
     with look(browser, files["report"], "desktop") as seen:
         details = seen.page.locator("details")
-        assert details.count() == 2
+        assert details.count() == 3
         for one in details.all():
             one.locator("summary").focus()
             seen.page.keyboard.press("Enter")
