@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genbalance.families.registry import DISCRIMINATOR, ENCODER, LIKELIHOOD, Family, known
 from genbalance.params import INERT, read_yaml
 from genbalance.reporting import cards, classes, dag, front, grids, latents, measures, text
+from genbalance.reporting.code_map import code_map
 from genbalance.reporting.curves import curves
 from genbalance.reporting.effects import coefficients, effects, in_context, released
 from genbalance.reporting.findings import holes
