@@ -32,7 +32,7 @@ class Run:
     def log(self, values, step=None):
         self.logged += [(name, step) for name in values]
 
-    def image(self, *_):
+    def image(self, *_, **__):
         pass
 
     flush = tag = image
