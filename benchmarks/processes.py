@@ -17,7 +17,7 @@ from genbalance.data.prepared import Prepared, Split
 from genbalance.params import Params, read_params
 
 STAGES = {"train_gan": "gan", "train_vae": "vae"}
-IMAGES, PAIRS, EPOCHS = 2048, 2, 3  # of which the first epoch, in which memory is taken, is not measured
+IMAGES, PAIRS, EPOCHS = 1024, 2, 3  # of which the first epoch, in which memory is taken, is not measured
 
 
 def noise(images: int, shape: tuple[int, int] = (28, 28)) -> Prepared:
