@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import torch
 import torch.distributed as dist
 
 from genbalance.runtime.device import generator
-from genbalance.training import loop, vae
+from genbalance.training import loop, shares, vae
 from genbalance.training.epochs import Trained
 
 REFUSED = ("gan, unrolled",)
 TWO_STEPS = ("vae, mlp", "gan, style", "classifier")  # the others take one
 OBJECTIVES = [name for name in test_golden.trainings() if name not in REFUSED]
 KILLED = Path("killed")
+shares.TIMEOUT = timedelta(minutes=2)  # in the processes, too, which import this first: none waits for ever
 
 
 def first_steps(name):

@@ -73,13 +73,12 @@ def _launch(train: Train, stage: str, params: Params, folder: Path, device: torc
             "allowed: at most as many"
         )
     for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # ten lines at each restart
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they print ten lines at each restart
+    lock = StageLock(stage)  # as long as this function runs
+    claimed = lock.claim(run.key)
     hang_up = signal.getsignal(signal.SIGHUP)
     with _answers(run, stage) as answers, tempfile.TemporaryDirectory() as logs:
-        task = _Task(
-            train, stage, params, folder, device.type, answers.address, run.key, run.run_id,
-            StageLock(stage).claim(run.key),
-        )  # fmt: skip
+        task = _Task(train, stage, params, folder, device.type, answers.address, run.key, run.run_id, claimed)
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
