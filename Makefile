@@ -65,6 +65,7 @@ bench: $(READY) ## measure speed, relative to reference implementations
 	@$(IN_ENV) python -m benchmarks.evaluation
 	@$(IN_ENV) python -m benchmarks.likelihood
 	@$(IN_ENV) python -m benchmarks.stacked
+	@$(IN_ENV) python -m benchmarks.processes
 
 clean: ## remove the environment, outs and caches; the runs in mlflow.db stay
 	rm -rf .venv .checkpoints models artifacts reports data/prepared .dvc/cache .dvc/tmp .mypy_cache .pytest_cache .ruff_cache

@@ -20,11 +20,12 @@ def main(params: Params, run: Run) -> None:
     from genbalance.data import prepared
     from genbalance.runtime.device import set_up
     from genbalance.training.classifier import train
+    from genbalance.training.processes import on_processes
 
     device = set_up(params.compute, params.seed, "train_classifier")
     dataset = prepared.load(PREPARED)
     run.dataset(dataset.source, prepared.digest(PREPARED), dataset.title, dataset.profile)
-    trained = train(params, dataset, device, run)
+    trained = on_processes(train, "train_classifier", PREPARED)(params, dataset, device, run)
     trained.save(WEIGHTS, OUT)
     run.artifact(OUT)
     run.model("classifier", WEIGHTS, dataset.profile)

@@ -24,11 +24,12 @@ def main(params: Params, run: Run) -> None:
     from genbalance.data import prepared
     from genbalance.runtime.device import set_up
     from genbalance.training.gan import train
+    from genbalance.training.processes import on_processes
 
     device = set_up(params.compute, params.seed, "train_gan")
     dataset = prepared.load(PREPARED)
     run.dataset(dataset.source, prepared.digest(PREPARED), dataset.title, dataset.profile)
-    trained = train(params, dataset, device, run)
+    trained = on_processes(train, "train_gan", PREPARED)(params, dataset, device, run)
     for file in trained.save(WEIGHTS, OUT, GRIDS):
         run.artifact(file)
     run.model("gan", WEIGHTS, dataset.profile)

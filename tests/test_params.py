@@ -199,12 +199,14 @@ WRONG = [
     ("seed", "42.0", "42.0", "0 … 4294967295"),
     ("seed", "yes", "'yes'", "0 … 4294967295"),
     ("seed", "false", "False", "0 … 4294967295"),
-    ("compute", "cpu", "'cpu'", "device, threads, precision, bits, compile"),
+    ("compute", "cpu", "'cpu'", "device, threads, processes, precision, bits, compile"),
     ("compute.device", "gpu", "'gpu'", "auto | cpu | cuda"),
     ("compute.device", "0", "0", "auto | cpu | cuda"),
     ("compute.threads", "0", "0", "1 … 256"),
     ("compute.threads", "257", "257", "1 … 256"),
     ("compute.threads", "two", "'two'", "1 … 256"),
+    ("compute.processes", "0", "0", "1 … 64"),
+    ("compute.processes", "auto", "'auto'", "1 … 64"),
     ("compute.precision", "fp16", "'fp16'", "fp32 | bf16 | auto"),
     ("compute.bits", "same", "'same'", "portable | native"),
     ("families.gan", "1", "1", "true | false"),
@@ -395,6 +397,7 @@ def test_a_value_of_any_length_is_told_in_a_line_of_readable_length(tmp_path):
 
 
 FEDERATED = {"federated.clients": "2", "vae.prior": "normal", "gan.clusters": "0"}
+TWO = {"compute.processes": "2"}
 PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "gan.r1": "0"}
 
 
@@ -520,6 +523,26 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
         ),
         ({"vae.beta_range": "[4, 1]"}, ["vae", "beta_range is [4, 1]", "the lesser value first"]),
         ({"beta": "4", "vae.beta_range": "[0.1, 2]"}, ["beta is 4", "vae.beta_range = [0.1, 2]", "within it"]),
+        (
+            FEDERATED | TWO,
+            ["federated.clients is 2", "compute.processes = 2", "allowed: none", "add -S federated.clients=none"],
+        ),
+        (PRIVATE | TWO, ["privacy.epsilon is 3", "compute.processes = 2", "allowed: none"]),
+        (TWO | {"compute.compile": "true"}, ["compute.compile is true", "compute.processes = 2", "allowed: false"]),
+        (TWO | {"families.vae_gan": "true"}, ["families.vae_gan is true", "compute.processes = 2", "allowed: false"]),
+        (TWO | {"gan.unrolled_steps": "1"}, ["gan.unrolled_steps is 1", "compute.processes = 2", "allowed: 0"]),
+        (
+            TWO | {"vae.balance": "sigma", "vae.likelihood": "gaussian_shared"},
+            ["vae.balance is sigma", "compute.processes = 2", "fixed | geco"],
+        ),
+        (
+            {"compute.processes": "20", "gan.batch_size": "19"},
+            ["gan.batch_size is 19", "compute.processes = 20", "at least as many"],
+        ),
+        (
+            TWO | {"gan.arch": "style", "gan.batch_size": "36"},
+            ["gan.batch_size is 36", "compute.processes = 2", "gan.arch = style", "multiples of 8"],
+        ),
         *(
             (
                 {"vae.beta_range": "[0.1, 10]", f"vae.{name}": value},

@@ -70,6 +70,7 @@ class ComputeConfig(Section):
 
     device: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1, le=256)]
+    processes: Annotated[int, Field(ge=1, le=64)]
     precision: Literal["fp32", "bf16", "auto"]
     bits: Literal["portable", "native"]
     compile: bool
@@ -511,6 +512,30 @@ class Params(Section):
             found = ", ".join(f"{key} is {_spelled(values[key])} (allowed: {' | '.join(wrong[key])})" for key in wrong)
             flags = " ".join(f"-S {key}={wrong[key][0]}" for key in wrong)
             raise ValueError(f"{found} with {given}; add {flags}")
+
+    @model_validator(mode="after")
+    def _several_processes_can_share_a_batch(self) -> "Params":
+        count = self.compute.processes
+        if count == 1:
+            return self
+        fixed = {
+            "compute.compile": (False,),
+            "privacy.epsilon": ("none",),
+            "federated.clients": ("none",),
+            "families.vae_gan": (False,),
+        }
+        given = f"compute.processes = {count}"
+        self._refuse(fixed, {"gan": {"unrolled_steps": (0,)}, "vae": {"balance": ("fixed", "geco")}}, given)
+        for name in ("classifier", *self.families.names):
+            size = getattr(self, name).batch_size
+            if size < count:
+                raise ValueError(f"{name}.batch_size is {size} with {given}; allowed: at least as many images")
+        if self.families.gan and self.gan.arch == "style" and self.gan.batch_size % (4 * count):
+            raise ValueError(
+                f"gan.batch_size is {self.gan.batch_size} with {given} and gan.arch = style, whose discriminator "
+                f"compares four images; allowed: multiples of {4 * count}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batches_fit_the_limit(self) -> "Params":

@@ -46,10 +46,15 @@ def has_cuda(process, answer):
     process.setattr(torch.cuda, "is_available", lambda: answer)
 
 
+def compute(precision="auto", compile=False, device="auto"):
+    given = {"device": device, "precision": precision, "compile": compile}
+    return ComputeConfig(threads=1, processes=1, bits="portable", **given)
+
+
 def test_cuda_on_a_machine_without_it_is_refused(process):
     has_cuda(process, False)
     with pytest.raises(UserError, match=r"^compute\.device: found 'cuda'.*allowed: auto or cpu$"):
-        set_up(ComputeConfig(device="cuda", threads=1, precision="fp32", bits="portable", compile=False), 0, "stage")
+        set_up(compute(device="cuda"), 0, "stage")
 
 
 @pytest.mark.parametrize(
@@ -58,26 +63,19 @@ def test_cuda_on_a_machine_without_it_is_refused(process):
 )
 def test_the_device_is_what_was_asked_for(process, asked, available, expected):
     has_cuda(process, available)
-    assert set_up(
-        ComputeConfig(device=asked, threads=1, precision="fp32", bits="portable", compile=False), 0, "stage"
-    ) == torch.device(expected)
+    assert set_up(compute(device=asked), 0, "stage") == torch.device(expected)
 
 
 @pytest.mark.parametrize("asked", ["auto", "cuda"])
 def test_a_gpu_is_taken_when_there_is_one(process, asked):
     has_cuda(process, True)
     process.setattr(torch, "manual_seed", lambda seed: None)  # would look for the GPU
-    assert (
-        set_up(
-            ComputeConfig(device=asked, threads=1, precision="fp32", bits="portable", compile=False), 0, "stage"
-        ).type
-        == "cuda"
-    )
+    assert set_up(compute(device=asked), 0, "stage").type == "cuda"
 
 
 def test_the_process_is_made_deterministic(process):
     has_cuda(process, False)
-    set_up(ComputeConfig(device="cpu", threads=1, precision="fp32", bits="portable", compile=False), 0, "stage")
+    set_up(compute(device="cpu"), 0, "stage")
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
@@ -87,7 +85,7 @@ def test_what_draws_without_a_generator_is_seeded_by_seed_and_stage(process):
     has_cuda(process, False)
 
     def draws(seed, stage):
-        set_up(ComputeConfig(device="cpu", threads=1, precision="fp32", bits="portable", compile=False), seed, stage)
+        set_up(compute(device="cpu"), seed, stage)
         return tuple(torch.rand(4).tolist())
 
     assert draws(0, "a") == draws(0, "a")
@@ -137,10 +135,6 @@ def test_uploaded_images_are_one_float_tensor_in_the_networks_range(pixels, ends
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 NARROW, WIDE, CONVOLUTION = nn.Linear(512, 784), nn.Linear(1024, 1024), nn.Conv2d(1, 4, 3)
-
-
-def compute(precision="auto", compile=False):
-    return ComputeConfig(device="auto", threads=1, precision=precision, bits="portable", compile=compile)
 
 
 @pytest.mark.parametrize("network", [NARROW, WIDE, CONVOLUTION])

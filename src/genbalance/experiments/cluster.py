@@ -71,7 +71,8 @@ def begin(
             "`git stash` or `git restore` them"
         )
     commit = object_id("HEAD")
-    plan = Plan(name, commit, tuple(points), address, workers, base.compute.threads, gpus, slurm)
+    cpus = base.compute.threads * base.compute.processes
+    plan = Plan(name, commit, tuple(points), address, workers, cpus, gpus, slurm)
     folder.begin(plan)
     return folder
 

@@ -18,7 +18,7 @@ from genbalance.reporting.theme import Plot
 from genbalance.runtime.errors import UserError
 
 SIDES = ("evaluate.kid_", "evaluate.resamples", "evaluate.inversion_", "evaluate.importance_draws")  # not drawn
-LAST_DIGITS = ("compute.device", "compute.threads", "compute.bits")  # all that these change of a number
+LAST_DIGITS = ("compute.device", "compute.threads", "compute.processes", "compute.bits")
 NONE = "–"
 
 

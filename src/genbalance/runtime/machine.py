@@ -17,9 +17,9 @@ def machine(device: torch.device) -> str:
     """The kind of machine that computes, in a line: equal lines are to give equal bytes. No name of a host is in it.
 
     GPU, if there is one; the CPU's vendor, by which MKL chooses; the instructions that torch uses; the cache by whose
-    size oneDNN cuts its blocks; the kernels that OpenBLAS chose; threads; Python, by whose version requirements.txt
-    chooses that of NumPy. Equal bytes do not need equal lines: where the instructions are pinned (see
-    :mod:`genbalance.runtime.instructions`), vendor and cache decide for few shapes.
+    size oneDNN cuts its blocks; the kernels that OpenBLAS chose; threads; processes, where several train; Python, by
+    whose version requirements.txt chooses that of NumPy. Equal bytes do not need equal lines: where the instructions
+    are pinned (see :mod:`genbalance.runtime.instructions`), vendor and cache decide for few shapes.
     Ask after :func:`genbalance.runtime.device.set_up`.
     """
     gpu = [f"cuda {torch.cuda.get_device_name(device)}"] if device.type == "cuda" else []
@@ -34,6 +34,7 @@ def machine(device: torch.device) -> str:
         *cache,
         *(f"OpenBLAS {kernels}" for kernels in blas),
         f"threads {torch.get_num_threads()}",
+        *([f"processes {torch.distributed.get_world_size()}"] if torch.distributed.is_initialized() else []),
         f"Python {'.'.join(platform.python_version_tuple()[:2])}",
     ]
     return ", ".join(parts)

@@ -17,6 +17,7 @@ from genbalance.runtime.io import whole_file
 from genbalance.runtime.locking import CHECKPOINT, RUN, StageLock
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
+from genbalance.training import shares
 
 # what an unreadable or foreign file raises
 BROKEN = (OSError, EOFError, UnpicklingError, LookupError, TypeError, ValueError, RuntimeError, AttributeError)
@@ -38,7 +39,8 @@ Part = Stateful | torch.Generator | list[float]
 class Checkpoint:
     """Saves a training's parts at the ends of epochs and restores them. Use it as a context around the training.
 
-    Without a key, or while another process trains the same, nothing is saved.
+    Without a key, or while another process trains the same, nothing is saved. Of several processes that train together
+    the first one saves, and all restore.
 
     Args:
         stage: its name.
@@ -55,12 +57,12 @@ class Checkpoint:
         self._stage, self._run, self._seconds = stage, run, seconds
         self._parts: list[Part] = [*parts, *unnamed()]
         self._lock = StageLock(stage)
-        claimed = self._lock.claim(run.key)
-        if run.key and not claimed:
+        self._claimed = shares.claim(self._lock, run.key)
+        if run.key and not self._claimed:
             self._print("another process trains on the same inputs, so this one writes no checkpoints")
-        self._temporary = None if claimed else tempfile.TemporaryDirectory()
-        self._saves = claimed is not None
-        self.folder = claimed or Path(self._temporary.name if self._temporary else "")
+        self._saves = self._claimed is not None and shares.is_first()
+        self._temporary = None if self._saves else tempfile.TemporaryDirectory()
+        self.folder = Path(self._temporary.name) if self._temporary else self._claimed or Path()
 
     def __enter__(self) -> Self:
         """The checkpoint itself."""
@@ -73,7 +75,7 @@ class Checkpoint:
 
     def epochs(self, count: int) -> Iterator[int]:
         """The epochs that are still to do, counted from 1: all, or those after the last checkpoint."""
-        done = self._restored(count) if self._saves else 0
+        done = shares.agreed(lambda: self._restored(count)) if self._claimed else 0
         saved = time.monotonic()
         for epoch in range(done + 1, count + 1):
             yield epoch
@@ -95,7 +97,7 @@ class Checkpoint:
     def _restored(self, count: int) -> int:
         """The epoch of the checkpoint, with all parts as they were then; 0, with none of them touched and an empty
         folder, without one."""
-        path = self.folder / CHECKPOINT
+        path = (self._claimed or self.folder) / CHECKPOINT
         if path.exists():
             before = deepcopy(states(self._parts))
             try:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from genbalance.runtime.errors import UserError
 from genbalance.training.alarms import DivergedError
+from genbalance.training.shares import share_of
 
 CHECK_EVERY = 20  # steps between two checks for NaN on a GPU, where each check waits for the device
 
@@ -39,10 +40,12 @@ class Phase:
 
     def step(self, batch: Tensor) -> dict[str, Tensor]:
         """One update. Yields the loss's scalars, detached, and the norm of the gradient."""
-        scalars = self.loss(batch)
+        with share_of(batch) as share:
+            scalars = self.loss(share.rows)
         self.optimizer.zero_grad(set_to_none=True)
         # gradients for this phase's module alone: the generator's loss runs through D and leaves D's gradients be
-        torch.autograd.backward(scalars[self.objective], inputs=self.parameters)
+        torch.autograd.backward(scalars[self.objective], share.weight, inputs=self.parameters)
+        scalars = share.gathered(scalars, self.parameters)
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         self.optimizer.step()
         return {name: value.detach() for name, value in scalars.items()} | {f"grad_norm_{self.name}": norm}

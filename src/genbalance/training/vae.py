@@ -49,6 +49,7 @@ from genbalance.training.epochs import GRID_COLUMNS, Epochs, Trained
 from genbalance.training.federated import Division, Federation
 from genbalance.training.loop import Phase, Scalars
 from genbalance.training.private import PrivatePhase, guarantee, poisson_batches
+from genbalance.training.shares import of_batch
 
 SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
 SHOWN_ADAPTED = {"distortion": "val_distortion", "β": "beta"}
@@ -105,7 +106,8 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         """β in a step on ``count`` images; where each has its own, all of them, and by how much each loss counts."""
         done = schedules[0].last_epoch
         if config.beta_range != "none":
-            betas = draw_betas(count, *widened(config.beta_range, done / division.steps), noise)
+            ends = widened(config.beta_range, done / division.steps)
+            betas = of_batch(lambda size: draw_betas(size, *ends, noise), count)
             return betas, range_weights(betas)
         if held:
             return held.beta, None

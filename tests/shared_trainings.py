@@ -1,0 +1,77 @@
+"""Trainings for tests of several processes, which import them by name."""
+
+import os
+import signal
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import test_golden
+import torch
+import torch.distributed as dist
+
+from genbalance.runtime.device import generator
+from genbalance.training import loop, shares, vae
+from genbalance.training.epochs import Trained
+
+REFUSED = ("gan, unrolled",)
+TWO_STEPS = ("vae, mlp", "gan, style", "classifier")  # the others take one
+OBJECTIVES = [name for name in test_golden.trainings() if name not in REFUSED]
+KILLED = Path("killed")
+shares.TIMEOUT = timedelta(minutes=2)  # in the processes, too, which import this first: none waits for ever
+
+
+def first_steps(name):
+    """Of a golden objective: all scalars, gradients and buffers of each step, by name."""
+    found = {}
+    torch.manual_seed(0)
+    phases, order = test_golden.trainings()[name](), generator(0, "order")
+    batches = loop.batches(100, 32 if name == "gan, style" else 31, order)  # which two cannot divide evenly
+    for number, scalars in enumerate(islice(loop.steps(phases, batches), 1 + (name in TWO_STEPS)), start=1):
+        found |= {f"{name}, step {number}: {key}": value for key, value in scalars.items()}
+        for phase in phases:
+            tensors = {key: p.grad for key, p in phase.module.named_parameters() if p.grad is not None}
+            tensors |= dict(phase.module.named_buffers())
+            found |= {f"{name}, step {number}, {phase.name}: {key}": value.clone() for key, value in tensors.items()}
+    return found
+
+
+def of_objectives(*_):
+    """All of them in float64."""
+    digits = test_golden.digits
+    images, labels = digits()
+    test_golden.digits = lambda: (images.double(), labels)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = {key: value for name in OBJECTIVES for key, value in first_steps(name).items()}
+    finally:
+        torch.set_default_dtype(torch.float32)
+        test_golden.digits = digits
+    return Trained({}, found, {}, pd.DataFrame())
+
+
+def objectives_and_vae(params, dataset, device, run):
+    """A VAE's training, whose weights are beside those of the objectives."""
+    found = of_objectives().weights
+    trained = vae.train(params, dataset, device, run)
+    return Trained(trained.arguments, found | dict(trained.weights), trained.metrics, trained.curves)
+
+
+class Fatal:
+    """A run; the process that logs its third epoch is killed."""
+
+    def __init__(self, run):
+        self.key, self.run_id = run.key, run.run_id
+        self.image, self.tag, self.flush = run.image, run.tag, run.flush
+
+    def log(self, values, step=None):
+        if step == 3:
+            KILLED.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_vae(params, dataset, device, run):
+    """The same training, in which the second process is killed once."""
+    first_time = dist.get_rank() == 1 and not KILLED.exists()
+    return vae.train(params, dataset, device, Fatal(run) if first_time else run)
