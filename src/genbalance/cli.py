@@ -320,7 +320,7 @@ def explain(
     params: ParamsOption = PARAMS,
     seed: SeedOption = None,
 ) -> None:
-    """Show which pixels and which latents explain what a model does.
+    """Show the pixels and latents that explain what a model does.
 
     It writes one self-contained page. Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365), and occlusion
     as a check, show which pixels make the discriminator call an image generated, and which make the reference
