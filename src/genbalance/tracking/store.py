@@ -174,6 +174,15 @@ def connect(address: StoreAddress, change: bool) -> "MlflowClient":
     return MlflowClient(tracking_uri=address.raw)
 
 
+def disconnect(address: StoreAddress) -> None:
+    """Closes MLflow's connections to a store in a file that is about to be removed. MLflow keeps what it has connected
+    to open until the process ends: of a thousand stores a thousand files, which are not gone from the disk either."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if engine := SqlAlchemyStore._engine_map.pop(address.raw, None):
+        engine.dispose()
+
+
 def reach(experiment: str, change: bool = True) -> Store:
     """The store that the environment names, for a command; see :func:`open_store`.
 
