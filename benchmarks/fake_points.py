@@ -233,7 +233,7 @@ def tables(folder: Path) -> Path:
 def _context() -> ForkServerContext:
     """Processes that find MLflow loaded: each of its own would take seconds for it."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", __name__])
+    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store"])
     return context
 
 

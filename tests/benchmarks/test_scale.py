@@ -66,6 +66,7 @@ def test_points_come_home_and_the_driver_keeps_no_file_open(small, tables, tmp_p
     opened = []
     for point in plan.points:
         small.make_parcel(nodes, sweep, plan, point.name)
+    for point in plan.points:
         sweep.unpack(plan, point.name, cache)
         opened.append(psutil.Process().num_fds())
     assert opened[1] == opened[3]  # the first opened the home store
