@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ import pytest
 from committed import ROOT
 from ruamel.yaml import YAML
 
-PASSWORD = "s3cr3t/@:"  # as an address quotes it below
-QUOTED = "s3cr3t%2F%40%3A"
+from benchmarks.postgres import Postgres, free_port, installed
+
+PASSWORD = "s3cr3t/@:"  # an address quotes it
 COMPOSE = ROOT / "deploy/compose.yaml"
 
 
@@ -30,56 +30,16 @@ def composed() -> dict[str, Any]:
     return YAML(typ="safe").load(COMPOSE)
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-class Postgres:
-    """A PostgreSQL of its own on loopback, which can be killed and started again at the same address."""
-
-    def __init__(self, folder: Path, programs: Path) -> None:
-        self.folder, self.programs = folder, programs
-        # it refuses to run as root
-        self.user = "nobody" if os.geteuid() == 0 else None
-        if self.user:
-            folder.chmod(0o777)
-        self.port = _free_port()
-        self.url = f"postgresql://bob:{QUOTED}@127.0.0.1:{self.port}/postgres"
-        (folder / "password").write_text(PASSWORD)
-        self._run("initdb", "-D", f"{folder}/data", "-U", "bob", "-A", "scram-sha-256", "--no-sync",
-                  f"--pwfile={folder}/password", "--locale=C", "-E", "UTF8")  # fmt: skip
-        self.start()
-
-    def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off -k {self.folder}"
-        self._run("pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-w", "-o", options, "start")
-
-    def kill(self) -> None:
-        self._run("pg_ctl", "-D", f"{self.folder}/data", "-w", "-m", "immediate", "stop")
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self.programs / program), *arguments]
-        # pg_ctl's server keeps whatever it inherits open
-        done = subprocess.run(command, cwd=self.folder, user=self.user, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE if program == "initdb" else subprocess.DEVNULL,
-                              check=False)  # fmt: skip
-        log = self.folder / "log"
-        assert done.returncode == 0, (done.stderr, log.read_text() if log.exists() else "")
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     pytest.importorskip("psycopg", reason="no driver for PostgreSQL: pip install -r .ci/servers.txt")
-    found = shutil.which("initdb") or next(iter(sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))), "")
-    if not found:
+    if not (programs := installed()):
         pytest.skip("no PostgreSQL here: .ci/postgres installs it")
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
     try:
-        made = Postgres(folder, Path(found).resolve().parent)
+        made = Postgres(folder, programs, PASSWORD, "-c fsync=off")
         yield made
-        with contextlib.suppress(AssertionError):
+        with contextlib.suppress(RuntimeError):
             made.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -138,7 +98,7 @@ class Team:
 def team(postgres: Postgres, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
     """The command and the environment of deploy/compose.yaml's `mlflow`, but for the addresses of the servers."""
     pytest.importorskip("flask_wtf", reason="no MLflow with passwords: pip install -r .ci/servers.txt")
-    service, folder, port = composed()["services"]["mlflow"], tmp_path / "team", _free_port()
+    service, folder, port = composed()["services"]["mlflow"], tmp_path / "team", free_port()
     folder.mkdir()
     (folder / "auth.ini").write_text(composed()["configs"]["auth"]["content"])
     secrets = {"POSTGRES_PASSWORD": PASSWORD, "S3_ACCESS_KEY": "key", "S3_SECRET_KEY": "s3cr3t"}

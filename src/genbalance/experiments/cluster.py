@@ -283,11 +283,12 @@ def _extract(content: bytes, place: Path) -> None:
         tar.extractall(place, filter="data")
 
 
-def _clean(repository: str, name: str) -> None:
-    """Removes a point from a node, once its results are home."""
-    place = work_folder() / repository / name
-    with suppress(FileNotFoundError), locked(place / "lock"):
-        shutil.rmtree(place, ignore_errors=True)
+def _clean(repository: str, names: Sequence[str]) -> None:
+    """Removes points from a node, once their results are home."""
+    for name in names:
+        place = work_folder() / repository / name
+        with suppress(FileNotFoundError), locked(place / "lock"):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 class Driver:
@@ -322,7 +323,8 @@ class Driver:
         self._raw = [ray.put(_tar(root() / RAW, ["."]))] if (root() / RAW).is_dir() else []
         self._packs: dict[str, Pack] = {}  # by point; "" is the commit that the sweep runs on
         self._seen: dict[str, set[str]] = {}
-        self._cleaning: list[Any] = []
+        self._home_again: list[str] = []  # points that ended well
+        self._cleaning: dict[str, tuple[Any, int]] = {}  # by node: its last task, which has so many of these
         self._running: dict[Any, tuple[Point, Any]] = {}
 
     def run(self, left: Sequence[Point]) -> None:
@@ -410,25 +412,36 @@ class Driver:
             part.write_bytes(result)
             part.replace(parcel)
             self._folder.unpack(self._plan, point.name, self._cache)
-            self._remove(self._folder.job(self._plan, point))
+            self._home_again.append(point.name)
+            self._remove()
         self._folder.end(point.name, failure)
         return failure
 
-    def _remove(self, job: Job) -> None:
-        """Removes what is left of a point on the nodes; one that was lost and came back may have some, too."""
+    def _remove(self) -> None:
+        """Removes what is left on the nodes of points that are home; one that was lost and came back may have some,
+        too. A node has one such task at a time: one for each point would be a million for 10,000 points on 100 nodes,
+        and Ray keeps each of them in the driver's memory."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        for node in _nodes(self._ray):
-            where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            self._cleaning.append(self._clean.options(scheduling_strategy=where).remote(job.repository, job.name))
+        names = self._home_again
+        for node in (each["NodeID"] for each in _nodes(self._ray)):
+            last, handed = self._cleaning.get(node, (None, 0))
+            if handed == len(names) or (last and not self._ray.wait([last], timeout=0, fetch_local=False)[0]):
+                continue
+            clean = self._clean.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+            self._cleaning[node] = clean.remote(self._folder.repository(), names[handed:]), len(names)
 
     def _interrupt(self) -> None:
         """Ends what runs, and waits for that."""
         for reference in self._running:
             self._ray.cancel(reference)
-        ending = [*self._running, *self._cleaning]
-        if ending:
-            self._ray.wait(ending, num_returns=len(ending), timeout=END, fetch_local=False)
+        self._await([*self._running, *(task for task, _ in self._cleaning.values())])
+        self._remove()  # of those that came home meanwhile
+        self._await([task for task, _ in self._cleaning.values()])
+
+    def _await(self, tasks: Sequence[Any]) -> None:
+        if tasks:
+            self._ray.wait(tasks, num_returns=len(tasks), timeout=END, fetch_local=False)
 
 
 class Progress:

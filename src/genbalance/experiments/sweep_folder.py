@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from genbalance.experiments.clone_run import BUNDLE, LOG, Job, add_to_cache
-from genbalance.experiments.dvc_lock import LOCK, lock_of
+from genbalance.experiments.dvc_lock import LOCK, Stages, lock_of
 from genbalance.experiments.points import Point, check_name
 from genbalance.reporting.text import aligned
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.io import write_json
-from genbalance.runtime.repository import committed, git, object_id, root, top
+from genbalance.runtime.repository import committed, git, root, top
 
 FOLDER = "sweeps"
 DONE, RUNNING, FAILED, LEFT = "done", "running", "failed", "left"
@@ -77,6 +77,7 @@ class SweepFolder:
         check_name(name)
         self.name = name
         self.path = root() / FOLDER / name
+        self._locks: dict[str, Stages] = {}
 
     def begin(self, plan: Plan) -> None:
         """Writes the plan and the commit.
@@ -88,10 +89,10 @@ class SweepFolder:
             raise UserError(
                 f"-n {self.name}: is a sweep already; allowed: another name, or `genbalance sweep resume {self.name}`"
             )
-        if taken := [point.name for point in plan.points if object_id(self.ref(plan, point.name))]:
+        done = self.done(plan)
+        if taken := next((point.name for point in plan.points if point.name in done), ""):
             raise UserError(
-                f"-n {self.name}: {taken[0]} is an experiment already; allowed: another name, "
-                f"or `dvc exp remove {taken[0]}`"
+                f"-n {self.name}: {taken} is an experiment already; allowed: another name, or `dvc exp remove {taken}`"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         git("bundle", "create", "--quiet", str(self.path / "commit.bundle"), "HEAD")
@@ -176,17 +177,21 @@ class SweepFolder:
         """Where a point's results wait."""
         return self.path / f"{point}.tar"
 
+    def repository(self) -> str:
+        """A name for this repository on nodes."""
+        here = root()
+        return f"{here.name}-{hashlib.sha256(f'{platform.node()}:{here}'.encode()).hexdigest()[:8]}"
+
     def job(self, plan: Plan, point: Point) -> Job:
         """What a node needs to know of a point."""
-        here = root()
         author, _, address = git("var", "GIT_COMMITTER_IDENT").rpartition(">")[0].partition(" <")
         return Job(
-            f"{here.name}-{hashlib.sha256(f'{platform.node()}:{here}'.encode()).hexdigest()[:8]}",
+            self.repository(),
             point.name,
             point.settings,
             plan.commit,
             self.ref(plan, point.name),
-            here.relative_to(top(here)).as_posix(),
+            root().relative_to(top(root())).as_posix(),
             (author, address),
             {name: value for name, value in os.environ.items() if name.startswith(HANDED)},
         )
@@ -227,17 +232,25 @@ class SweepFolder:
         if (store := place / "store" / "mlflow.db").exists():
             from genbalance.tracking.address import home_address, sqlite_address
             from genbalance.tracking.cached_stages import compare_restored
-            from genbalance.tracking.store import load_mlflow
+            from genbalance.tracking.store import disconnect, load_mlflow
             from genbalance.tracking.sync import copy_all
 
             load_mlflow()
-            baseline = lock_of(plan.commit, plan.name) if committed(plan.commit, LOCK) else {}
-            compare_restored(sqlite_address(store), home_address(), baseline)
-            copy_all(sqlite_address(store), home_address(), mark=False)
+            try:
+                compare_restored(sqlite_address(store), home_address(), self._baseline(plan))
+                copy_all(sqlite_address(store), home_address(), mark=False)
+            finally:
+                disconnect(sqlite_address(store))
         ref = self.ref(plan, point)
         git("fetch", "--quiet", "--no-write-fetch-head", str(place / BUNDLE), f"+{ref}:{ref}")
         shutil.rmtree(place)
         self.parcel(point).unlink()
+
+    def _baseline(self, plan: Plan) -> Stages:
+        """The dvc.lock of the sweep's commit, read once: that takes DVC's parser longer than git's part of a point."""
+        if plan.commit not in self._locks:
+            self._locks[plan.commit] = lock_of(plan.commit, plan.name) if committed(plan.commit, LOCK) else {}
+        return self._locks[plan.commit]
 
     # The driver
 
