@@ -390,3 +390,26 @@ def test_a_stage_whose_family_is_off_leaves_all_its_outs_at_once_and_no_run(
     assert all((tmp_path / path).exists() for path in made)
     assert f"families.{family} is false" in capsys.readouterr().out
     assert not (tmp_path / "mlflow.db").exists()
+
+
+EDITED = """
+    from pathlib import Path
+
+    given = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(given.replace(f"seed: {params.seed}", "seed: 7", 1))
+    Path("out").write_text(f"of the seed {params.seed}")
+"""
+
+
+def test_dvc_records_nothing_of_a_stage_whose_params_were_edited_while_it_ran(with_store: Path) -> None:
+    (with_store / "params.yaml").write_text(re.sub(r"(?m)^seed: +\d+", "seed: 42", PARAMS.read_text()))
+    (with_store / "stages" / "toy.py").write_text(PROGRAM.format(body=EDITED))
+    stage = {"cmd": f"{sys.executable} stages/toy.py", "params": ["seed"], "outs": ["out"]}
+    (with_store / "dvc.yaml").write_text(json.dumps({"stages": {"toy": stage}}))
+    dvc = [str(Path(sys.executable).parent / "dvc")]
+    subprocess.run([*dvc, "init", "-q", "--no-scm"], cwd=with_store, check=True)
+    done = subprocess.run([*dvc, "repro"], cwd=with_store, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "toy: seed: changed while the stage ran, and DVC would record the new state" in done.stderr
+    assert not (with_store / "dvc.lock").exists()
+    assert statuses(with_store) == {"FAILED"}

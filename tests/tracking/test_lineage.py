@@ -71,6 +71,25 @@ def test_outside_of_dvc_there_is_no_key(tmp_path, monkeypatch: pytest.MonkeyPatc
     assert (ends.key, ends.outs()) == ("", {})
 
 
+def test_inputs_that_change_while_a_stage_runs_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stage = {"cmd": "cp a b", "deps": ["a", "code"], "params": ["beta", "vae", "gan.arch"], "outs": ["b"]}
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"some": stage | {"matrix": {"item": ["1"]}}}}))
+    text = "beta: 1.0\nlambda: 1\nvae: {epochs: 2, width: 3}\ngan: {arch: mlp, width: 4}\n"
+    Path("params.yaml").write_text(text)
+    Path("code").mkdir()
+    for name in ("a", "code/b"):
+        Path(name).write_text("1")
+    Repo.init(no_scm=True)
+    ends = lineage("some_1")
+    Path("b").write_text("what comes out")
+    Path("params.yaml").write_text(text.replace("1.0", "1").replace("lambda: 1", "lambda: 2").replace("4", "5"))
+    assert ends.changed() == []
+    Path("params.yaml").write_text(text.replace("beta: 1.0", "beta: 4").replace("epochs: 2", "epochs: 3"))
+    Path("code/b").write_text("2")
+    assert ends.changed() == ["beta", "vae.epochs", "code"]
+
+
 @pytest.fixture
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
     """Three stages in a row, each of which has run once; the working directory of the test."""

@@ -37,6 +37,14 @@ class Lineage:
 
     key: str
     _stage: "PipelineStage | None"
+    _inputs: Mapping[str, Any]  # what the key is of, each by its name
+
+    def changed(self) -> list[str]:
+        """The inputs that are no longer what they were when this was made: keys of params.yaml, paths of deps, cmd."""
+        if self._stage is None:
+            return []
+        now = lineage(self._stage.addressing.replace("@", "_"))._inputs
+        return [name for name in {**self._inputs, **now} if self._inputs.get(name) != now.get(name)]
 
     def params(self) -> list[str]:
         """The keys and sections of params.yaml that the stage reads."""
@@ -86,19 +94,32 @@ def lineage(stage: str) -> Lineage:
     try:
         found = [s for s in Repo().index.stages if s.addressing.replace("@", "_") == stage]
         if not found:
-            return Lineage("", None)
+            return Lineage("", None, {})
         found[0].save_deps(allow_missing=True)
         entry = to_single_stage_lockfile(found[0], with_files=False)
     except DvcException:  # no repository of DVC, or a pipeline that it cannot read: a run is then without lineage
-        return Lineage("", None)
-    return Lineage(key_of(entry), found[0])
+        return Lineage("", None, {})
+    return Lineage(key_of(entry), found[0], _inputs_of(entry))
 
 
 def key_of(entry: Mapping[str, Any]) -> str:
     """The key of a stage's entry in dvc.lock."""
-    params = {key: value for values in entry.get("params", {}).values() for key, value in values.items()}
-    inputs = {"cmd": entry["cmd"], "deps": hashes(entry.get("deps", ())), "params": _plain(params)}
+    inputs = {"cmd": entry["cmd"], "deps": hashes(entry.get("deps", ())), "params": _params_of(entry)}
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _inputs_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a stage's entry that say what goes into it, a section of params by its keys."""
+    params = {
+        f"{name}.{key}" if key else name: value
+        for name, section in _params_of(entry).items()
+        for key, value in (section if isinstance(section, Mapping) else {"": section}).items()
+    }
+    return {"cmd": entry["cmd"], **params, **hashes(entry.get("deps", ()))}
+
+
+def _params_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _plain(value) for values in entry.get("params", {}).values() for key, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -207,7 +207,7 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = lambda
 
     Raises:
         UserError: the store cannot be used; the remote one refuses, or its address is none; a setting of
-            :class:`~genbalance.tracking.energy.Meter` is none.
+            :class:`~genbalance.tracking.energy.Meter` is none; what goes into the stage changed while it ran.
     """
     begun, meter = time.monotonic(), Meter(params.compute.device)
     ends = lineage(stage)
@@ -223,6 +223,11 @@ def tracked(stage: str, params: Params, resumable: Callable[[str], str] = lambda
             begin_copying()  # a remote store that refuses runs does so before anything is computed
             with sampling(lambda load, when: run.sample({**load, **meter.read()}, when)):
                 yield run
+            if changed := ends.changed():
+                raise UserError(
+                    f"{', '.join(changed)}: changed while the stage ran, and DVC would record the new state with the "
+                    "results of the old one; run it again (`dvc exp run --temp` runs in a copy)"
+                )
             run.log({"duration_s": time.monotonic() - begun})
             run.cost(meter)
             run.tag({OUT + path: md5 for path, md5 in ends.outs().items()})
