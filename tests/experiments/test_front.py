@@ -89,7 +89,7 @@ def test_the_command_prints_the_front_first_and_writes_both_files(tmp_path):
 
 
 def stage_run(seconds, same_inputs=True, restored=False):
-    return StageRun("id", "", "FINISHED", datetime.now(UTC), same_inputs, restored, seconds)
+    return StageRun("id", "", "FINISHED", datetime.now(UTC), same_inputs, restored, {}, "", seconds)
 
 
 def test_minutes_are_those_of_the_newest_run_that_made_the_results(monkeypatch):
