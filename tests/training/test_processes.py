@@ -102,7 +102,6 @@ def test_a_training_has_the_curves_of_one_process(shared):
     assert "threads 1, processes 2" in shared.metrics["machine"]
 
 
-@pytest.mark.slow  # gloo refused to connect processes that were started anew, three times in one of its runs
 @pytest.mark.usefixtures("_repository")
 def test_a_training_resumes_after_a_process_was_killed_and_gets_the_weights_of_none(shared, capfd):
     run = Run()

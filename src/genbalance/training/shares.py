@@ -7,6 +7,7 @@ images. After a backward pass gradients and scalars are added up over the proces
 images: they are those of the whole batch, and equal in all processes to the last bit, so that weights stay equal.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.functional import batch_norm, dropout
 from torch.overrides import TorchFunctionMode
 
@@ -35,7 +38,10 @@ def join(backend: str, claimed: Path | None) -> None:
     """
     global _claimed
     _claimed = claimed
-    dist.init_process_group(backend, timeout=TIMEOUT)
+    store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
+    # the launcher's store outlives a restart: without a prefix a process may read the address of one that was killed
+    own = PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=TIMEOUT)
 
 
 def is_first() -> bool:
