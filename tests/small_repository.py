@@ -97,6 +97,22 @@ def fresh_repository(place: Path) -> Path:
     return place
 
 
+def toy_repository(place: Path, files: Mapping[str, str], *ignored: str) -> Path:
+    """A repository of a pipeline of a few lines, without torch and MLflow, with this project's params and a run of the
+    pipeline as its commit; ``files`` are by name, and git leaves the ``ignored`` ones out."""
+    (place / "metrics").mkdir(parents=True)
+    for name, text in {**files, ".gitignore": "".join(f"{pattern}\n" for pattern in ignored)}.items():
+        (place / name).write_text(text)
+    shutil.copy(PARAMS, place)
+    call(place, "git", "init", "-q", "-b", "main")
+    call(place, "dvc", "init", "-q")
+    shutil.copy(ROOT / ".dvc" / "config", place / ".dvc")
+    call(place, "dvc", "repro", "-q", RUNS=os.devnull)
+    call(place, "git", "add", "-A")
+    call(place, "git", "commit", "-qm", "run")
+    return place
+
+
 def runs(repository: Path, store: str = "mlflow.db") -> tuple[list[dict], list[dict]]:
     """The parents and the children in a store of the repository's."""
     from mlflow.tracking import MlflowClient

@@ -5,15 +5,14 @@ training of each β ≥ 3 kills the worker of Ray that it runs in; with ``GATE``
 training says that it began and waits.
 """
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from committed import PARAMS, ROOT
+from committed import ROOT
 from signals import LIMIT, hears_all
-from small_repository import call, environment
+from small_repository import call, environment, toy_repository
 
 PREPARE = """\
 import os, re
@@ -67,19 +66,8 @@ stages:
 
 def make_repository(place: Path) -> Path:
     """A repository with a run of the pipeline as its commit."""
-    (place / "metrics").mkdir(parents=True)
-    (place / "prepare.py").write_text(PREPARE)
-    (place / "train.py").write_text(TRAIN)
-    (place / "dvc.yaml").write_text(PIPELINE)
-    (place / ".gitignore").write_text("/sweeps/\n/prepared\n/model\n")
-    shutil.copy(PARAMS, place)
-    call(place, "git", "init", "-q", "-b", "main")
-    call(place, "dvc", "init", "-q")
-    (place / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
-    call(place, "dvc", "repro", "-q", RUNS=os.devnull)
-    call(place, "git", "add", "-A")
-    call(place, "git", "commit", "-qm", "run")
-    return place
+    files = {"prepare.py": PREPARE, "train.py": TRAIN, "dvc.yaml": PIPELINE}
+    return toy_repository(place, files, "/sweeps/", "/prepared", "/model")
 
 
 def copied(repository: Path, place: Path) -> Path:

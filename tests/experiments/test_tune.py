@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from committed import PARAMS, ROOT
+from committed import ROOT
 from signals import LIMIT, hears_all
-from small_repository import call, environment, genbalance
+from small_repository import call, environment, genbalance, toy_repository
 
 from genbalance.experiments import tune
 from genbalance.experiments.tune import Arguments, Choices, Range, Trial, as_setting, parse_axis
@@ -253,18 +253,7 @@ def test_what_a_study_is_made_with_is_stored_and_read_again():
 def committed_run(tmp_path_factory):
     """A repository with a run of the stage. Not to be written to: tests get copies."""
     place = tmp_path_factory.mktemp("tuned") / "repository"
-    (place / "metrics").mkdir(parents=True)
-    (place / "train.py").write_text(STAGE)
-    (place / "dvc.yaml").write_text(PIPELINE)
-    (place / ".gitignore").write_text("/tune/\n")
-    shutil.copy(PARAMS, place)
-    call(place, "git", "init", "-q", "-b", "main")
-    call(place, "dvc", "init", "-q")
-    (place / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
-    call(place, "dvc", "repro", "-q", RUNS=os.devnull)
-    call(place, "git", "add", "-A")
-    call(place, "git", "commit", "-qm", "run")
-    return place
+    return toy_repository(place, {"train.py": STAGE, "dvc.yaml": PIPELINE}, "/tune/")
 
 
 @pytest.fixture
