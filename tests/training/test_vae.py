@@ -18,7 +18,6 @@ from genbalance.training.vae import (
     BestEpoch,
     build_vae,
     draw_betas,
-    range_weights,
     shared_gaussian,
     train,
     widened,
@@ -130,12 +129,6 @@ def test_a_range_opens_from_its_lesser_end_and_stays_open():
     assert widened([0.1, 10.0], WIDENED / 2) == (0.1, pytest.approx(1.0))
     for progress in (WIDENED, 0.9, 1.0):
         assert widened([0.1, 10.0], progress) == (0.1, pytest.approx(10.0))
-
-
-def test_both_ends_of_a_range_count_alike_in_the_geometric_mean():
-    weights = range_weights(torch.tensor([0.1, 1.0, 10.0]))
-    torch.testing.assert_close(weights[0] * weights[2], weights[1].square())
-    torch.testing.assert_close(weights[1], torch.tensor(1.0))
 
 
 # ── coefficients that find their value ───────────────────────────────────────────────────────────────────────────

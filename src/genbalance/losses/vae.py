@@ -28,10 +28,10 @@ class Terms:
     rate: Tensor
     kl: Tensor | None = None
 
-    def loss(self, beta: float | Tensor, free_bits: float = 0.0, weights: Tensor | None = None) -> Tensor:
+    def loss(self, beta: float | Tensor, free_bits: float = 0.0) -> Tensor:
         """L = L_recon + β·L_KL, a scalar; of k draws −log 1/k Σ exp(−distortion − β·rate), which falls with k.
 
-        β may be one an image [B], and so may ``weights`` of their losses.
+        β may be one an image [B].
 
         ``free_bits``, nats a latent, are the least that a latent's KL, mean over the batch, counts as (Kingma et al.
         2016, arXiv:1606.04934, equation 15): below it the objective gains nothing by switching a latent off.
@@ -40,8 +40,7 @@ class Terms:
             if self.kl is None or self.distortion.dim() > 1:
                 raise ValueError("free bits need the KL of each latent, and one draw")
             return self.distortion.mean() + beta * self.kl.mean(dim=0).clamp(min=free_bits).sum()
-        each = self.loss_of_each(beta)
-        return each.mean() if weights is None else (weights * each).mean()
+        return self.loss_of_each(beta).mean()
 
     def loss_of_each(self, beta: float | Tensor) -> Tensor:
         """The same of each image [B], without free bits, which are of a batch."""

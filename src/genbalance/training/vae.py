@@ -54,7 +54,7 @@ from genbalance.training.shares import of_batch
 SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
 SHOWN_ADAPTED = {"distortion": "val_distortion", "β": "beta"}
 ADVICE = "a smaller vae.learning_rate"
-WIDENED = 0.3  # share of the training after which β is drawn from the whole of `vae.beta_range`
+WIDENED = 0.2  # share of the training after which β is drawn from the whole of `vae.beta_range`
 VALIDATED = 5  # values of β at which such a model is validated
 
 Labelled = tuple[Images, Tensor | None]
@@ -102,25 +102,24 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     held = HeldDistortion(beta, config.target_distortion, device) if config.balance == "geco" else None
     fitted = shared_gaussian(model).fitted if config.balance == "sigma" else None
 
-    def weights(count: int) -> tuple[float | Tensor, Tensor | None]:
-        """β in a step on ``count`` images; where each has its own, all of them, and by how much each loss counts."""
+    def weight(count: int) -> float | Tensor:
+        """β in a step on ``count`` images; where each has its own, all of them."""
         done = schedules[0].last_epoch
         if config.beta_range != "none":
             ends = widened(config.beta_range, done / division.steps)
-            betas = of_batch(lambda size: draw_betas(size, *ends, noise), count)
-            return betas, range_weights(betas)
+            return of_batch(lambda size: draw_betas(size, *ends, noise), count)
         if held:
-            return held.beta, None
+            return held.beta
         warm_up = config.kl_warmup * division.steps_of_a_pass
-        return warmed_up(beta, (done + 1) / warm_up if warm_up else 1.0), None
+        return warmed_up(beta, (done + 1) / warm_up if warm_up else 1.0)
 
     def loss(batch: Tensor) -> Scalars:
         conditions = labels[batch] if labels is not None else None
-        betas, shares = weights(len(batch))
+        betas = weight(len(batch))
         with model.at(betas):
             terms = vae_output(model, pixels[batch], noise, conditions, config.importance_samples, fitted).terms
         return {
-            "train_loss": terms.loss(betas, config.free_bits, shares),
+            "train_loss": terms.loss(betas, config.free_bits),
             "train_distortion": terms.distortion.mean(),
             "train_rate": terms.rate.mean(),
         }
@@ -134,7 +133,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         normal = normal if normal.dim() == 2 else normal.transpose(0, 1)
         terms = vae_output_at(model, images, normal, conditions).terms
         means = {"train_distortion": terms.distortion, "train_rate": terms.rate}
-        return {"train_loss": terms.loss_of_each(weights(len(images))[0])} | {
+        return {"train_loss": terms.loss_of_each(weight(len(images)))} | {
             name: value.mean(dim=0) if value.dim() > 1 else value for name, value in means.items()
         }
 
@@ -172,14 +171,14 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         return evaluate_elbo(average.module, val, generator(seed, "vae/validation", device), val_labels)
 
     def validate_range() -> dict[str, float]:
-        """``val_range_loss``: the mean over several β of the loss as the training weighs it, where there is a range."""
+        """``val_range_loss``: the mean of the loss over several β, where there is a range."""
         if config.beta_range == "none":
             return {}
         losses = []
         least, largest = config.beta_range
         for value in map(float, np.geomspace(least, largest, VALIDATED)):
             with average.module.at(value):
-                losses.append(validate().loss(value) * float(range_weights(torch.tensor(value))))
+                losses.append(validate().loss(value))
         return {"val_range_loss": float(np.mean(losses))}
 
     adapted = (*((held,) if held else ()), *((private_noise,) if spends else ()))
@@ -254,12 +253,6 @@ def draw_betas(count: int, least: float, largest: float, noise: torch.Generator)
     uniform = (order + torch.rand(count, generator=noise, device=noise.device)) / count
     place = (uniform + (1 - (math.pi * (0.5 - uniform)).sin()) / 2) / 2
     return exp(math.log(least) + math.log(largest / least) * place)
-
-
-def range_weights(betas: Tensor) -> Tensor:
-    """β^−¼ [n]: by how much the loss of an image counts whose β is one of these. With equal weights the gradient would
-    be that of β·L_KL at large β, with 1/β that of L_recon at small ones."""
-    return 1 / betas.sqrt().sqrt()
 
 
 def build_vae(
