@@ -122,7 +122,7 @@ def team(postgres: Postgres, bucket: Bucket, tmp_path: Path, monkeypatch: pytest
             start_new_session=True,
         )
     try:
-        _wait(process, f"{url}/health", folder / "log")
+        wait_for(process, f"{url}/health", folder / "log")
         yield Team(url, ("ann", secrets["MLFLOW_ADMIN_PASSWORD"]), folder)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -140,7 +140,8 @@ def _with(argument: str, here: dict[str, str]) -> str:
     return f"{name}={here.get(name, value)}" if value else argument
 
 
-def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def wait_for(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    """Returns once a server answers there; fails with its log if it ends or does not answer for two minutes."""
     for _ in range(600):
         try:
             process.wait(timeout=0.2)  # ends at once only if the server has died

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -17,8 +16,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from servers import wait_for
 from small_repository import call, environment, fresh_repository
 
+from benchmarks.postgres import free_port
 from genbalance.data import prepared
 from genbalance.data.pixels import standardized
 from genbalance.evaluation.features import FeatureExtractor
@@ -58,9 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def post(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
     """Asks the served champion: the status, and what the answer says."""
     call(trained, "env", "PYTHONPATH=src", "python", "-m", "genbalance", "register", "--model", "gan")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ["mlflow", "models", "serve", "-m", "models:/genbalance-gan@champion", "--env-manager", "local"]
     env = environment() | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = tmp_path_factory.mktemp("served") / "log"
@@ -71,7 +70,7 @@ def post(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Po
         )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
-        wait(server, f"{address}/ping", log)
+        wait_for(server, f"{address}/ping", log)
 
         def ask(requests: list[dict]) -> tuple[int, dict]:
             body = json.dumps({"dataframe_records": requests}).encode()
@@ -86,21 +85,6 @@ def post(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Po
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-def wait(server: subprocess.Popen, address: str, log: Path) -> None:
-    for _ in range(600):
-        try:
-            server.wait(timeout=0.2)  # ends at once only if the server has died
-            pytest.fail(log.read_text())
-        except subprocess.TimeoutExpired:
-            pass
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            continue
-    pytest.fail(log.read_text())
 
 
 def pixels(prediction: dict) -> np.ndarray:
