@@ -432,10 +432,10 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
             ["gan.d_steps is 100", "data.limit = 200", "at most 5 steps"],
         ),
         (
-            {"privacy.epsilon": "10", "gan.r2": "0.5"},
+            {"privacy.epsilon": "10", "gan.r1": "0.3", "gan.r2": "0.5"},
             [
                 *("vae.prior is mixture (allowed: normal | flow | vamp)", "gan.clusters is 100 (allowed: 0)"),
-                *("gan.r1 is 0.2 (allowed: 0)", "gan.r2 is 0.5", "with privacy.epsilon = 10; add"),
+                *("gan.r1 is 0.3 (allowed: 0)", "gan.r2 is 0.5", "with privacy.epsilon = 10; add"),
                 "-S vae.prior=normal -S gan.clusters=0 -S gan.r1=0 -S gan.r2=0",
             ],
         ),
