@@ -21,11 +21,13 @@ SAMPLERS = ("tpe", "random")
 REPEATS = 5
 TRIALS = 20
 AFTER = (1, 5, 10, 12, 15, 20)  # trials
-METRIC = "evaluate_vae.fd_test"
-SPACE = ("beta=0.05..10", "vae.learning_rate=0.0002..0.05", "vae.width=32..512", "vae.latents=4..64")
-# few digits, a small VAE, and no more of the evaluation than the metric and its floor need
-FIXED = ("data.limit=1500", "compute.threads=1", "vae.arch=mlp", "vae.epochs=25", "families.gan=false",
-         "evaluate.importance_draws=10", "evaluate.resamples=10", "evaluate.kid_subsets=10")  # fmt: skip
+METRIC = "train_vae.val_loss:min"
+TARGETS = ("train_vae",)
+SPACE = (
+    *("vae.learning_rate=0.0001..0.05", "vae.batch_size=16..512", "vae.lr_decay=0..1"),
+    *("vae.width=16..512", "vae.latents=2..64"),
+)
+FIXED = ("compute.threads=1", "vae.arch=mlp", "vae.prior=normal", "vae.epochs=10")
 
 Values = Mapping[str, Sequence[Sequence[float]]]
 """By sampler, for each repeat the best value after one trial, two trials …"""
@@ -35,7 +37,7 @@ def command(sampler: str, seed: int) -> str:
     """The shell command that runs a study, or what is missing of it."""
     settings = " ".join(f"-S {setting}" for setting in (*SPACE, *FIXED))
     options = f"--metric {METRIC} --trials {TRIALS} --sampler {sampler} --seed {seed}"
-    return f"genbalance tune -n {sampler}-{seed} {settings} {options}"
+    return f"genbalance tune -n {sampler}-{seed} {settings} {options} {' '.join(TARGETS)}"
 
 
 def best_so_far(trials: Sequence[Trial]) -> list[float]:

@@ -637,6 +637,14 @@ def tune(
     name: Annotated[
         str, typer.Option("--name", "-n", metavar="NAME", help="The study; its experiments are NAME-001, NAME-002, ...")
     ],
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STAGE]...",
+            help="Stages that a trial runs, with those that they need, as for `dvc repro`.",
+            show_default="all",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -682,6 +690,9 @@ def tune(
     and `:log` say which. `vae.arch=mlp,conv` are choices. Whole numbers stay whole; others are drawn with four
     significant digits. The seed, the sampler and the trials before it decide what a trial draws.
 
+    With `train_vae` or `evaluate@vae` at the end, a trial runs that stage and those that it needs alone. The other
+    numbers and the page in its experiment are then still those of HEAD.
+
     Interrupted or killed, the same command goes on; with more --trials, too. A trial that fails is recorded with its
     last line; after three in a row the search stops. It needs Optuna: `pip install 'genbalance[tune]'`.
 
@@ -694,7 +705,7 @@ def tune(
     if show:
         typer.echo(tune.show(name))
         return
-    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed, prune)
+    arguments, params = tune.parse_arguments(settings or [], metric or [], sampler.value, seed, prune, targets or [])
     typer.echo(tune.tune(name, arguments, params, trials))
 
 

@@ -29,7 +29,7 @@ def test_the_table_tells_means_over_repeats_and_their_paired_difference(load):
 
 def test_each_command_is_one_that_tune_takes(load, monkeypatch):
     tuning = load("tuning")
-    words = shlex.split(tuning.command("random", 3))
+    *words, target = shlex.split(tuning.command("random", 3))
     assert words[:4] == ["genbalance", "tune", "-n", "random-3"]
     options = list(zip(words[2::2], words[3::2], strict=True))
     monkeypatch.chdir(ROOT)
@@ -38,9 +38,10 @@ def test_each_command_is_one_that_tune_takes(load, monkeypatch):
         [value for option, value in options if option == "--metric"],
         *dict(options)["--sampler"].split(),
         int(dict(options)["--seed"]),
+        targets=[target],
     )
     assert len(given.space) == len(tuning.SPACE)
-    assert (params.vae.arch, params.families.gan) == ("mlp", False)
+    assert (params.vae.arch, given.targets) == ("mlp", ("train_vae",))
 
 
 @pytest.mark.skipif(find_spec("optuna") is None, reason="no Optuna: pip install -r .ci/servers.txt")

@@ -243,6 +243,7 @@ def test_a_study_without_a_trial_that_ended_well_has_no_best():
 
 def test_what_a_study_is_made_with_is_stored_and_read_again():
     given = arguments(EVERY, (FD, Metric("evaluate_vae.rate", maximise=True)), "random", 7, ("vae.prior=normal",))
+    given = replace(given, targets=("train_vae", "evaluate@vae"))
     assert Arguments.of_json(json.loads(json.dumps(given.as_json()))) == given
 
 
@@ -305,6 +306,34 @@ def test_a_study_of_three_trials_is_experiments_and_a_table(repository, tmp_path
     shutil.rmtree(repository / "tune")
     refused = genbalance(repository, *command[:-1], "5", RUNS="", succeeds=False)
     assert re.search(r"fd-001: is an experiment already, with beta = .* and not .*; give another name", refused)
+
+
+@needs_optuna
+def test_with_targets_a_trial_runs_their_stages_alone_and_its_command_all(tmp_path):
+    """A target that DVC does not know is refused, and so is one without the metric's stage."""
+    later = "cmd: sh later.sh\n    deps: [metrics/evaluate_vae.json]\n    plots: [{metrics/later.json: {cache: false}}]"
+    pipeline = f"{PIPELINE.replace('train_vae', 'evaluate_vae')}  report:\n    {later}\n"
+    script = "echo later >> $RUNS\necho '{}' > metrics/later.json\n"
+    files = {"train.py": STAGE, "later.sh": script, "dvc.yaml": pipeline}
+    repository = toy_repository(tmp_path / "repository", files, "/tune/")
+    runs = tmp_path / "runs"
+    command = ["tune", "-n", "fd", "-S", "beta=2,3", "--metric", "evaluate_vae.fd_test", "--trials", "1"]
+    printed = genbalance(repository, *command, "evaluate_vae", RUNS=str(runs))
+    (beta,) = map(float, runs.read_text().splitlines())
+    assert printed.endswith(f"To run the other stages too:\n  dvc exp run --temp -S beta={beta:g}\n")
+    call(repository, "dvc", "exp", "run", "--temp", "-S", f"beta={beta:g}", RUNS=str(runs))
+    assert runs.read_text().splitlines() == [f"{beta}", "later"]
+
+    assert "was begun with targets evaluate_vae (now absent)" in genbalance(repository, *command, succeeds=False)
+    other = genbalance(repository, *command, "evaluate", succeeds=False)
+    assert other == "Stage 'evaluate' not found inside 'dvc.yaml' file\n"
+    script = (repository / "dvc.yaml").read_text().replace("deps: [metrics/evaluate_vae.json]", "deps: [later.sh]")
+    (repository / "dvc.yaml").write_text(script)
+    refused = genbalance(repository, *command, "report", succeeds=False)
+    assert refused == (
+        "--metric evaluate_vae.fd_test: evaluate_vae is none of the stages that report needs; "
+        "allowed: report, or further targets\n"
+    )
 
 
 def started(repository, *command, **variables):

@@ -44,6 +44,7 @@ from genbalance.reporting.text import aligned, listed
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, environment, object_id, root
 from genbalance.runtime.rng import stream_seed
+from genbalance.tracking.lineage import planned
 from genbalance.tracking.run import CURVES
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Arguments:
         sampler: one of :data:`SAMPLERS`.
         seed: of the draws.
         prune: the training curve by which trials are pruned, such as ``train_vae.val_loss``, if they are.
+        targets: the stages that a trial runs, as `dvc repro` takes them, with those that they need; empty: all.
     """
 
     space: Mapping[str, Axis]
@@ -119,6 +121,7 @@ class Arguments:
     sampler: str
     seed: int
     prune: Metric | None = None
+    targets: tuple[str, ...] = ()
 
     @property
     def sign(self) -> int:
@@ -134,6 +137,7 @@ class Arguments:
             "sampler": self.sampler,
             "seed": self.seed,
             "prune": str(self.prune) if self.prune else "",
+            "targets": list(self.targets),
         }
 
     @classmethod
@@ -143,7 +147,8 @@ class Arguments:
         metrics = tuple(parse_metric(text) for text in values["metrics"])
         kept = {key: axis for key, axis in space.items() if axis}
         prune = parse_curve(text) if (text := values.get("prune")) else None
-        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"], prune)
+        targets = tuple(values.get("targets", ()))
+        return cls(kept, tuple(values["fixed"]), metrics, values["sampler"], values["seed"], prune, targets)
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,12 @@ def parse_curve(text: str) -> Metric:
 
 
 def parse_arguments(
-    settings: Sequence[str], metrics: Sequence[str], sampler: str, seed: int, prune: str = ""
+    settings: Sequence[str],
+    metrics: Sequence[str],
+    sampler: str,
+    seed: int,
+    prune: str = "",
+    targets: Sequence[str] = (),
 ) -> tuple[Arguments, Params]:
     """The arguments, and params.yaml with the fixed settings and with the first end of each range; all checked by the
     rules of params.yaml, for each combination of ends, the first 4096 of them.
@@ -263,12 +273,33 @@ def parse_arguments(
     for ends in islice(corners, CORNERS):  # what lies between its ends keeps the rules of a range that they keep
         with_settings(base, fixed | dict(zip(space, ends, strict=True)))
     params = with_settings(base, fixed | {key: axis.ends[0] for key, axis in space.items()})
-    _check_metrics([text.partition(":")[0] for text in metrics], params)
+    names = [text.partition(":")[0] for text in metrics]
+    _check_metrics(names, params)
     curve = parse_curve(prune) if prune else None
     if curve:
         _check_curve(curve, metrics, params)
+    if targets:
+        _check_targets(targets, names, curve)
     given = tuple(f"{key}={text}" for key, text in fixed.items())
-    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed, curve), params
+    return Arguments(space, given, tuple(map(parse_metric, metrics)), sampler, seed, curve, tuple(targets)), params
+
+
+def _check_targets(targets: Sequence[str], metrics: Sequence[str], curve: Metric | None) -> None:
+    """Refuses targets that DVC does not know, and those that leave out the stage of a metric or of the curve.
+
+    Raises:
+        UserError: it is so.
+    """
+    stages = planned(targets)
+    asked = {"--metric": metrics, "--prune": [curve.name] if curve else []}
+    for option, names in asked.items():
+        for name in names:
+            stage = name.removeprefix(MINUTES).partition(".")[0]
+            if stage not in stages:
+                raise UserError(
+                    f"{option} {name}: {stage} is none of the stages that {' '.join(targets)} needs; "
+                    f"allowed: {listed(stages, 'or')}, or further targets"
+                )
 
 
 def _check_curve(curve: Metric, metrics: Sequence[str], params: Params) -> None:
@@ -422,6 +453,7 @@ def _begin(study: "optuna.Study", name: str, arguments: Arguments, params: Param
     whole: dict[str, Any] = {f"-S {key}": str(axis) for key, axis in arguments.space.items()}
     whole |= {"--metric": " ".join(map(str, arguments.metrics)), "--sampler": arguments.sampler}
     whole |= {"--prune": str(arguments.prune)} if arguments.prune else {}
+    whole |= {"targets": " ".join(arguments.targets)} if arguments.targets else {}
     whole |= {"--seed": arguments.seed, **others, **{f"code of {k}": v[:8] for k, v in code_of("HEAD").items()}}
     before = study.user_attrs.get(BEGUN)
     if before is None:
@@ -556,7 +588,7 @@ def _executed(
     """
     settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in drawn.items())]
     command = ["exp", "run", "--temp", "--name", experiment]
-    command += [word for setting in settings for word in ("-S", setting)]
+    command += [*(word for setting in settings for word in ("-S", setting)), *arguments.targets]
     path = root() / FOLDER / f"{experiment}.log"
     path.write_bytes(b"")  # without what an attempt that was cut short printed
     if arguments.prune is None:
@@ -680,9 +712,8 @@ def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
     if found:
         title = "* The Pareto front" if len(metrics) > 1 else f"The best, {found[0].name}"
         again = [f"  {command(arguments, trial)}" for trial in found]
-        blocks.append(
-            "\n".join([f"{title}; `dvc exp apply TRIAL` brings a trial's results here. To run it again:", *again])
-        )
+        to_run = "To run the other stages too" if arguments.targets else "To run it again"
+        blocks.append("\n".join([f"{title}; `dvc exp apply TRIAL` brings a trial's results here. {to_run}:", *again]))
     if len(metrics) == 2 and found:
         options = " ".join(f"--metric {metric}" for metric in metrics)
         blocks.append(
@@ -693,6 +724,6 @@ def as_text(name: str, arguments: Arguments, trials: Sequence[Trial]) -> str:
 
 
 def command(arguments: Arguments, trial: Trial) -> str:
-    """The command that runs the trial again."""
+    """The command that runs all stages with what the trial drew; those that it ran come from DVC's cache."""
     settings = [*arguments.fixed, *(f"{key}={as_setting(value)}" for key, value in trial.drawn.items())]
     return " ".join(["dvc exp run --temp", *(f"-S {shlex.quote(setting)}" for setting in settings)])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from genbalance.experiments.dvc_lock import LOCK, hashes, lock_here
 from genbalance.params import Params
-from genbalance.runtime.errors import UserError
+from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.tracking.energy import COUNTED, spent
 from genbalance.tracking.provenance import PARENT
 from genbalance.tracking.store import Store
@@ -100,6 +100,26 @@ def lineage(stage: str) -> Lineage:
     except DvcException:  # no repository of DVC, or a pipeline that it cannot read: a run is then without lineage
         return Lineage("", None, {})
     return Lineage(key_of(entry), found[0], _inputs_of(entry))
+
+
+def planned(targets: Sequence[str]) -> list[str]:
+    """The stages of the working directory's dvc.yaml, with ``@`` as ``_``, that `dvc repro` goes through for these
+    targets, in its order.
+
+    Raises:
+        UserError: one is no stage and no out; or DVC cannot read the pipeline.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+
+    try:
+        repo = Repo()
+        wanted = collect_stages(repo, targets)
+        plan = plan_repro(get_active_graph(repo.index.graph), wanted)
+    except DvcException as error:
+        raise UserError(in_a_line(str(error))) from None
+    return [stage.addressing.replace("@", "_") for stage in plan]
 
 
 def key_of(entry: Mapping[str, Any]) -> str:
