@@ -7,7 +7,16 @@ import subprocess
 import pytest
 from dvc.repo import Repo
 
-from genbalance.experiments.runs import ABSENT, LISTED, curves, differing, find_commits, read_run, sample_grids
+from genbalance.experiments.runs import (
+    ABSENT,
+    LISTED,
+    cached_out,
+    curves,
+    differing,
+    find_commits,
+    read_run,
+    sample_grids,
+)
 from genbalance.runtime.errors import UserError
 
 BASELINES = ("0a" + "1" * 38, "ff" + "2" * 38)
@@ -288,6 +297,19 @@ def test_the_grids_of_a_commit_are_read_byte_by_byte(commit):
 
 def test_the_curves_of_a_commit_come_out_of_the_cache(commit):
     assert curves(commit) == {"train_vae": CURVES}
+
+
+def test_a_file_in_an_out_comes_out_of_the_cache_and_any_other_is_refused(commit, tmp_path):
+    lock = {"schema": "2.0", "stages": {"train_vae": {"cmd": "x", "outs": [{"path": "artifacts/train_vae"}]}}}
+    (tmp_path / "dvc.lock").write_text(json.dumps(lock))
+    git("add", "dvc.lock")
+    git("commit", "-qm", "lock")
+    head = git("rev-parse", "HEAD")
+    assert cached_out("HEAD", head, "artifacts/train_vae/curves.csv") == CURVES
+    with pytest.raises(UserError, match=r"HEAD: artifacts/train_vae/none.csv: is not in DVC's cache"):
+        cached_out("HEAD", head, "artifacts/train_vae/none.csv")
+    with pytest.raises(UserError, match=r"HEAD: made no artifacts/train_vae2/curves.csv"):
+        cached_out("HEAD", head, "artifacts/train_vae2/curves.csv")
 
 
 def test_they_are_found_from_a_folder_within_the_repository(commit, tmp_path, monkeypatch):

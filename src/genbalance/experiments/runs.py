@@ -261,7 +261,7 @@ def curves(commit: str) -> dict[str, bytes]:
 
 
 def cached_out(name: str, commit: str, path: str) -> bytes:
-    """The bytes of a file that the commit's pipeline made, out of DVC's cache or remote.
+    """The bytes of a file that the commit's pipeline made, an out or in one, out of DVC's cache or remote.
 
     Args:
         name: of the commit, for an error.
@@ -274,8 +274,8 @@ def cached_out(name: str, commit: str, path: str) -> bytes:
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
-    outs = {out.get("path") for entry in lock_of(commit, name).values() for out in entry.get("outs", ())}
-    if path not in outs:
+    outs = {str(out.get("path", "")) for entry in lock_of(commit, name).values() for out in entry.get("outs", ())}
+    if not any(PurePosixPath(path).is_relative_to(out) for out in outs if out):
         made = ", ".join(sorted(out for out in outs if out and Path(out).suffix == Path(path).suffix))
         raise UserError(f"{name}: made no {path}; allowed: {made or 'a revision whose pipeline was run'}")
     try:
