@@ -549,8 +549,7 @@ def _restored() -> Iterator[None]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     flushes = not torch.tensor(1e-310, dtype=torch.float64).mul(1).item()  # torch has no getter
     environment = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
@@ -559,7 +558,7 @@ def _restored() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.set_flush_denormal(flushes)
         if environment is None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from genbalance.params import first_problem
 from genbalance.runtime.errors import UserError, in_a_line
@@ -22,6 +23,9 @@ from genbalance.runtime.io import whole_file
 M = TypeVar("M", bound=nn.Module)
 
 TYPES = {torch.float32: "F32", torch.int64: "I64"}  # of all weights and buffers, as safetensors' header names them
+INITIALISERS = {
+    name for name in vars(nn.init) if name.endswith("_") and not name.endswith("__")
+}  # and tensors' methods of these names
 
 
 def save(path: Path, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
@@ -45,7 +49,7 @@ def load(path: Path, build: Callable[..., M], device: torch.device) -> M:
     try:
         with safe_open(path, framework="pt") as file:
             config = json.loads(file.metadata()["config"])
-            with torch.device("meta"):
+            with torch.device("meta"), _Uninitialised():
                 module = build(**config)
             _compare(module, {name: file.get_slice(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
             module.to_empty(device="cpu")
@@ -55,6 +59,18 @@ def load(path: Path, build: Callable[..., M], device: torch.device) -> M:
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise UserError(f"{path}: is not a network of this project ({_reason(error)}); run `dvc repro`") from None
     return module.to(device).to(memory_format=torch.channels_last).eval()
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Within it, layers leave their weights as they are. What the meta device does in place of drawing them is not
+    needed, and loads torch's compiler, which takes longer than torch itself."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func.__name__ in INITIALISERS:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _note(path: Path) -> str:

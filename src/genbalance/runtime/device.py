@@ -38,7 +38,7 @@ def set_up(compute: ComputeConfig, seed: int, stage: str) -> torch.device:
     torch.set_num_threads(compute.threads)
     # NumPy's own threads would follow the machine's cores, and its matrices here are too small to gain by them
     threadpool_limits(1, "blas")
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms loads torch's compiler too, for seconds
     # on top of that torch would fill each new tensor, which matters only where code reads one before it writes it
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # numbers below 1e-38, as Adam's averages come to hold, take a CPU many times as long
@@ -171,5 +171,6 @@ def compile_on_gpu(compute: ComputeConfig, device: torch.device, *networks: nn.M
         return
     if device.type != "cuda":
         raise UserError("compute.compile: found true, but this runs on the CPU; allowed there: false")
+    torch.use_deterministic_algorithms(True)  # which the compiler heeds
     for network in networks:
         network.compile()

@@ -151,8 +151,9 @@ class Synthesis(nn.Module):
             self.last.append(len(self.layers) - 1)
             self.images.append(Modulated(outputs, colours, 1, demodulate=False))
         self.bias = nn.Parameter(torch.zeros(colours, 1, 1))
-        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # linear interpolation at twice the resolution
-        self.register_buffer("kernel", (line[:, None] * line).expand(colours, 1, 4, 4).clone())
+        line = (0.25, 0.75, 0.75, 0.25)  # linear interpolation at twice the resolution
+        kernel = torch.tensor([[row * column for column in line] for row in line])
+        self.register_buffer("kernel", kernel.expand(colours, 1, 4, 4).clone())
 
     def forward(self, styles: Sequence[Tensor]) -> Tensor:
         """Images [B, C, H, W] in (−1, 1) of one w [B, W] for each layer; an image follows the last of its size."""

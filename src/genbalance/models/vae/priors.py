@@ -138,10 +138,11 @@ class GaussianMixture(nn.Module):
 
     def __init__(self, latents: int, components: int) -> None:
         super().__init__()
-        self.register_buffer("weights", torch.eye(components)[0])
+        identity = torch.zeros(latents, latents).fill_diagonal_(1)  # unlike eye, simple where tensors have no memory
+        self.register_buffer("weights", torch.zeros(components, components).fill_diagonal_(1)[0])
         self.register_buffer("means", torch.zeros(components, latents))
-        self.register_buffer("scales", torch.eye(latents).repeat(components, 1, 1))
-        self.register_buffer("inverses", torch.eye(latents).repeat(components, 1, 1))
+        self.register_buffer("scales", identity.repeat(components, 1, 1))
+        self.register_buffer("inverses", identity.repeat(components, 1, 1))
 
     @torch.no_grad()
     def set(self, weights: Tensor, means: Tensor, scales: Tensor) -> None:
