@@ -170,9 +170,24 @@ def write(root, classes=10, side=8, epochs=3, names=(), channels=1):
             picture(f"artifacts/train_{name}/samples/epoch_{epoch:04d}")
         table(
             f"evaluate_{name}/classes",
-            ("class", "generated", "generated_low", "generated_high", "real", "n", "fd", "fd_floor", "confidence"),
+            (
+                *("class", "generated", "generated_low", "generated_high", "real"),
+                *("n", "fd", "fd_low", "fd_high", "fd_floor", "confidence"),
+            ),
             [
-                (c, 1 / classes, 0.9 / classes, 1.2 / classes, 1 / classes, 20, 30 + c, 2 + c / classes, 0.8)
+                (
+                    c,
+                    1 / classes,
+                    0.9 / classes,
+                    1.2 / classes,
+                    1 / classes,
+                    20,
+                    30 + c,
+                    28,
+                    34 + c,
+                    2 + c / classes,
+                    0.8,
+                )
                 for c in range(classes)
                 if several
             ],

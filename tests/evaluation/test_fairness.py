@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from genbalance.evaluation.bootstrap import Bootstrap
 from genbalance.evaluation.fairness import balance, class_table, extreme_intervals
 from genbalance.evaluation.features import Features
 from genbalance.evaluation.frechet import frechet_distance
@@ -11,7 +12,10 @@ from genbalance.evaluation.reference import Real
 
 CLASSES, D = 4, 3
 CENTERS = np.array([[0.0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 4]])
-COLUMNS = ["class", "generated", "generated_low", "generated_high", "real", "n", "fd", "fd_floor", "confidence"]
+COLUMNS = [
+    *("class", "generated", "generated_low", "generated_high", "real"),
+    *("n", "fd", "fd_low", "fd_high", "fd_floor", "confidence"),
+]
 
 
 def reading(labels, seed, spread=1.0, certainty=0.7):
@@ -36,12 +40,12 @@ def real(test=None, floor=None):
 
 
 def served(generated, against):
-    table = class_table(generated, against)
+    table = class_table(generated, against, None)
     return table, balance(table, generated, against)
 
 
 def test_the_table_has_a_row_a_class_and_its_shares_sum_to_one():
-    table = class_table(reading(even(90) ** 2 % 4, 3), real())
+    table = class_table(reading(even(90) ** 2 % 4, 3), real(), None)
     assert list(table.columns) == COLUMNS
     assert table["class"].tolist() == [0, 1, 2, 3]
     assert table["generated"].sum() == pytest.approx(1)
@@ -50,7 +54,7 @@ def test_the_table_has_a_row_a_class_and_its_shares_sum_to_one():
 
 
 def test_the_share_of_a_class_has_its_interval_also_where_it_is_not_drawn():
-    table = class_table(reading([0, 1, 1, 2] * 25, 3), real())
+    table = class_table(reading([0, 1, 1, 2] * 25, 3), real(), None)
     for share, low, high in table[["generated", "generated_low", "generated_high"]].to_numpy():
         reference = binomtest(round(share * 100), 100).proportion_ci(method="wilson")
         assert (low, high) == pytest.approx((reference.low, reference.high), abs=1e-12)
@@ -71,7 +75,7 @@ def test_the_test_images_themselves_are_served_alike_in_everything():
 
 def test_a_classs_distance_is_that_of_its_samples_to_its_test_images_at_one_n():
     generated, against = reading(even(120), 3, spread=0.8), real()
-    table = class_table(generated, against)
+    table = class_table(generated, against, None)
     for label in range(CLASSES):
         drawn, test, floor = (x.features[label::CLASSES][:30] for x in (generated, against.test, against.floor))
         row = table.iloc[label]
@@ -80,10 +84,34 @@ def test_a_classs_distance_is_that_of_its_samples_to_its_test_images_at_one_n():
         assert row["fd_floor"] == pytest.approx(frechet_distance(floor, test), rel=1e-9)
 
 
+def test_the_interval_of_a_class_s_distance_is_as_wide_as_the_distances_of_other_draws_spread():
+    """Its bootstrap resamples the images of both sides, within the class."""
+    draws = [
+        class_table(reading(even(200), 10 + seed), real(reading(even(200), 60 + seed)), None) for seed in range(50)
+    ]
+    spread = np.std([table["fd"] for table in draws], axis=0)
+    table = class_table(reading(even(200), 3), real(), Bootstrap(400, 0))
+    assert ((table["fd_low"] < table["fd"]) & (table["fd"] < table["fd_high"])).all()
+    widths = (table["fd_high"] - table["fd_low"]) / (2 * 1.96 * spread)
+    assert widths.between(0.4, 2).all(), widths
+
+
+def test_a_class_that_is_not_measured_has_no_interval_and_one_that_is_dropped_that_of_its_test_images():
+    against = real(test=reading([3] + [0, 1] * 50, 1))
+    table = class_table(reading([0, 2, 3] * 50, 3), against, Bootstrap(50, 0))
+    assert (table["fd_low"][3], table["fd_high"][3]) == (0, 0)
+    assert table["fd_low"][1] < table["fd"][1] < table["fd_high"][1]
+    assert extreme_intervals(table)["fd_class_worst"] == {"low": table["fd_low"][1], "high": table["fd_high"][1]}
+    without = class_table(reading([0, 2, 3] * 50, 3), against, None)
+    assert (without["fd_low"] == without["fd"]).all()
+    assert (without["fd_high"] == without["fd"]).all()
+    assert "fd_class_worst" not in extreme_intervals(without)
+
+
 def test_n_is_what_the_smallest_of_samples_test_and_training_images_of_a_class_allows():
     labels = np.repeat([0, 1, 2, 3], [5, 50, 50, 20])
     against = real(test=reading(np.repeat([0, 1, 2, 3], [50, 7, 50, 18]), 1), floor=reading(even(36), 2))
-    assert class_table(reading(labels, 3), against)["n"].tolist() == [5, 7, 9, 9]
+    assert class_table(reading(labels, 3), against, None)["n"].tolist() == [5, 7, 9, 9]
 
 
 def test_classes_that_are_served_alike_have_a_ratio_near_one():
@@ -136,7 +164,7 @@ def test_a_class_that_is_dropped_counts_as_its_mean_image(left):
 
 def test_two_samples_are_enough_for_a_distance_of_their_own():
     generated, against = reading([3, 3] + [0, 1, 2] * 50, 3), real()
-    table = class_table(generated, against)
+    table = class_table(generated, against, None)
     assert table["n"][3] == 2
     test = against.test.features[3::CLASSES][:2]
     assert table["fd"][3] == pytest.approx(frechet_distance(generated.features[:2], test), rel=1e-9)
@@ -168,7 +196,7 @@ def test_confidence_is_the_mean_probability_of_the_class_that_was_read():
     both = Features(
         np.concatenate([sure.features, unsure.features]), np.concatenate([sure.probabilities, unsure.probabilities])
     )
-    assert class_table(both, real())["confidence"].tolist() == pytest.approx([(9 + 1) / 12, 0.9, 0.5, 0])
+    assert class_table(both, real(), None)["confidence"].tolist() == pytest.approx([(9 + 1) / 12, 0.9, 0.5, 0])
 
 
 @pytest.mark.parametrize("labels", [[2] * 40, even(40), [0] * 39 + [1]], ids=["one class", "all", "nearly one"])

@@ -9,7 +9,7 @@ import torch
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
-from genbalance.evaluation.frechet import frechet, frechet_distance, frechet_infinity, moments
+from genbalance.evaluation.frechet import frechet, frechet_distance, frechet_infinity, frechet_weighted, moments
 
 
 def normal(n, d, seed=0):
@@ -115,6 +115,18 @@ def test_moments_with_counts_are_the_moments_of_the_repeated_rows():
     np.testing.assert_allclose(counted.covariance, repeated.covariance, rtol=1e-9, atol=1e-14)
     once = moments(a, np.ones(60, np.int64))
     np.testing.assert_array_equal(once.covariance, moments(a).covariance)
+
+
+@pytest.mark.parametrize(("n", "m", "features"), [(40, 30, 5), (12, 9, 20), (12, 60, 20), (2, 2, 3)])
+def test_a_weighted_distance_is_that_of_the_repeated_rows_with_fewer_and_with_more_of_them_than_features(
+    n, m, features
+):
+    rng = np.random.default_rng(n + m)
+    a, b = (rng.normal(shift, 1 + shift, (size, features)).astype(np.float32) for shift, size in ((0, n), (1, m)))
+    for _ in range(5):
+        counts = [rng.multinomial(size, np.full(size, 1 / size)) for size in (n, m)]
+        rows = [np.repeat(x, held, axis=0) for x, held in zip((a, b), counts, strict=True)]
+        assert frechet_weighted(a, b, *counts) == pytest.approx(frechet_distance(*rows), rel=1e-6, abs=1e-9)
 
 
 def test_moments_leave_the_features_as_they_are():

@@ -24,7 +24,7 @@ def gan(**config):
     return initialised(lambda: Gan(**build), 0, "gan", torch.device("cpu")).eval()
 
 
-COLUMNS = "class,generated,generated_low,generated_high,real,n,fd,fd_floor,confidence"
+COLUMNS = "class,generated,generated_low,generated_high,real,n,fd,fd_low,fd_high,fd_floor,confidence"
 KINDS = {
     "plain": {},
     "of clusters": {"conditions": 5},

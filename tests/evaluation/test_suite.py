@@ -179,13 +179,14 @@ def test_every_interval_is_of_a_metric_and_holds_it(digits, extractor):
     assert m["ci95"]["fd_test"]["low"] < m["ci95"]["fd_test"]["high"]
 
 
-def test_of_many_features_the_distance_alone_has_no_interval(digits, extractor, monkeypatch):
+def test_of_many_features_the_frechet_distances_alone_have_no_intervals(digits, extractor, monkeypatch):
     generated, few = extractor.read(noise(240)), EvaluationSuite.of(digits, extractor, config(), 0)
     found = {}
     for most in (CLASSES, CLASSES - 1):
         monkeypatch.setattr(suites, "RESAMPLED", most)
         found[most] = measured(few, generated)
     assert found[CLASSES]["ci95"].pop("fd_test")["low"] > 0
+    assert found[CLASSES]["ci95"].pop("fd_class_worst")["low"] > 0
     assert found[CLASSES - 1] == found[CLASSES]
 
 
@@ -284,7 +285,7 @@ def test_without_two_classes_what_needs_none_is_measured_as_ever(digits, extract
     for name in found.metrics.keys() - cells:
         assert found.metrics[name] == whole.metrics[name], name
     assert whole.metrics["ci95"].keys() - found.metrics["ci95"].keys() == {
-        *("classifier_score", "class_share_min", "class_share_max")
+        *("classifier_score", "class_share_min", "class_share_max", "fd_class_worst")
     }
     assert len(found.classes) == 0
     assert [*found.classes.columns] == [*whole.classes.columns]

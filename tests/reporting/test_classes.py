@@ -18,7 +18,7 @@ def test_a_class_without_real_images_leaves_a_gap_and_no_error(workspace):
     root = workspace(classes=3)
     table = root / "artifacts/evaluate_gan/classes.csv"
     head, _, *others = table.read_text(encoding="utf-8").splitlines()
-    table.write_text("\n".join([head, "0,0.5,0,1,0,0,0,0,0", *others]), encoding="utf-8")
+    table.write_text("\n".join([head, "0,0.5,0,1,0,0,0,0,0,0,0", *others]), encoding="utf-8")
     with Image.open(io.BytesIO(png(class_distances(read_results(root, FAMILIES)), LIGHT))) as opened:
         assert opened.format == "PNG"
 

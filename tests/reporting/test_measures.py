@@ -86,11 +86,12 @@ def test_real_images_have_two_values_only_where_they_were_measured_unlike(worksp
 
 def test_the_floor_within_classes_leaves_out_those_that_were_not_measured(workspace):
     root = workspace(classes=3)
-    head = "class,generated,generated_low,generated_high,real,n,fd,fd_floor,confidence"
+    head = "class,generated,generated_low,generated_high,real,n,fd,fd_low,fd_high,fd_floor,confidence"
     for name in FAMILIES:
         path = root / f"artifacts/evaluate_{name}/classes.csv"
         path.write_text(
-            f"{head}\n0,0.5,0,1,0.6,9,30,3,1\n1,0.5,0,1,0.4,8,40,5,1\n2,0,0,1,0,0,0,0,0\n", encoding="utf-8"
+            f"{head}\n0,0.5,0,1,0.6,9,30,28,33,3,1\n1,0.5,0,1,0.4,8,40,37,42,5,1\n2,0,0,1,0,0,0,0,0,0,0\n",
+            encoding="utf-8",
         )
     results = read_results(root, FAMILIES)
     assert line(results, "Fréchet distance within a class, mean").real == "4"
@@ -104,7 +105,8 @@ def test_where_no_class_was_measured_the_floor_is_that_of_all_images(workspace):
     for name in FAMILIES:
         path = root / f"artifacts/evaluate_{name}/classes.csv"
         path.write_text(
-            "class,generated,generated_low,generated_high,real,n,fd,fd_floor\n0,1,1,1,1,0,0,0\n1,0,0,0,0,0,0,0\n",
+            "class,generated,generated_low,generated_high,real,n,fd,fd_low,fd_high,fd_floor\n"
+            "0,1,1,1,1,0,0,0,0,0\n1,0,0,0,0,0,0,0,0,0\n",
             encoding="utf-8",
         )
     assert line(read_results(root, FAMILIES), "Fréchet distance within a class, mean").real == "3.114"

@@ -58,6 +58,30 @@ def frechet_distance(a: FeatureMatrix, b: FeatureMatrix) -> float:
     return frechet(moments(a), moments(b))
 
 
+def frechet_weighted(
+    a: FeatureMatrix, b: FeatureMatrix, a_counts: NDArray[np.integer], b_counts: NDArray[np.integer]
+) -> float:
+    """The Fréchet distance of [n, d] and [m, d], of which the i-th vector of a side stands for ``counts`` [n] or [m]
+    ones, as in a bootstrap's resample.
+
+    Fewer vectors than features need no matrix of the features: tr (Σ_a½ Σ_b Σ_a½)½ is the sum of the singular values of
+    A·Bᵀ, where A and B are the centred vectors, divided by the root of n − 1.
+    """
+    if min(np.count_nonzero(a_counts), np.count_nonzero(b_counts)) >= a.shape[1]:
+        return frechet(moments(a, a_counts), moments(b, b_counts))
+    (rows, mean), (others, other) = _scaled(a, a_counts), _scaled(b, b_counts)
+    cross = np.linalg.svd(rows @ others.T, compute_uv=False).sum()
+    distance = np.square(mean - other).sum() + np.square(rows).sum() + np.square(others).sum() - 2 * cross
+    return max(float(distance), 0.0)
+
+
+def _scaled(features: FeatureMatrix, counts: NDArray[np.integer]) -> tuple[FeatureMatrix, FeatureMatrix]:
+    """A [≤ n, d] with AᵀA the covariance, and the mean [d]."""
+    x, held = features[counts > 0].astype(np.float64), counts[counts > 0]
+    mean = held @ x / held.sum()
+    return (x - mean) * np.sqrt(held / (held.sum() - 1))[:, None], mean
+
+
 def frechet_infinity(a: FeatureMatrix, b: FeatureMatrix, rng: np.random.Generator) -> float:
     """FD∞: the Fréchet distance of [n, d] and [n, d] extrapolated to n → ∞, where its bias is gone.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from genbalance.evaluation.classes import class_shares, total_variation
 from genbalance.evaluation.classifier_score import classifier_score
 from genbalance.evaluation.fairness import balance, class_table, extreme_intervals
 from genbalance.evaluation.features import Extractor, Features, Images
-from genbalance.evaluation.frechet import FeatureMatrix, frechet, frechet_distance, frechet_infinity, moments
+from genbalance.evaluation.frechet import FeatureMatrix, frechet_distance, frechet_infinity, frechet_weighted
 from genbalance.evaluation.kid import KernelDistance, kernel_distance
 from genbalance.evaluation.membership import Scores, attack, candidates, nearness
 from genbalance.evaluation.memorization import Copies, find_copies
@@ -76,7 +76,7 @@ OF_CLASSES = frozenset(
 """Metrics that depend on which classes the classifier reads, beside those of `balance`: of images without two classes
 they say nothing. Reports leave out the same (`families.registry.OF_CLASSES`, which no evaluation depends on)."""
 RESAMPLED = 512
-"""Features for which the Fréchet distance has an interval, at most: the time of each of its resamples grows with the
+"""Features for which Fréchet distances have intervals, at most: the time of each of its resamples grows with the
 cube of their number, and 200 of 2,048 features would take half an hour."""
 Metrics = dict[str, Any]
 Attacks = dict[str, tuple[Scores, Scores]]
@@ -146,7 +146,7 @@ class EvaluationSuite:
         if not np.isfinite(generated.features).all():
             raise UserError("the classifier's features of the samples: found NaN or infinity; allowed: finite numbers")
         compared = self._compare(generated)
-        table = class_table(generated, self.real)
+        table = class_table(generated, self.real, self.bootstrap if self._resampled else None)
         copies = find_copies(generated, self.real)
         metrics = {
             "n": self.n,
@@ -205,6 +205,11 @@ class EvaluationSuite:
         kept = {name: value for name, value in metrics.items() if name not in OF_CLASSES}
         return kept | {"ci95": {name: ends for name, ends in metrics["ci95"].items() if name not in OF_CLASSES}}
 
+    @property
+    def _resampled(self) -> bool:
+        """Whether the Fréchet distances have intervals."""
+        return bool(self.real.test.features.shape[1] <= RESAMPLED)
+
     @cached_property
     def _reference(self) -> Metrics:
         """What does not depend on the samples: floor, ceiling, and what real images get."""
@@ -251,10 +256,9 @@ class EvaluationSuite:
         test, draw, sizes = self.real.test, self.bootstrap, (self.n, self.n)
         score = classifier_score(generated.probabilities)
         fd = {}
-        if test.features.shape[1] <= RESAMPLED:
-            fd["fd_test"] = draw.statistic(
-                compared.fd, sizes, lambda a, b: frechet(moments(generated.features, a), moments(test.features, b))
-            )
+        if self._resampled:
+            of = partial(frechet_weighted, generated.features, test.features)
+            fd["fd_test"] = draw.statistic(compared.fd, sizes, of)
         return {
             **fd,
             "kid_test": normal(compared.kid.mean, compared.kid.standard_error),

@@ -67,6 +67,8 @@ def class_distances(results: Results) -> Plot:
         for (family, table), (shift, width) in zip(tables, _bars(len(tables)), strict=True):
             middle = [place + shift for place in range(len(rows))]
             panel.bar(middle, [table["fd"][row] for row in rows], width, color=theme.of(family), label=family.title)
+            low, high = ([table[f"fd_{end}"][row] for row in rows] for end in ("low", "high"))
+            panel.vlines(middle, low, high, color=theme.ink, lw=0.8)
             low, high = ([x + sign * width / 2 for x in middle] for sign in (-1, 1))
             last = family is tables[-1][0]
             floors = [table["fd_floor"][row] for row in rows]
@@ -85,8 +87,8 @@ def class_distances(results: Results) -> Plot:
             for family, fd, label in worst
         )
         + f"real images: at most {number(max(fd for _, table in tables for fd in table['fd_floor']))}.",
-        "Lines: what real training images get. Few images of a class raise its bar and its line alike."
-        + (f" {chosen} distance." if chosen else ""),
+        "Thick lines: what real training images get; thin lines: 95% intervals. Few images of a class raise its bar "
+        "and its thick line alike." + (f" {chosen} distance." if chosen else ""),
         draw,
         SIZE,
     )

@@ -57,7 +57,7 @@ def files(families: Sequence[Family]) -> Files:
             f"train_{family.name}/curves": ("epoch", *dict.fromkeys(columns)),
             f"evaluate_{family.name}/classes": (
                 *("class", "generated", "generated_low", "generated_high"),
-                *("real", "n", "fd", "fd_floor"),
+                *("real", "n", "fd", "fd_low", "fd_high", "fd_floor"),
             ),
             f"evaluate_{family.name}/interpolations": ("from", "to"),
             f"evaluate_{family.name}/traversals": ("latent", "class", "low", "high"),
