@@ -22,7 +22,7 @@ from genbalance.evaluation.lda import discriminant_map
 from genbalance.evaluation.mig import mutual_information_gap
 from genbalance.evaluation.mmd import prior_discrepancy
 from genbalance.evaluation.sap import separated_attribute_predictability
-from genbalance.runtime.device import Images
+from genbalance.runtime.device import Uploaded
 
 PROBED = 10_000  # training images whose codes the linear probe learns from, at most
 CODES = 5_000  # test images whose codes are compared with the prior, at most
@@ -35,13 +35,13 @@ Labels = NDArray[np.int64]
 Factors = NDArray[np.int64]
 
 
-def posterior_means(encode: Encode, images: Images, labels: Tensor | None) -> Codes:
+def posterior_means(encode: Encode, images: Uploaded, labels: Tensor | None) -> Codes:
     """E[z|x] of images [n, C, H, W]: [n, L]."""
     means: Codes = in_blocks(lambda *given: encode(*given).mean, images, labels).numpy()
     return means
 
 
-def posterior_normals(encode: Encode, images: Images, labels: Tensor | None) -> tuple[Codes, Codes]:
+def posterior_normals(encode: Encode, images: Uploaded, labels: Tensor | None) -> tuple[Codes, Codes]:
     """The means and deviations of q(z|x) of images [n, C, H, W], whose latents are independent: both [n, L]."""
 
     def moments(*given: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def posterior_normals(encode: Encode, images: Images, labels: Tensor | None) -> 
     return means, deviations
 
 
-def posterior_draws(encode: Encode, images: Images, labels: Tensor | None, noise: torch.Generator) -> Codes:
+def posterior_draws(encode: Encode, images: Uploaded, labels: Tensor | None, noise: torch.Generator) -> Codes:
     """One z ~ q(z|x) for each of images [n, C, H, W]: [n, L]."""
 
     def draw(*given: Tensor) -> Tensor:

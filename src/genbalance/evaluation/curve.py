@@ -25,7 +25,7 @@ from genbalance.evaluation.reconstruction import same_class
 from genbalance.evaluation.suite import EvaluationSuite
 from genbalance.models.vae import Vae
 from genbalance.models.vae.priors import StandardNormal
-from genbalance.runtime.device import Images, download, generator, uploaded
+from genbalance.runtime.device import Uploaded, download, generator, uploaded
 from genbalance.runtime.io import save_csv
 
 POINTS = 21
@@ -54,7 +54,7 @@ class CurveImages:
     """
 
     originals: NDArray[np.uint8]
-    seen: Images
+    seen: Uploaded
     classes: NDArray[np.int64]
     labels: Tensor | None
 

@@ -12,7 +12,7 @@ from genbalance.evaluation.features import BLOCK, block_of, in_blocks
 from genbalance.evaluation.latents import kl_per_latent
 from genbalance.losses.vae import vae_output
 from genbalance.models.vae import Vae
-from genbalance.runtime.device import Images, channels_last
+from genbalance.runtime.device import Uploaded, channels_last
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class VaeEvaluation:
         return float(self.distortion.mean()) + beta * self.rate
 
 
-def evaluate_elbo(model: Vae, pixels: Images, noise: torch.Generator, labels: Tensor | None = None) -> VaeEvaluation:
+def evaluate_elbo(model: Vae, pixels: Uploaded, noise: torch.Generator, labels: Tensor | None = None) -> VaeEvaluation:
     """The whole set [n, C, H, W] in [0, 1], block by block, without gradients."""
     columns: list[list[Tensor]] = [[], [], [], [], []]
     size = block_of(BLOCK, model.outputs)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genbalance.data.pixels import Pixels
-from genbalance.runtime.device import Images as Uploaded
-from genbalance.runtime.device import uploaded
+from genbalance.runtime.device import Uploaded, uploaded
 
 BLOCK = 500  # images at a time: bounds the memory, and a fixed size keeps the bytes
 VALUES = 2**21  # numbers of the images that a network takes or makes at a time; 500 grey ones of 64 × 64 have fewer

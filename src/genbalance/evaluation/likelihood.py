@@ -17,7 +17,7 @@ from tqdm import tqdm
 from genbalance.evaluation.features import block_of
 from genbalance.losses.vae import Posterior
 from genbalance.runtime.arithmetic import exp, log
-from genbalance.runtime.device import Images
+from genbalance.runtime.device import Uploaded
 
 ROWS = 500  # images × draws at a time, at most: bounds the memory
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -50,7 +50,7 @@ class Autoencoder(Protocol):
 
 
 def importance_weighted_bound(
-    model: Autoencoder, images: Images, draws: int, noise: torch.Generator, labels: Tensor | None = None
+    model: Autoencoder, images: Uploaded, draws: int, noise: torch.Generator, labels: Tensor | None = None
 ) -> NDArray[np.float64]:
     """−L_k(x) = −log 1/k Σ p(x|z_i) p(z_i) / q(z_i|x), z_i ~ q(z|x), nats, for each image [n, C, H, W]: [n].
 

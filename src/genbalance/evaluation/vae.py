@@ -39,7 +39,7 @@ from genbalance.losses.vae import binarize
 from genbalance.models.vae import Vae
 from genbalance.models.vae.priors import GaussianMixture, StandardNormal
 from genbalance.params import EvaluateConfig
-from genbalance.runtime.device import Images, generator, upload, uploaded
+from genbalance.runtime.device import Uploaded, generator, upload, uploaded
 from genbalance.runtime.io import save_csv, whole_folder
 from genbalance.runtime.rng import stream_seed
 from genbalance.sampling.vae import VaeSampler
@@ -149,7 +149,7 @@ def evaluate(
     return suite.summary(samples, own, reconstructions.each, scalars, attacks)
 
 
-def _kl_terms(vae: Vae, seen: Images, labels: Tensor | None, noise: torch.Generator) -> dict[str, float]:
+def _kl_terms(vae: Vae, seen: Uploaded, labels: Tensor | None, noise: torch.Generator) -> dict[str, float]:
     """The terms of the KL (:func:`kl_decomposition`) of the first images [n, C, H, W]; ``noise`` is on the CPU.
 
     Nothing of a ladder: its latents depend on those above them given the image, so that no q(z_j) has a closed form.
@@ -170,7 +170,7 @@ def _condition(vae: Vae, labels: NDArray[np.int64], device: torch.device) -> Ten
     return torch.from_numpy(labels).to(device) if vae.classes else None
 
 
-def _encoder_input(vae: Vae, images: NDArray[np.uint8], noise: torch.Generator) -> Images:
+def _encoder_input(vae: Vae, images: NDArray[np.uint8], noise: torch.Generator) -> Uploaded:
     """What the encoder sees of images [n, H, W(, 3)]: for a Bernoulli likelihood one binary draw."""
     if vae.likelihood != "bernoulli":
         return uploaded(images, UNIT, noise.device)

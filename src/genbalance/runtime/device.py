@@ -60,7 +60,7 @@ def initialised(build: Callable[[], M], seed: int, name: str, device: torch.devi
     return module.to(device).to(memory_format=torch.channels_last)
 
 
-class Images(Protocol):
+class Uploaded(Protocol):
     """Images [n, C, H, W] as networks take them: a tensor, or what is converted when it is asked for."""
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ def upload(images: NDArray[np.uint8], pixels: Pixels, device: torch.device) -> T
     return encoded[:, None] if encoded.dim() == 3 else encoded.permute(0, 3, 1, 2)
 
 
-def uploaded(images: NDArray[np.uint8], pixels: Pixels, device: torch.device) -> Images:
+def uploaded(images: NDArray[np.uint8], pixels: Pixels, device: torch.device) -> Uploaded:
     """Images to train on or to measure: all of them by `upload`, so that no time goes into loading, or, where they
     would take more than MOST_BYTES, as bytes wherever they lie, a part of which is uploaded when it is asked for."""
     return upload(images, pixels, device) if 4 * images.size <= MOST_BYTES else _OnTheFly(images, pixels, device)

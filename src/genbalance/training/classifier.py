@@ -23,8 +23,7 @@ from genbalance.evaluation.calibration import reading_quality
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.classifier import Classifier, turned, turns
 from genbalance.params import Params
-from genbalance.runtime.device import Images as Uploaded
-from genbalance.runtime.device import compile_on_gpu, generator, initialised, lowered, uploaded, uses_bf16
+from genbalance.runtime.device import Uploaded, compile_on_gpu, generator, initialised, lowered, uploaded, uses_bf16
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
 from genbalance.training import loop

@@ -22,7 +22,7 @@ from genbalance.losses import gan as losses
 from genbalance.models.gan import Gan, Generator
 from genbalance.params import GanConfig, Params
 from genbalance.runtime.device import (
-    Images,
+    Uploaded,
     compile_on_gpu,
     download,
     generator,
@@ -181,7 +181,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
 class ConditionedImages:
     """Images [n, C, H, W] in [−1, 1] and their conditions [n], None where the networks take none."""
 
-    images: Images
+    images: Uploaded
     conditions: Tensor | None
 
     def rows(self, which: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -224,7 +224,7 @@ def build_gan(
     if gan.conditions:
         gan.conditions.set(*map(torch.from_numpy, found))
 
-    def with_conditions(images: Images, split: Split) -> ConditionedImages:
+    def with_conditions(images: Uploaded, split: Split) -> ConditionedImages:
         return ConditionedImages(images, gan.conditions_of(images, torch.from_numpy(split.labels).to(device)))
 
     return gan, arguments, with_conditions(train, dataset.train), with_conditions(val, dataset.val)

@@ -28,7 +28,7 @@ from genbalance.models.weights import snapshot
 from genbalance.params import Likelihood, Params, VaeConfig
 from genbalance.runtime.arithmetic import exp
 from genbalance.runtime.device import (
-    Images,
+    Uploaded,
     compile_on_gpu,
     download,
     generator,
@@ -57,7 +57,7 @@ ADVICE = "a smaller vae.learning_rate"
 WIDENED = 0.2  # share of the training after which β is drawn from the whole of `vae.beta_range`
 VALIDATED = 5  # values of β at which such a model is validated
 
-Labelled = tuple[Images, Tensor | None]
+Labelled = tuple[Uploaded, Tensor | None]
 """Images [n, C, H, W] in [0, 1], and the labels [n] of a conditional model."""
 
 
@@ -301,7 +301,7 @@ def with_mixture(
         drawn = posterior.draw(torch.randn(posterior.mean.shape, generator=noise, device=device))
         return torch.cat([drawn.latents, drawn.conditional.mean, drawn.conditional.stddev], dim=1)
 
-    def codes(pixels: Images, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def codes(pixels: Uploaded, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         found = in_blocks(draw, pixels[: mixture.MOST], None if labels is None else labels[: mixture.MOST])
         latents, means, deviations = found.double().chunk(3, dim=1)
         return latents, means, deviations

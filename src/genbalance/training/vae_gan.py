@@ -28,7 +28,7 @@ from genbalance.losses.vae_gan import feature_distortion, vae_loss
 from genbalance.models.vae_gan import Autoencoder, VaeGan
 from genbalance.params import Params, VaeGanConfig
 from genbalance.runtime.device import (
-    Images,
+    Uploaded,
     compile_on_gpu,
     download,
     generator,
@@ -135,7 +135,7 @@ class VaeGanObjective:
     """
 
     def __init__(
-        self, model: VaeGan, images: Images, beta: float, config: VaeGanConfig, noise: torch.Generator
+        self, model: VaeGan, images: Uploaded, beta: float, config: VaeGanConfig, noise: torch.Generator
     ) -> None:
         self._model, self._images, self._beta, self._config, self._noise = model, images, beta, config, noise
         self._d_steps = 0
@@ -195,7 +195,7 @@ class VaeGanObjective:
         return self._model.autoencoder.decode(posterior.draw(self._standard_normal(len(images))).latents)
 
 
-def validation_kl(autoencoder: Autoencoder, images: Images) -> NDArray[np.float64]:
+def validation_kl(autoencoder: Autoencoder, images: Uploaded) -> NDArray[np.float64]:
     """The KL of each latent on validation images, nats per image: [L]."""
     moments = in_blocks(lambda some: torch.cat(_moments(autoencoder, some), dim=1), images).double().numpy()
     means, deviations = np.split(moments, 2, axis=1)
@@ -203,7 +203,7 @@ def validation_kl(autoencoder: Autoencoder, images: Images) -> NDArray[np.float6
 
 
 def validation_metrics(
-    autoencoder: Autoencoder, discriminator: nn.Module, images: Images, kl: NDArray[np.float64]
+    autoencoder: Autoencoder, discriminator: nn.Module, images: Uploaded, kl: NDArray[np.float64]
 ) -> dict[str, float]:
     """On validation images, which D is never trained on: its accuracy, the rate, and the number of active units."""
     logits = in_blocks(discriminator, images)

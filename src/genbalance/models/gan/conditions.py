@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from genbalance.runtime.device import Images
+from genbalance.runtime.device import Uploaded
 
 BLOCK = 1000  # images at a time: bounds the memory
 
@@ -30,7 +30,7 @@ class Conditions(nn.Module):
         self.centroids.copy_(centroids)
         self.shares.copy_(shares)
 
-    def of(self, images: Images, labels: Tensor | None = None) -> Tensor:
+    def of(self, images: Uploaded, labels: Tensor | None = None) -> Tensor:
         """Conditions [B] of real images [B, C, H, W], and of their ``labels`` [B] where there are classes."""
         blocks = zip(images.split(BLOCK), self._rows(labels, len(images)).split(BLOCK), strict=True)
         return torch.cat([self._nearest(block.flatten(1), rows) for block, rows in blocks])

@@ -19,7 +19,7 @@ from genbalance.models.gan.mlp import mlp_generator, mlp_trunk
 from genbalance.models.gan.style import StyleGenerator, style_trunk
 from genbalance.params import Count, GanArch, GanWidth, ImageShape, Latents, Truncation, checked
 from genbalance.runtime.arithmetic import Narrow
-from genbalance.runtime.device import Images
+from genbalance.runtime.device import Uploaded
 
 GENERATORS: dict[str, Callable[[Sequence[int], Sequence[int], int], nn.Module]] = {
     "mlp": mlp_generator,
@@ -129,6 +129,6 @@ class Gan(nn.Module):
         """Conditions [count] for new images of the classes ``labels`` [count]; None where the networks take none."""
         return self.conditions.draw(count, noise, labels) if self.conditions else None
 
-    def conditions_of(self, images: Images, labels: Tensor | None = None) -> Tensor | None:
+    def conditions_of(self, images: Uploaded, labels: Tensor | None = None) -> Tensor | None:
         """Conditions [B] of real images [B, C, H, W] of the classes ``labels``; None where the networks take none."""
         return self.conditions.of(images, labels if self.classes else None) if self.conditions else None
