@@ -143,7 +143,7 @@ def _there(sweep: Sweep, family: Family, place: int) -> str:
     if DISCRIMINATOR not in family.parts:
         return f"where recall is {shares['recall']}"
     return (
-        f"where D is right on {shares['d_accuracy_test']} of the held-out and {shares['d_accuracy_generated']} of the "
+        f"where D is right on {shares['d_accuracy_test']} of the test and {shares['d_accuracy_generated']} of the "
         f"generated images, and recall is {shares['recall']}"
     )
 

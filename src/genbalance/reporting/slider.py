@@ -183,7 +183,7 @@ def _metrics(sweep: Sweep, family: Family) -> list[str]:
 def _beside_distance(sweep: Sweep, family: Family) -> dict[str, str]:
     """D's accuracies; the classifier score of a family without D, or without classes coverage. By their labels."""
     if DISCRIMINATOR in family.parts:
-        return {"d_accuracy_test": "real, held out", "d_accuracy_generated": "generated"}
+        return {"d_accuracy_test": "real, test images", "d_accuracy_generated": "generated"}
     if f"evaluate_{family.name}.classifier_score" in sweep.metrics:
         return {"classifier_score": "classifier score"}
     return {"coverage": "coverage"}

@@ -365,7 +365,7 @@ def _beside_distance(panel: "Axes", theme: Theme, sweep: Sweep, family: Family) 
         panel.set_ylabel(label.replace(" ", "\n"))
         return
     panel.axhline(0.5, color=theme.muted, lw=1.2, ls=(0, (2, 2)))
-    _spread(panel, sweep, _metric(family, "d_accuracy_test"), theme.real, "real, held out", "--", "s")
+    _spread(panel, sweep, _metric(family, "d_accuracy_test"), theme.real, "real, test images", "--", "s")
     _spread(panel, sweep, _metric(family, "d_accuracy_generated"), theme.of(family), "generated")
     panel.set(ylabel="D’s accuracy", ylim=(-0.03, 1.03))
 

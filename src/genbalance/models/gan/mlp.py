@@ -1,4 +1,4 @@
-"""The perceptrons of the source text."""
+"""The GAN of perceptrons: G z→128→256→512→1024→pixels, D pixels→512→256→128→1."""
 
 import itertools
 from collections.abc import Sequence
