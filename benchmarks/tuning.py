@@ -21,7 +21,7 @@ SAMPLERS = ("tpe", "random")
 REPEATS = 5
 TRIALS = 20
 AFTER = (1, 5, 10, 12, 15, 20)  # trials
-METRIC = "train_vae.val_loss:min"
+METRIC = "train_vae.val_loss"
 TARGETS = ("train_vae",)
 SPACE = (
     *("vae.learning_rate=0.0001..0.05", "vae.batch_size=16..512", "vae.lr_decay=0..1"),

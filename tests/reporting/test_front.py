@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
+from matplotlib.figure import Figure
 from reported import FAMILIES, FRONT
 
 from genbalance.reporting import front
@@ -119,6 +120,14 @@ def test_the_figure_is_the_same_bytes_each_time_also_of_one_run_with_an_odd_name
         assert it.figure().alt
     assert FRONT.title == "VAE: Fréchet distance over rate [nats]"
     assert FRONT.alt.endswith("On the Pareto front: 6 of 12 runs, front-011 at (3.33, 8) to front-001 at (24, 0.25).")
+
+
+def test_of_names_that_would_overlap_in_the_figure_the_first_is_written():
+    places = {f"run-{n}": (1 + n / 100, 2 - n / 100) for n in range(5)} | {"far": (9.0, 0.5)}
+    points = tuple(replace(FRONT.points[0], name=name, values=values) for name, values in places.items())
+    drawn_on = Figure(figsize=(6, 4.4))
+    replace(FRONT, points=points).figure().draw(drawn_on, LIGHT)
+    assert [text.get_text() for text in drawn_on.axes[0].texts] == ["run-0", "far"]
 
 
 def test_the_page_has_the_command_of_each_run_of_a_front_in_a_table_and_on_its_point(finished, settings, drawn, parse):

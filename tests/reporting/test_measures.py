@@ -7,7 +7,7 @@ import pytest
 from reported import FAMILIES
 
 from genbalance.families.registry import LIKELIHOOD
-from genbalance.reporting.measures import GROUPS, NONE, side_by_side
+from genbalance.reporting.measures import GROUPS, LOWER, NONE, labels, side_by_side
 from genbalance.reporting.results import read_results
 from genbalance.runtime.errors import UserError
 
@@ -195,3 +195,15 @@ def test_a_missing_metric_is_named(workspace, change, measure):
     change(root / f"metrics/evaluate_{name}.json", **{measure.key: None})
     with pytest.raises(UserError, match=rf"metrics/evaluate_{name}\.json: {measure.key}: .*dvc repro"):
         side_by_side(read_results(root, FAMILIES))
+
+
+def test_a_metric_is_called_by_the_file_of_the_stage_that_measures_it(results):
+    called = labels()
+    for stage in ("evaluate_gan", "evaluate_vae"):
+        own = {name.partition(".")[2] for name in called if name.startswith(f"{stage}.")}
+        optional = {measure.key for measure in MEASURES if measure.optional}
+        assert own - optional <= results.metrics[stage].keys()
+    assert called["train_gan.epsilon"] == ("GAN: ε of a training image", LOWER)
+    assert "evaluate_gan.epsilon" not in called
+    assert called["train_vae.val_loss"] == ("VAE: validation loss [nats]", LOWER)
+    assert "train_gan.val_loss" not in called

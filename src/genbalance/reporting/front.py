@@ -195,14 +195,12 @@ class Front:
 
         def draw(figure: "Figure", theme: Theme) -> None:
             from matplotlib.ticker import NullFormatter, StrMethodFormatter
+            from matplotlib.transforms import Bbox
 
             panel = figure.subplots()
             ink = theme.of(self.families[0]) if len(self.families) == 1 else theme.extra
             panel.plot(*_columns(others), "o", color=theme.muted, ms=4, alpha=0.7)
             panel.plot(*_columns(best), "o-", color=ink, ms=5.5)
-            for point in best:
-                panel.annotate(_short(point.name).replace("$", r"\$"), point.values, (5, 4), textcoords="offset points",
-                               color=theme.muted, fontsize=8.5)  # fmt: skip
             for name, axis, values in zip("xy", (panel.xaxis, panel.yaxis), _columns(self.points), strict=True):
                 if _is_wide(values):
                     panel.set(**{f"{name}scale": "log"})
@@ -210,6 +208,16 @@ class Front:
                     axis.set_minor_formatter(NullFormatter())
             panel.set(xlabel=self.labels[0], ylabel=self.labels[1])
             panel.margins(0.12, 0.1)
+            panel.autoscale_view()  # so that the points have their places
+            written: list[Bbox] = []
+            for point in best:
+                text = panel.annotate(_short(point.name).replace("$", r"\$"), point.values, (5, 4),
+                                      textcoords="offset points", color=theme.muted, fontsize=8.5)  # fmt: skip
+                place = text.get_window_extent()
+                if any(place.overlaps(other) for other in written):
+                    text.remove()  # the table has it
+                else:
+                    written.append(place)
 
         return Plot(f"{self.name.replace('.', '_')}_front", self.title, self.alt, self.caption, draw, (6, 4.4))
 

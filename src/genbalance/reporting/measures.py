@@ -205,14 +205,19 @@ class Line:
 
 
 def labels() -> dict[str, tuple[str, str]]:
-    """Each metric of the known families by its name, such as ``evaluate_vae.fd_test``: what it is called, and which
-    direction is better."""
-    return {
-        f"evaluate_{name}.{measure.key}": (f"{family.title}: {measure.label}", measure.better)
+    """Each metric of the known families by its name, such as ``evaluate_vae.fd_test``, and the validation loss of those
+    with a likelihood: what it is called, and which direction is better."""
+    measured = {
+        f"{measure.stage}_{name}.{measure.key}": (f"{family.title}: {measure.label}", measure.better)
         for name, family in known().items()
         for measures in GROUPS.values()
         for measure in measures
         if measure.of(family)
+    }
+    return measured | {
+        f"train_{name}.val_loss": (f"{family.title}: validation loss [nats]", LOWER)
+        for name, family in known().items()
+        if LIKELIHOOD in family.parts
     }
 
 
