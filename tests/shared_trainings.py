@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from genbalance.runtime.device import generator
-from genbalance.training import loop, shares, vae
+from genbalance.training import gan, loop, shares, vae
 from genbalance.training.epochs import Trained
 
 REFUSED = ("gan, unrolled",)
@@ -51,9 +51,19 @@ def of_objectives(*_):
     return Trained({}, found, {}, pd.DataFrame())
 
 
+def held_coefficients(params, dataset, device, run):
+    """After each epoch β of a VAE that holds its distortion, and λ of a GAN that holds D's accuracy, by name."""
+    geco = {"balance": "geco", "beta_range": "none", "target_distortion": 43.0}
+    accuracy = {"balance": "accuracy", "arch": "mlp", "epochs": params.vae.epochs, "batch_size": 8, "clusters": 0}
+    of_vae = params.model_copy(update={"vae": params.vae.model_copy(update=geco)})
+    of_gan = params.model_copy(update={"gan": params.gan.model_copy(update=accuracy)})
+    curves = {"beta": vae.train(of_vae, dataset, device, run), "lambda": gan.train(of_gan, dataset, device, run)}
+    return {name: torch.tensor(trained.curves[name].to_numpy()) for name, trained in curves.items()}
+
+
 def objectives_and_vae(params, dataset, device, run):
-    """A VAE's training, whose weights are beside those of the objectives."""
-    found = of_objectives().weights
+    """A VAE's training, whose weights are beside those of the objectives and the coefficients that others found."""
+    found = of_objectives().weights | held_coefficients(params, dataset, device, run)
     trained = vae.train(params, dataset, device, run)
     return Trained(trained.arguments, found | dict(trained.weights), trained.metrics, trained.curves)
 

@@ -103,6 +103,15 @@ def test_a_training_has_the_curves_of_one_process(shared):
 
 
 @pytest.mark.usefixtures("_repository")
+def test_coefficients_that_find_their_value_go_the_way_of_one_process(shared):
+    alone = shared_trainings.held_coefficients(params(1), dataset(), CPU, Run(""))
+    for name, curve in alone.items():
+        assert len(curve) == EPOCHS
+        assert len(set(curve.tolist())) == EPOCHS, name  # it moves
+        np.testing.assert_allclose(shared.weights[name], curve, rtol=2e-3, err_msg=name)
+
+
+@pytest.mark.usefixtures("_repository")
 def test_a_training_resumes_after_a_process_was_killed_and_gets_the_weights_of_none(shared, capfd):
     run = Run()
     resumed = trained(shared_trainings.killed_vae, run)
