@@ -57,6 +57,7 @@ def held_coefficients(params, dataset, device, run):
     accuracy = {"balance": "accuracy", "arch": "mlp", "epochs": params.vae.epochs, "batch_size": 8, "clusters": 0}
     of_vae = params.model_copy(update={"vae": params.vae.model_copy(update=geco)})
     of_gan = params.model_copy(update={"gan": params.gan.model_copy(update=accuracy)})
+    torch.manual_seed(0)  # of D's dropout, which a stage seeds
     curves = {"beta": vae.train(of_vae, dataset, device, run), "lambda": gan.train(of_gan, dataset, device, run)}
     return {name: torch.tensor(trained.curves[name].to_numpy()) for name, trained in curves.items()}
 

@@ -486,6 +486,13 @@ def test_a_port_in_use_is_named(server):
     assert command("play", "--model", "gan", "--port", 65_536).exit_code == 2
 
 
+def test_a_connection_that_is_closed_before_it_is_read_prints_nothing(server, capsys):
+    for connection in (socket.create_connection(server.server_address), *socket.socketpair()):
+        connection.close()  # as Ctrl-C does with one whose thread just starts
+        server.process_request_thread(connection, (HOST, 1))
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it(more, number, code):
     source = Path(genbalance.__file__).parents[1]

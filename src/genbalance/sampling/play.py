@@ -402,8 +402,8 @@ class PlayServer(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that closes a connection is no error."""
-        if not isinstance(sys.exception(), ConnectionError):
+        """A connection that is closed, by a browser or by Ctrl-C amid its start, is no error."""
+        if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
