@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from genbalance.models.vae.priors import GaussianMixture
+from genbalance.models.vae.priors import GaussianMixture, StandardNormal
 from genbalance.training import mixture
 
 LATENTS = 3
@@ -64,6 +64,15 @@ def test_held_out_codes_are_more_likely_than_under_the_standard_normal_and_draws
     drawn = prior.log_prob(prior.draw(noise)).mean()
     assert after > before + 5
     assert abs(float(drawn - after)) < 0.2
+
+
+def test_of_fewer_latents_it_is_the_prior_of_the_last_ones_and_the_others_stay_standard_normal():
+    prior, alone = GaussianMixture(LATENTS + 2, 5), fitted(*images(500), 5)
+    prior.set(*map(torch.from_numpy, mixture.fit(*images(500), 5, 1)))
+    z = prior.draw(torch.randn(2000, LATENTS + 2, generator=torch.Generator().manual_seed(0)))
+    expected = StandardNormal().log_prob(z[:, :2]) + alone.log_prob(z[:, 2:])
+    torch.testing.assert_close(prior.log_prob(z), expected)
+    torch.testing.assert_close(torch.cov(z[:, :2].T), torch.eye(2), atol=0.1, rtol=0)
 
 
 @pytest.mark.parametrize("count", [3, 7, 50])

@@ -225,6 +225,14 @@ def test_a_beta_under_which_nothing_is_stored_is_called_a_posterior_collapse(bet
 
 
 @pytest.mark.usefixtures("repository")
+def test_a_mixture_of_a_ladder_is_no_worse_on_held_out_images_than_the_prior_in_training():
+    """Of few images and many latents: a mixture over all layers would take draws' chance for structure."""
+    found = trained(Run(), arch="ladder", width=16, latents=10, prior="mixture", epochs=2)
+    assert found.metrics["prior_gain"] > -0.05
+    assert not found.weights["prior.means"][:, :-2].any()  # but of the highest of the layers 5, 3 and 2
+
+
+@pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize(("rebalance", "share"), [(False, 0.1), (True, 0.5)])
 def test_a_mixture_is_fitted_to_classes_as_they_were_trained(rebalance, share):
     """Nine dark images to one bright one: how often is a sample bright?"""

@@ -287,8 +287,8 @@ def with_mixture(
     device: torch.device,
 ) -> tuple[Vae, float]:
     """The network of these ``weights``, trained with the prior N(0, I), with a mixture in its place that is fitted to
-    q(z|x) of the training images; and by how many nats a draw of z is more likely under it, on the average of the
-    validation images."""
+    q(z|x) of the training images, of a ladder to that of the highest layer; and by how many nats a draw of z is more
+    likely under it, on the average of the validation images."""
     model, prior = Vae(**arguments), GaussianMixture(arguments["latents"], COMPONENTS)
     model.load_state_dict({**weights, **{f"prior.{name}": value for name, value in prior.state_dict().items()}})
     model, noise = model.eval().to(device), generator(seed, "vae/prior", device)
@@ -306,9 +306,8 @@ def with_mixture(
         latents, means, deviations = found.double().chunk(3, dim=1)
         return latents, means, deviations
 
-    latents, means, deviations = codes(*train)
-    above = sum(model.layers[:-1])  # what the last layer's normals depend on is drawn
-    means[:, :above], deviations[:, :above] = latents[:, :above], 0
+    fitted = model.layers[-1]  # all latents; of a ladder the highest layer's, as the others' priors are learned
+    _, means, deviations = (each[:, -fitted:] for each in codes(*train))
     found = mixture.fit(means.numpy(), deviations.square().numpy(), COMPONENTS, stream_seed(seed, "vae/prior") % 2**32)
     prior.set(*map(torch.from_numpy, found))
     held_out = codes(*val)[0].float()

@@ -146,12 +146,14 @@ class GaussianMixture(nn.Module):
 
     @torch.no_grad()
     def set(self, weights: Tensor, means: Tensor, scales: Tensor) -> None:
-        """Takes over as many components as these have, K at most; the others have no weight."""
-        count = len(weights)
+        """Takes over as many components as these have, K at most; the others have no weight. They are of the last
+        latents where they have fewer than L, and the others stay N(0, I)."""
+        count, latents = means.shape
         self.weights.zero_()[:count] = weights / weights.sum()
-        self.means[:count], self.scales[:count] = means, scales
-        identity = torch.eye(means.shape[1], dtype=scales.dtype, device=scales.device)
-        self.inverses[:count] = torch.linalg.solve_triangular(scales, identity, upper=False)
+        self.means[:count, -latents:], self.scales[:count, -latents:, -latents:] = means, scales
+        identity = torch.eye(latents, dtype=scales.dtype, device=scales.device)
+        inverses = torch.linalg.solve_triangular(scales, identity, upper=False)
+        self.inverses[:count, -latents:, -latents:] = inverses
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log p(z)."""
