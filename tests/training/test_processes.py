@@ -107,7 +107,7 @@ def test_coefficients_that_find_their_value_go_the_way_of_one_process(shared):
     alone = shared_trainings.held_coefficients(params(1), dataset(), CPU, Run(""))
     for name, curve in alone.items():
         assert len(curve) == EPOCHS
-        assert len(set(curve.tolist())) > 1, name  # it moves
+        assert (np.diff(curve) != 0).all(), name  # it moves
         np.testing.assert_allclose(shared.weights[name], curve, rtol=2e-3, err_msg=name)
 
 
