@@ -1,8 +1,10 @@
-"""Real servers for the tests, where they can be had: PostgreSQL (`.ci/postgres` installs it), S3 by moto
+"""Real servers for the tests, where they can be had: PostgreSQL and SLURM (`.ci/run` installs them), S3 by moto
 (`.ci/servers.txt` pins it and the drivers), and a team's MLflow on both, as deploy/compose.yaml starts it."""
 
 import contextlib
 import os
+import platform
+import pwd
 import re
 import shutil
 import signal
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 from committed import ROOT
 from ruamel.yaml import YAML
+from signals import LIMIT
 
 from benchmarks.postgres import Postgres, free_port, installed
 
@@ -34,7 +37,7 @@ def composed() -> dict[str, Any]:
 def postgres() -> Iterator[Postgres]:
     pytest.importorskip("psycopg", reason="no driver for PostgreSQL: pip install -r .ci/servers.txt")
     if not (programs := installed()):
-        pytest.skip("no PostgreSQL here: .ci/postgres installs it")
+        pytest.skip("no PostgreSQL here: .ci/debian postgresql initdb")
     folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
     try:
         made = Postgres(folder, programs, PASSWORD, "-c fsync=off")
@@ -128,6 +131,92 @@ def team(postgres: Postgres, bucket: Bucket, tmp_path: Path, monkeypatch: pytest
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+SLURM = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+AuthType=auth/none
+CredType=cred/none
+SlurmUser={user}
+SlurmdUser={user}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+KillWait=1
+ReturnToService=2
+PartitionName=all Nodes=one,two Default=YES State=UP
+NodeName=one NodeHostname={host} NodeAddr=127.0.0.1 Port={one} CPUs=2
+NodeName=two NodeHostname={host} NodeAddr=127.0.0.1 Port={two} CPUs=2
+"""
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A cluster of SLURM: a controller and two nodes of two CPUs each, on this machine.
+
+    Attributes:
+        environment: with which SLURM's commands find it.
+        node: the process of one of its nodes, which does not end before the cluster does.
+    """
+
+    environment: dict[str, str]
+    node: subprocess.Popen[str]
+
+    def call(self, *command: str) -> str:
+        """What one of SLURM's commands prints."""
+        own = os.environ | self.environment
+        return subprocess.run(command, env=own, check=True, capture_output=True, text=True, timeout=LIMIT).stdout
+
+    def wait(self, *jobs: str) -> None:
+        """Returns once these jobs have ended, however they did."""
+        self.call("srun", "--quiet", f"--dependency=afterany:{':'.join(jobs)}", "true")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Slurm]:
+    daemons = [shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("slurmctld", "slurmd")]
+    if None in daemons:
+        pytest.skip("no SLURM here: .ci/debian slurm-wlm slurmctld")
+    folder = Path(tempfile.mkdtemp())
+    (folder / "state").mkdir()
+    port, one, two = (free_port() for _ in range(3))
+    user, host = pwd.getpwuid(os.geteuid()).pw_name, platform.node().partition(".")[0]
+    config = SLURM.format(folder=folder, user=user, host=host, port=port, one=one, two=two)
+    (folder / "slurm.conf").write_text(config)
+    environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+    with contextlib.ExitStack() as running:
+        running.callback(shutil.rmtree, folder, ignore_errors=True)
+
+        def start(*command: str) -> subprocess.Popen[str]:
+            log = running.enter_context((folder / f"{command[-1]}.log").open("w"))
+            process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, text=True)
+            running.callback(process.wait)
+            running.callback(process.kill)
+            return process
+
+        controller = start(daemons[0], "-D", "-c")
+        nodes = [start(daemons[1], "-D", "-N", name) for name in ("one", "two")]
+        cluster = Slurm(environment, nodes[0])
+        try:
+            cluster.call("srun", "--nodes=2", "--quiet", "true")
+        except subprocess.CalledProcessError as error:
+            logs = "".join(path.read_text() for path in sorted(folder.glob("*.log")))
+            pytest.fail(f"{error.stderr}{controller.poll()}\n{logs}")
+        yield cluster
+        cluster.call("scancel", "--full", f"--user={user}")
+        cluster.call("scontrol", "shutdown")
+        for process in (*nodes, controller):
+            process.wait(LIMIT)
 
 
 def _filled(value: str, secrets: dict[str, str]) -> str:

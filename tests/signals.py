@@ -20,7 +20,7 @@ def hears_all() -> None:
 
 
 class Gate:
-    """Two fifos in a folder. A program writes its process id into ``began`` and reads a line from ``go``."""
+    """Two fifos in a folder. A program writes its process id as a line into ``began`` and reads a line from ``go``."""
 
     def __init__(self, folder: Path) -> None:
         for name in ("began", "go"):
@@ -35,7 +35,7 @@ class Gate:
         if self._began not in ready:
             starter.kill()
             raise AssertionError(f"no program began: {starter.communicate(timeout=LIMIT)}")
-        return int(os.read(self._began, 100))
+        return int(b"".join(iter(lambda: os.read(self._began, 1), b"\n")))
 
     def open(self) -> None:
         """Lets one program go on."""

@@ -32,8 +32,8 @@ beta, seed = (float(re.search(rf"(?m)^{key}: (\\S+)", text)[1]) for key in ("bet
 with open(os.environ["RUNS"], "a") as runs:
     runs.write(f"train {beta:g} {seed:g}\\n")
 if gate := os.environ.get("GATE"):
-    Path(gate, "began").write_text(f"{os.getpid()}")
-    open(Path(gate, "go")).readline()
+    Path(gate, "began").write_text(f"{os.getpid()}\\n")
+    open(Path(gate, "go"), "rb", buffering=0).read(1)  # one line, and not those of others
 if beta > 5:
     print("train_vae: diverged", file=sys.stderr)
     sys.exit(1)

@@ -239,7 +239,7 @@ run_dvc([], Path("."), os.environ, Path("log"), os.open("lock", os.O_CREAT), out
 FAKE = """\
 import os
 with open("began", "w") as began:  # a file that is closed by its destructor swallows Ctrl-C there
-    began.write(str(os.getpid()))
+    began.write(f"{os.getpid()}\\n")
 open("go").readline()
 """
 

@@ -39,7 +39,7 @@ beta = float(re.search(r"(?m)^beta: (\\S+)", text)[1])
 with open(os.environ["RUNS"], "a") as runs:
     runs.write(f"{beta}\\n")
 if gate := os.environ.get("GATE"):
-    Path(gate, "began").write_text(f"{os.getpid()}")
+    Path(gate, "began").write_text(f"{os.getpid()}\\n")
     open(Path(gate, "go")).readline()
 if curves := os.environ.get("GENBALANCE_CURVES"):
     with open(curves, "a") as file:

@@ -137,7 +137,7 @@ def _call(command: Sequence[str]) -> str:
         raise UserError(f"{command[0]}: is not on the PATH; SLURM's login node has it") from None
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise UserError(f"{command[0]}: {in_a_line(reason)}")
+        raise UserError(f"{command[0]}: {in_a_line(reason.removeprefix(f'{command[0]}: '))}")
     return done.stdout
 
 
