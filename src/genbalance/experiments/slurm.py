@@ -83,7 +83,8 @@ def collect(folder: SweepFolder, plan: Plan) -> None:
     with folder.driving():
         folder.collect(plan, cache_here())
     if shutil.which("squeue"):
-        for point in folder.running() - _queued(folder):
+        queued = _queued(folder)  # asked first: a point that ends meanwhile runs no longer, and has said how it ended
+        for point in folder.running() - queued:
             folder.end(point, "" if folder.parcel(point).exists() else "SLURM ended it; see its log")
 
 
