@@ -139,6 +139,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 AuthType=auth/none
 CredType=cred/none
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmUser={user}
 SlurmdUser={user}
 StateSaveLocation={folder}/state
@@ -211,7 +212,7 @@ def slurm() -> Iterator[Slurm]:
             cluster.call("srun", "--nodes=2", "--quiet", "true")
         except subprocess.CalledProcessError as error:
             logs = "".join(path.read_text() for path in sorted(folder.glob("*.log")))
-            pytest.fail(f"{error.stderr}{controller.poll()}\n{logs}")
+            pytest.fail(f"{error.stderr}\n{logs}")
         yield cluster
         cluster.call("scancel", "--full", f"--user={user}")
         cluster.call("scontrol", "shutdown")

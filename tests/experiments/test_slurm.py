@@ -45,9 +45,11 @@ def repository(tmp_path):
 
 @pytest.fixture
 def programs(tmp_path):
-    """A folder with the stand-in."""
+    """A folder with the stand-in, and with what else a sweep calls: a SLURM of this machine is not asked."""
     folder = tmp_path / "bin"
     folder.mkdir()
+    for name in ("git", "sh"):
+        (folder / name).symlink_to(shutil.which(name))
     (folder / "sbatch").write_text(SBATCH)
     (folder / "sbatch").chmod(0o755)
     return folder
@@ -55,7 +57,7 @@ def programs(tmp_path):
 
 def variables(tmp_path, programs):
     return {
-        "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent)]),
         "RUNS": str(tmp_path / "runs"),
         "GENBALANCE_WORK": str(tmp_path / "work"),
     }
@@ -94,9 +96,9 @@ def test_arrays_leave_their_results_in_the_sweep_s_folder(repository, programs, 
     assert "train_vae: diverged" in genbalance(repository, "sweep", "log", "s", "3")
 
 
-def test_a_login_node_without_slurm_is_named(repository, tmp_path):
-    (tmp_path / "git").symlink_to(shutil.which("git"))
-    own = {"PATH": os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent)])}
+def test_a_login_node_without_slurm_is_named(repository, programs, tmp_path):
+    (programs / "sbatch").unlink()
+    own = variables(tmp_path, programs)
     printed = genbalance(repository, "sweep", "run", "-n", "s", "-S", "beta=2", "--slurm", "", succeeds=False, **own)
     assert printed.splitlines()[-1] == "sbatch: is not on the PATH; SLURM's login node has it"
     given = ["-S", "beta=2", "--slurm", "", "--address", "auto"]
