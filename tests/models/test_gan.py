@@ -217,6 +217,25 @@ def test_conditions_are_drawn_with_their_shares_and_never_without_one():
     assert shares[1] == shares[4] == 0
 
 
+def test_conditions_are_spread_evenly_over_any_run_of_new_images_of_a_class():
+    shares = torch.rand(3, 20, generator=torch.Generator().manual_seed(5))
+    shares /= shares.sum(dim=1, keepdim=True)
+    found, n = conditions(shares.tolist(), 3), 1000
+    asked = torch.randint(3, (600_000,), generator=torch.Generator().manual_seed(6))  # float32 would be too coarse
+    drawn = found.draw(len(asked), torch.Generator().manual_seed(7), asked)
+    for label in range(3):
+        of_class = drawn[asked == label]
+        for start in (0, 123, len(of_class) - n):
+            counts = torch.bincount(of_class[start : start + n], minlength=20)
+            assert (counts - n * shares[label]).abs().max() < 4  # independent draws: up to 20 and more
+
+
+def test_a_single_condition_has_its_share_as_probability():
+    found = conditions([[0.2, 0.8]], 0)
+    first = torch.cat([found.draw(2, torch.Generator().manual_seed(seed))[-1:] for seed in range(2000)])
+    assert first.float().mean().item() == pytest.approx(0.8, abs=0.04)  # 4 standard errors
+
+
 def test_a_class_that_is_asked_for_gets_its_own_conditions():
     found = conditions([[0.5, 0.5, 0, 0], [0, 0, 1.0, 0], [0, 0, 0, 1.0]], 3)
     asked = torch.arange(3).repeat(500)
@@ -227,9 +246,11 @@ def test_a_class_that_is_asked_for_gets_its_own_conditions():
 
 
 def test_a_draw_at_the_upper_end_is_the_last_condition_that_has_a_share(monkeypatch):
-    found = conditions([[1 / 3, 1 / 3, 1 / 3, 0.0]], 0)
-    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.ones(count))
-    assert found.draw(3, torch.Generator()).tolist() == [2, 2, 2]
+    found = conditions([[0.3, 0.3, 0.3999999, 0.0]], 0)
+    below_one = torch.tensor([1 - 2**-53], dtype=torch.float64)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: below_one)
+    assert found.shares.double().sum() <= below_one  # or there is nothing to test
+    assert found.draw(1, torch.Generator()).tolist() == [2]
 
 
 def test_a_real_image_has_the_condition_of_the_nearest_centroid_of_its_class():

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from genbalance.runtime.rng import GOLDEN
+
 Probabilities = NDArray[np.floating]
 Shares = NDArray[np.float64]
 
@@ -28,8 +30,11 @@ def total_variation(a: Shares, b: Shares) -> float:
 
 
 def draw_labels(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
-    """``count`` labels to condition a model on, drawn with the shares that they have among ``labels`` [n]."""
-    return np.random.default_rng(seed).choice(labels, count)
+    """``count`` labels to condition a model on, drawn with the shares that they have among ``labels`` [n], and evenly,
+    as the GAN's conditions are (``Conditions.draw``)."""
+    points = (np.random.default_rng(seed).random() + GOLDEN * np.arange(count)) % 1
+    drawn: NDArray[np.int64] = np.sort(labels)[(points * len(labels)).astype(np.int64).clip(max=len(labels) - 1)]
+    return drawn
 
 
 def class_preserved(probabilities: Probabilities, labels: NDArray[np.int64]) -> NDArray[np.bool_]:

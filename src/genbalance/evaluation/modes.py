@@ -34,7 +34,8 @@ def modes_kl(labels: Labels, classes: int) -> float:
     The direction is that of the literature, from the model to the data ("reverse KL"); it is finite where modes are
     missing. The data's classes are taken for uniform: those of MNIST's digits are nearly so (0.0043 nats for three of
     them), the bundled digits' are so. Of n labels that are drawn independently from uniform classes the expectation is
-    (classes − 1) / 2n to first order: 0.019 for 26,000 of 1,000 classes, below which no model is to be expected.
+    (classes − 1) / 2n to first order: 0.019 for 26,000 of 1,000 classes, below which no model of independent draws is
+    to be expected.
     """
     shares = np.bincount(labels, minlength=classes) / len(labels)
     present = shares[shares > 0]

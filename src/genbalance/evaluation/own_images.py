@@ -282,9 +282,10 @@ def _reasons_for_doubt(images: Images, dataset: prepared.Prepared, suite: "Evalu
 
 
 def _draw(images: Images, n: int, seed: int) -> Images:
-    """``n`` of the images in their order, all of them where there are no more."""
-    rng = np.random.default_rng(stream_seed(seed, "evaluate/file"))
-    return images if len(images) == n else images[np.sort(rng.choice(len(images), n, replace=False))]
+    """``n`` of the images, in random order: that of a file may be the order of classes."""
+    choice, order = (np.random.default_rng(stream_seed(seed, f"evaluate/{name}")) for name in ("file", "file/order"))
+    rows = np.arange(n) if len(images) == n else np.sort(choice.choice(len(images), n, replace=False))
+    return images[rows[order.permutation(n)]]
 
 
 def _write(path: Path, write: Callable[[], None]) -> None:

@@ -2,6 +2,9 @@
 
 import hashlib
 
+GOLDEN = (5**0.5 - 1) / 2
+"""Of all irrational numbers the one whose multiples, modulo 1, lie most evenly: for draws that are spread evenly."""
+
 
 def stream_seed(seed: int, name: str) -> int:
     """A 63-bit seed for the stream ``name``: the first bytes of SHA-256 of seed and name."""

@@ -28,7 +28,7 @@ def fit(means: Numbers, variances: Numbers, count: int, seed: int) -> tuple[Numb
 
     Args:
         means: μ of the training images.
-        variances: σ² of the same; 0 where a latent is known.
+        variances: σ² of the same.
         count: of the components; fewer where there are few images, or where some come to stand for none.
         seed: of the start.
 

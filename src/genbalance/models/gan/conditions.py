@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from genbalance.runtime.device import Uploaded
+from genbalance.runtime.rng import GOLDEN
 
 BLOCK = 1000  # images at a time: bounds the memory
 
@@ -41,13 +42,29 @@ class Conditions(nn.Module):
 
     def draw(self, count: int, noise: torch.Generator, labels: Tensor | None = None) -> Tensor:
         """Conditions [count] for new images, drawn with their shares among images of the class that ``labels`` [count]
-        ask for."""
-        uniform = torch.rand(count, generator=noise, device=noise.device)
-        # the inverse of the distribution function: of all ways to draw, one that is deterministic on every device
-        upper = self.shares.cpu().cumsum(dim=1).to(uniform.device)[self._rows(labels, count)]
-        drawn = (uniform[:, None] >= upper).sum(dim=1)
+        ask for, and evenly: among any n consecutive images of a class each condition has its share of n, but for a few.
+
+        Each one alone has its share as probability. Together they follow multiples of the golden ratio from a random
+        start, modulo 1, of which any consecutive ones lie evenly in [0, 1) (a Kronecker sequence: Niederreiter 1992).
+        """
+        rows = self._rows(labels, count)
+        start = torch.rand(len(self.shares), generator=noise, device=noise.device, dtype=torch.float64)
+        points = (start[rows] + GOLDEN * _places(rows).double()) % 1
+        # the inverse of the distribution function: of all ways to draw, one that is deterministic on every device;
+        # the functions of all rows one after the other, each from its row's number up
+        upper = self.shares.cpu().double().cumsum(dim=1).clamp(max=1) + torch.arange(len(self.shares))[:, None]
+        drawn = torch.searchsorted(upper.flatten().to(points.device), rows + points, right=True)
         last = (self.shares > 0).long().cumsum(dim=1).argmax(dim=1)  # where rounding leaves the sum below 1
-        return torch.minimum(drawn, last[self._rows(labels, count)])
+        return torch.minimum(drawn - rows * self.shares.shape[1], last[rows])
 
     def _rows(self, labels: Tensor | None, count: int) -> Tensor:
         return torch.zeros(count, dtype=torch.int64, device=self.shares.device) if labels is None else labels
+
+
+def _places(rows: Tensor) -> Tensor:
+    """The place of each of ``rows`` [n] among those that equal it, from 0, in their order: [n]."""
+    order = rows.argsort(stable=True)
+    sorted_rows = rows[order]
+    places = torch.empty_like(rows)
+    places[order] = torch.arange(len(rows), device=rows.device) - torch.searchsorted(sorted_rows, sorted_rows)
+    return places
