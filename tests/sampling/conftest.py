@@ -33,7 +33,8 @@ def stripes(levels):
 
 
 def draws_stripes(model, name):
-    """Makes the last layer of an untrained network draw three stripes, each bright or dark by chance."""
+    """Makes the last layer of an untrained network draw three stripes, each bright or dark by chance, few of them black
+    or white: two images are not to be alike."""
     last = model.decoder[-2] if isinstance(model, Vae) else model.generator.net[-3]
     noise = torch.manual_seed(0)
     before = []
@@ -46,7 +47,7 @@ def draws_stripes(model, name):
     hook.remove()
     levels = torch.randn(CLASSES, last.in_features, generator=noise)
     found = before[0] @ levels.T
-    scale = 4 / found.std(dim=0)
+    scale = 2 / found.std(dim=0)
     pixels = len(last.bias) // SIDE**2
     shown = stripes(torch.eye(CLASSES)).flatten(1).repeat(1, pixels)
     last.weight.copy_(shown.T @ (levels * scale[:, None]))
