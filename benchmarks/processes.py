@@ -1,4 +1,5 @@
-"""Training images/s of two processes with a thread each against one process with two threads.
+"""Training images/s of two processes with a thread each against one process with two threads: of a training whose
+batches they share, and of a federated one, whose clients they share.
 
 On images of noise, with the params of params.yaml but for clusters; needs no data. What starting the processes takes is
 not measured. Run as `python -m benchmarks.processes`.
@@ -17,6 +18,7 @@ from genbalance.data.prepared import Prepared, Split
 from genbalance.params import Params, read_params
 
 STAGES = {"train_gan": "gan", "train_vae": "vae"}
+CLIENTS = 4
 IMAGES, PAIRS, EPOCHS = 1024, 2, 3  # of which the first epoch, in which memory is taken, is not measured
 
 
@@ -40,6 +42,15 @@ def with_processes(params: Params, section: str, processes: int, threads: int, e
     return params.model_copy(update=update)
 
 
+def with_clients(params: Params) -> Params:
+    """The params of a federated training of the VAE, with a round after each epoch."""
+    update = {
+        "vae": params.vae.model_copy(update={"prior": "normal"}),
+        "federated": params.federated.model_copy(update={"clients": CLIENTS, "rounds": EPOCHS}),
+    }
+    return params.model_copy(update=update)
+
+
 def compared(stage: str, params: Params, dataset: Prepared, pairs: int, epochs: int) -> dict[str, Any]:
     """Images/s of both, and how many times as fast the two processes are."""
 
@@ -58,9 +69,11 @@ def compared(stage: str, params: Params, dataset: Prepared, pairs: int, epochs: 
 
 
 def main() -> None:
-    """Measures both families; prints, records."""
+    """Measures both families and the federated training; prints, records."""
     params, dataset = read_params(), noise(IMAGES)
     found = [compared(stage, params, dataset, PAIRS, EPOCHS) for stage in STAGES]
+    federated = compared("train_vae", with_clients(params), dataset, PAIRS, EPOCHS)
+    found.append(federated | {"stage": f"train_vae, {CLIENTS} clients"})
     rows = [["stage", "2 processes × 1 thread, images/s", "1 process × 2 threads, images/s", "ratio"]]
     for each in found:
         two, one, ratio = (Spread(**each[key]) for key in ("two_processes_images_s", "two_threads_images_s", "ratio"))

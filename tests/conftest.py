@@ -18,7 +18,7 @@ for name in [name for name in os.environ if name.startswith("GIT_")]:  # a git h
     del os.environ[name]
 if "PYTEST_XDIST_WORKER" in os.environ:  # `make test`: two processes side by side, each with one core for torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # the stages that a test starts take two threads; those that wait are not to spin on the other process's core
+    # of stages that take two threads, those that wait are not to spin on the core of the other process
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 ROOT = Path(__file__).parents[1]

@@ -62,9 +62,27 @@ def held_coefficients(params, dataset, device, run):
     return {name: torch.tensor(trained.curves[name].to_numpy()) for name, trained in curves.items()}
 
 
+def of_clients(params, dataset, device, run):
+    """Weights and curves of a VAE and a GAN of three clients with different classes, by name."""
+    clients = {"clients": 3, "rounds": 2, "split": "classes", "concentration": 1.0}
+    update = {"federated": params.federated.model_copy(update=clients)}
+    tiny = {"batch_size": 4, "width": 16, "latents": 3, "epochs": 3, "conditional": True}
+    own = {"vae": {"prior": "normal"}, "gan": {"arch": "mlp", "clusters": 0}}
+    found = {}
+    for family, training in (("vae", vae), ("gan", gan)):
+        update[family] = getattr(params, family).model_copy(update=tiny | own[family])
+        torch.manual_seed(0)
+        trained = training.train(params.model_copy(update=update), dataset, device, run)
+        found |= {f"{family}: {name}": weight for name, weight in trained.weights.items()}
+        found |= {f"{family}: {name}": torch.tensor(curve.to_numpy()) for name, curve in trained.curves.items()}
+    return found
+
+
 def objectives_and_vae(params, dataset, device, run):
-    """A VAE's training, whose weights are beside those of the objectives and the coefficients that others found."""
+    """A VAE's training, whose weights are beside those of the objectives, the coefficients that others found, and the
+    federated trainings."""
     found = of_objectives().weights | held_coefficients(params, dataset, device, run)
+    found |= of_clients(params, dataset, device, run)
     trained = vae.train(params, dataset, device, run)
     return Trained(trained.arguments, found | dict(trained.weights), trained.metrics, trained.curves)
 

@@ -29,8 +29,8 @@ HEIGHT, WIDTH, OF_EACH = 12, 20, 40
 CLASSES = ["<b>&", "bar", "disc", "red $x^{$ kite", "Ärger"]  # HTML's and Matplotlib's marks, and in order of code
 COLOURS = [(230, 40, 20), (40, 220, 60), (60, 120, 255), (230, 220, 30), (250, 250, 250)]
 FAST = {
-    **{"compute.threads": 1, "classifier.width": 8, "gan.width": 8, "gan.clusters": 10, "vae_gan.width": 8},
-    **{"classifier.batch_size": 64, "vae.batch_size": 64, "evaluate.kid_subsets": 10},
+    **{"classifier.width": 8, "gan.width": 8, "gan.clusters": 10, "vae_gan.width": 8},
+    **{"classifier.batch_size": 64, "vae.batch_size": 64},
 }
 OF_CLASSES = {"classifier_score", "class_distance", "class_share_min", "fd_class_worst"}
 OF_FACTORS = {"mig", "sap", "dci_disentanglement", "dci_completeness", "dci_informativeness", "factor_vae_score"}
@@ -47,13 +47,9 @@ def set_params(path: Path, choices: dict[str, Any]) -> None:
 
 
 def small(place: Path, tables: Path, **choices: Any) -> Path:
-    """A repository with ``choices`` in its params.yaml, ``__`` for the dot. It has no sweeps, whose figures take
-    seconds."""
+    """A repository with ``choices`` in its params.yaml, ``__`` for the dot."""
     repository = fresh_repository(place)
     shutil.copy(tables, repository)
-    shutil.rmtree(repository / "metrics/sweeps")
-    (repository / "metrics/sweeps").mkdir()
-    (repository / "metrics/sweeps/.gitkeep").touch()
     set_params(repository / "params.yaml", FAST | {name.replace("__", "."): value for name, value in choices.items()})
     call(repository, "git", "add", "-A")
     call(repository, "git", "commit", "-qm", "other data")

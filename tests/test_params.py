@@ -524,8 +524,8 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
         ({"vae.beta_range": "[4, 1]"}, ["vae", "beta_range is [4, 1]", "the lesser value first"]),
         ({"beta": "4", "vae.beta_range": "[0.1, 2]"}, ["beta is 4", "vae.beta_range = [0.1, 2]", "within it"]),
         (
-            FEDERATED | TWO,
-            ["federated.clients is 2", "compute.processes = 2", "allowed: none", "add -S federated.clients=none"],
+            FEDERATED | {"compute.processes": "3"},
+            ["federated.clients is 2", "compute.processes = 3", "allowed: none, or a client for each"],
         ),
         (PRIVATE | TWO, ["privacy.epsilon is 3", "compute.processes = 2", "allowed: none"]),
         (TWO | {"compute.compile": "true"}, ["compute.compile is true", "compute.processes = 2", "allowed: false"]),

@@ -521,11 +521,13 @@ class Params(Section):
         fixed = {
             "compute.compile": (False,),
             "privacy.epsilon": ("none",),
-            "federated.clients": ("none",),
             "families.vae_gan": (False,),
         }
         given = f"compute.processes = {count}"
         self._refuse(fixed, {"gan": {"unrolled_steps": (0,)}, "vae": {"balance": ("fixed", "geco")}}, given)
+        clients = self.federated.count
+        if 0 < clients < count:
+            raise ValueError(f"federated.clients is {clients} with {given}; allowed: none, or a client for each")
         for name in ("classifier", *self.families.names):
             size = getattr(self, name).batch_size
             if size < count:

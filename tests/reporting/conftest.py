@@ -20,6 +20,7 @@ from genbalance.reporting.dag import stages
 from genbalance.reporting.explanation_page import Example, Explained, Explanation, Latents, Row, explanation_page
 from genbalance.reporting.page import Settings, figures, page
 from genbalance.reporting.results import read_results
+from genbalance.reporting.theme import LIGHT, png
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +51,18 @@ def settings():
 def drawn(finished):
     """The figures of it, by file name."""
     return figures(read_results(finished, FAMILIES), settings_in(finished))
+
+
+@pytest.fixture
+def light_alone(monkeypatch):
+    """Draws figures in light colours alone: the dark ones change no number and no size."""
+    monkeypatch.setattr("genbalance.reporting.page.png_pair", lambda plot: (png(plot, LIGHT), b""))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Draws no figures, which take seconds: each is a word."""
+    monkeypatch.setattr("genbalance.reporting.page.png_pair", lambda plot: (b"light", b"dark"))
 
 
 @pytest.fixture

@@ -93,6 +93,7 @@ def test_where_the_page_has_no_room_for_all_that_is_said(finished, drawn_map):
     assert "Shown are" not in drawn_map(finished, count=100).caption
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_has_it_in_place_of_the_picture(finished, settings, drawn, mapped, parse):
     results, own = read_results(finished, FAMILIES), settings(finished)
     without, with_map = page(results, own, drawn), page(results, own, drawn, {"vae": mapped()})
@@ -108,6 +109,7 @@ def test_the_page_has_it_in_place_of_the_picture(finished, settings, drawn, mapp
     assert seen.all("script") == [{}]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_class_may_be_called_anything(workspace, settings, mapped, parse):
     root = workspace(classes=3, names=("<b>", "\"quoted\" & 'so'", "</script>"))
     results, own = read_results(root, FAMILIES), settings(root)

@@ -12,7 +12,7 @@ from reported import FAMILIES
 
 from genbalance.reporting.page import figures, page
 from genbalance.reporting.results import read_results
-from genbalance.reporting.theme import LIGHT, png
+from genbalance.reporting.theme import DARK, png
 
 SOURCE = Path(__file__).parents[2] / "src"
 ELSEWHERE = """
@@ -56,10 +56,15 @@ def test_every_figure_has_a_dark_twin_of_the_same_size(drawn):
 
 
 @pytest.mark.parametrize("sizes", [{"classes": 4, "side": 16}, {"classes": 26, "epochs": 1}])
-def test_figures_can_be_drawn_for_other_numbers_of_classes_and_epochs(workspace, settings, drawn, sizes, monkeypatch):
-    # in light colours alone: the dark ones change no number and no size
-    monkeypatch.setattr(
-        "genbalance.reporting.page.png", lambda made, theme: png(made, theme) if theme is LIGHT else b""
-    )
+@pytest.mark.usefixtures("light_alone")
+def test_figures_can_be_drawn_for_other_numbers_of_classes_and_epochs(workspace, settings, drawn, sizes):
     root = workspace(**sizes)
     assert set(figures(read_results(root, FAMILIES), settings(root))) == set(drawn)
+
+
+def test_a_figure_laid_out_in_light_colours_has_in_dark_ones_the_bytes_of_a_layout_of_its_own(
+    finished, settings, drawn, monkeypatch
+):
+    monkeypatch.setattr("genbalance.reporting.page.png_pair", lambda plot: (b"", png(plot, DARK)))
+    alone = figures(read_results(finished, FAMILIES), settings(finished))
+    assert [name for name, image in alone.items() if image and image != drawn[name]] == []

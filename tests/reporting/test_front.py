@@ -147,6 +147,7 @@ def test_the_page_has_the_command_of_each_run_of_a_front_in_a_table_and_on_its_p
     assert parse(html).open == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_without_fronts_has_no_place_for_them(workspace, settings, drawn):
     root = workspace()
     (root / "metrics/sweeps/front.json").unlink()

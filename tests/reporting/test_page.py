@@ -257,6 +257,7 @@ def test_sweeps_are_shown_where_there_are_some(html, parsed, workspace, render, 
         assert re.search(rf"genbalance sweep show '{key}-\*' --json metrics/sweeps/{key}_(gan|vae)\.json", seen.text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_sweep_that_answers_no_question_stands_further_down(workspace, settings, parse):
     root = workspace()
     text = (root / "metrics/sweeps/beta.json").read_text(encoding="utf-8")
@@ -370,7 +371,7 @@ def test_a_further_family_is_on_the_page_by_its_record_alone(a_third, tmp_path, 
 
 
 @pytest.fixture
-def whole(workspace, settings, parse):
+def whole(workspace, settings, parse, light_alone):
     """A function that makes the page of such a workspace, with figures of its own, as a parser sees it."""
 
     def make(**sizes):

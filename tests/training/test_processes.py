@@ -112,6 +112,14 @@ def test_coefficients_that_find_their_value_go_the_way_of_one_process(shared):
 
 
 @pytest.mark.usefixtures("_repository")
+def test_clients_on_two_processes_give_the_bytes_of_all_on_one(shared):
+    alone = shared_trainings.of_clients(params(1), dataset(), CPU, Run(""))
+    assert {"vae: val_loss", "gan: loss_g"} < alone.keys()
+    for name, found in alone.items():
+        assert torch.equal(shared.weights[name], found), name
+
+
+@pytest.mark.usefixtures("_repository")
 def test_a_training_resumes_after_a_process_was_killed_and_gets_the_weights_of_none(shared, capfd):
     run = Run()
     resumed = trained(shared_trainings.killed_vae, run)

@@ -54,6 +54,20 @@ def test_each_epoch_starts_anew_and_takes_its_speed() -> None:
         assert meter.images_per_second * meter.seconds == pytest.approx(10)
 
 
+def test_meters_that_have_counted_other_steps_come_to_the_means_of_all() -> None:
+    steps = [({"loss": 1.0, "seldom": 4.0}, 10), ({"loss": 2.0}, 20), ({"loss": 6.0}, 5)]
+    whole, *parts = (EpochMeter("train", epochs=1, images_per_epoch=35) for _ in range(3))
+    for meter, its in ((whole, steps), (parts[0], steps[::2]), (parts[1], steps[1:2])):
+        with meter.epoch(1):
+            for losses, images in its:
+                meter.add(losses, images)
+    every = [meter.counted() for meter in parts]
+    for meter in parts:
+        meter.recount(every)
+        assert meter.means() == whole.means()
+        assert meter.images_per_second * meter.seconds == pytest.approx(35)
+
+
 def test_an_epoch_in_parts_has_the_means_and_the_time_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 0.0
     monkeypatch.setattr("genbalance.training.progress.time.monotonic", lambda: seconds)

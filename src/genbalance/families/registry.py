@@ -6,7 +6,7 @@ Nothing here loads torch. Code is named as ``module:name`` and loaded when it is
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any
 
@@ -190,7 +190,12 @@ class Family:
 
 def known() -> Mapping[str, Family]:
     """Every family by its name, in the order of their modules' names."""
-    modules = (import_module(f"{families.__name__}.{found.name}") for found in pkgutil.iter_modules(families.__path__))
+    return _in_folders(tuple(families.__path__))
+
+
+@cache
+def _in_folders(folders: tuple[str, ...]) -> Mapping[str, Family]:
+    modules = (import_module(f"{families.__name__}.{found.name}") for found in pkgutil.iter_modules(folders))
     return {module.FAMILY.name: module.FAMILY for module in modules if hasattr(module, "FAMILY")}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from genbalance.reporting.measures import labels
 from genbalance.reporting.page import render
 from genbalance.reporting.spread import NONE, STANDS_OUT, Cell
-from genbalance.reporting.theme import DARK, LIGHT, Plot, png
+from genbalance.reporting.theme import Plot, png_pair
 
 
 @dataclass(frozen=True)
@@ -81,5 +81,5 @@ class Content:
 
 def comparison_page(content: Content) -> str:
     """The page as HTML: equal input, equal text."""
-    shown = {plot.name: (plot, png(plot, LIGHT), png(plot, DARK)) for plot in content.plots}
+    shown = {plot.name: (plot, *png_pair(plot)) for plot in content.plots}
     return render("comparison.html.j2", content=content, shown=shown, names=labels(), stands_out=STANDS_OUT, none_=NONE)

@@ -15,7 +15,7 @@ from genbalance.reporting.effects import coefficients, effects, in_context, rele
 from genbalance.reporting.findings import holes
 from genbalance.reporting.results import Results
 from genbalance.reporting.text import SYMBOLS, number, parameter
-from genbalance.reporting.theme import DARK, LIGHT, Plot, png
+from genbalance.reporting.theme import DARK, LIGHT, Plot, png_pair
 from genbalance.runtime.io import whole_folder
 
 if TYPE_CHECKING:
@@ -137,9 +137,9 @@ def figures(results: Results, settings: Settings) -> dict[str, bytes]:
     plots += [it.plot for it in in_context(results, settings.params)]
     plots += [it.figure() for it in results.fronts]
     return {
-        f"{plot.name}{'_dark' if theme is DARK else ''}.png": png(plot, theme)
+        f"{plot.name}{ending}.png": image
         for plot in plots
-        for theme in (LIGHT, DARK)
+        for ending, image in zip(("", "_dark"), png_pair(plot), strict=True)
     }
 
 

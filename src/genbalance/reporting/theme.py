@@ -10,6 +10,7 @@ from genbalance.families.registry import Family, known
 if TYPE_CHECKING:  # matplotlib takes half a second, and a program that only validates params does not need it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 DPI = 200  # twice what a figure is shown at, for sharp text on phones and in print
 
@@ -70,17 +71,31 @@ class Plot:
 
 def png(plot: Plot, theme: Theme) -> bytes:
     """The figure as a PNG: equal input, equal bytes, whatever the reader's matplotlibrc says."""
+    return _drawn(plot, theme)[0]
+
+
+def png_pair(plot: Plot) -> tuple[bytes, bytes]:
+    """The figure as :func:`png` gives it, light and dark. It is laid out once, which takes as long as drawing it: where
+    axes are does not depend on colours."""
+    light, places = _drawn(plot, LIGHT)
+    return light, _drawn(plot, DARK, places)[0]
+
+
+def _drawn(plot: Plot, theme: Theme, places: "Sequence[Bbox] | None" = None) -> "tuple[bytes, list[Bbox]]":
+    """The PNG, and where the figure's axes are; ``places`` says where they are to be."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_settings(theme))
-        figure = Figure(figsize=plot.size, dpi=DPI, layout="constrained")
+        figure = Figure(figsize=plot.size, dpi=DPI, layout=None if places else "constrained")
         plot.draw(figure, theme)
+        for panel, place in zip(figure.axes, places or (), strict=bool(places)):
+            panel.set_position(place)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})  # else it names matplotlib's version
-    return buffer.getvalue()
+    return buffer.getvalue(), [panel.get_position(original=True) for panel in figure.axes]
 
 
 def axes(figure: "Figure", *labels: str) -> list["Axes"]:

@@ -16,7 +16,7 @@ from genbalance.models import weights
 from genbalance.params import Params
 from genbalance.runtime.io import save_csv, whole_file, whole_folder
 from genbalance.tracking import Run
-from genbalance.training import loop
+from genbalance.training import loop, shares
 from genbalance.training.alarms import ALARMS, DIVERGENCE, TAG, DivergedError, raised
 from genbalance.training.checkpoint import Checkpoint, Part
 from genbalance.training.loop import Phase
@@ -96,6 +96,10 @@ class Epochs:
     def means(self) -> dict[str, float]:
         """The mean of each scalar over the epoch's images."""
         return self._meter.means()
+
+    def add_others(self) -> None:
+        """Adds the steps of this epoch that other processes have taken for other clients."""
+        self._meter.recount(shares.of_all(self._meter.counted()))
 
     def log(self, row: Mapping[str, float], beside: Mapping[str, float] | None = None) -> None:
         """Ends an epoch: ``row``, fractions with six significant digits, goes into the curves and the run, ``beside``

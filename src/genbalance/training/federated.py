@@ -2,13 +2,15 @@
 
 FedAvg (McMahan et al. 2017, arXiv:1602.05629, algorithm 1): in a round each client takes the server's weights, trains
 on its own images alone and gives its weights back. The server's next ones are their mean, in which each client counts
-by its images. Here all clients are in one process, one after another, and an epoch is a pass of each over its images;
+by its images. Here the clients of a process train one after another, and an epoch is a pass of each over its images;
 after one that ends no round each goes on from its own weights. A client is trained by the same steps as a model of all
-images: with one client the bytes are the same.
+images: with one client the bytes are the same. On several processes (`compute.processes`) each has every so many-th
+client, and gets the weights and the state of all others: whatever their number, the bytes are the same.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from genbalance.data.prepared import Prepared
 from genbalance.params import FederatedConfig, Params
 from genbalance.runtime.errors import UserError
 from genbalance.runtime.rng import stream_seed
-from genbalance.training import loop
+from genbalance.training import loop, shares
 from genbalance.training.checkpoint import Part, restore, states, unnamed
 
 DRAWS = 1000  # of shares, until each client has images enough
@@ -166,9 +168,14 @@ class Client:
                 chance = stream_seed(seed, f"{family}/client {number}/{place}")
                 self.state[place] = torch.Generator(part.device).manual_seed(chance).get_state()
 
+    def resume(self) -> None:
+        """Makes all that it keeps as it has left it."""
+        self._division.present = self._number
+        restore(self._parts, self.state)
+
     def get_parameters(self, config: Mapping[str, Any]) -> Parameters:  # noqa: ARG002 (Flower's)
         """Its own weights, as its last pass left them."""
-        restore(self._parts, self.state)
+        self.resume()
         return parameters_of(self._networks)
 
     def fit(self, parameters: Parameters, config: Mapping[str, Any]) -> Fitted:
@@ -177,8 +184,7 @@ class Client:
         Returns:
             The weights, the number of its images, and ``steps``, how many it took.
         """
-        self._division.present = self._number
-        restore(self._parts, self.state)
+        self.resume()
         put(parameters, self._networks)
         for _ in range(config["passes"]):
             self._a_pass()
@@ -217,18 +223,31 @@ class Federation:
             for number in range(params.federated.count)
         ]
 
-    def train(self, epoch: int) -> None:
+    def train(self, epoch: int, add_others: Callable[[], None] = lambda: None) -> None:
         """A pass of each client over its images, counted from 1; then the networks have the mean of the clients'
-        weights. In the last epoch of a round the server has it as well, and the clients go on from it."""
+        weights. In the last epoch of a round the server has it as well, and the clients go on from it.
+
+        Args:
+            epoch: its number.
+            add_others: is called where other processes have trained some of the clients.
+        """
         if not self._clients:
             self._a_pass()
             return
         server = parameters_of(self._networks)
         begins = epoch == 1 or self._rounds_after(epoch - 1) > self._rounds_after(epoch - 2)
-        fitted = [
-            client.fit(server if begins else client.get_parameters({}), {"passes": 1}) for client in self._clients
-        ]
-        put(averaged(fitted), self._networks)
+        fitted: dict[int, Fitted] = {}
+        with shares.whole_batches():
+            for number in shares.own(len(self._clients)):
+                client = self._clients[number]
+                fitted[number] = client.fit(server if begins else client.get_parameters({}), {"passes": 1})
+        if shares.are_several():
+            found = shares.of_all([(number, each, self._clients[number].state) for number, each in fitted.items()])
+            for number, each, state in chain.from_iterable(found):
+                fitted[number], self._clients[number].state = each, state
+            self._clients[-1].resume()  # all that is not averaged is as the last client left it
+            add_others()
+        put(averaged([each for _, each in sorted(fitted.items())]), self._networks)
 
     def has(self, epoch: int) -> bool:
         """Whether the server has the weights of this epoch: those of a client alone are its own."""

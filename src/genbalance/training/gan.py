@@ -149,7 +149,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     with Epochs("train_gan", params, run, config.epochs, division.seen, size, printed, ADVICE, *parts) as epochs:
         for epoch in epochs:
             epochs.log_untrained(lambda: {"samples": grid.draw(average.module)})
-            federation.train(epoch)
+            federation.train(epoch, epochs.add_others)
             row = epochs.means()
             row["loss_total"] = losses.total(row["loss_d"], row["loss_g"], held.value)
             samples = grid.images(average.module)

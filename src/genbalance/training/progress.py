@@ -2,13 +2,16 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 from tqdm import tqdm
 
 UNKNOWN = "–"  # before the first epoch has ended
+
+Counted = tuple[Mapping[str, float], Mapping[str, int], int]
+"""Of an epoch: sums over images and numbers of images by the names of losses, and the number of images."""
 
 
 class EpochMeter:
@@ -99,6 +102,24 @@ class EpochMeter:
     def means(self) -> dict[str, float]:
         """The epoch's losses so far: the mean of each over the images of the steps that have it."""
         return {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+
+    def counted(self) -> Counted:
+        """What this process has counted in the epoch."""
+        return {name: float(total) for name, total in self._sums.items()}, self._counts, self._images
+
+    def recount(self, every: Sequence[Counted]) -> None:
+        """Puts the counts of ``every`` process, this one's among them, in the place of its own: each has trained other
+        clients."""
+        before, self._sums, self._counts, self._images = self._images, {}, {}, 0
+        for sums, counts, images in every:
+            for name, total in sums.items():
+                self._sums[name] = self._sums.get(name, 0.0) + total
+                self._counts[name] = self._counts.get(name, 0) + counts[name]
+            self._images += images
+        self._done += self._images - before
+        self.images_per_second = self._images / self.seconds if self.seconds else 0.0
+        if self._bar is not None:
+            self._show(self._images - before)
 
     def line(self, extra: Mapping[str, float] | None = None) -> None:
         """Shows the epoch that has ended.

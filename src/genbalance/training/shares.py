@@ -5,10 +5,13 @@ process's rows, a :class:`Share` stands in for what goes beyond them: a random d
 the process takes its rows; batch norm has the mean and the variance of the whole batch, and so has a mean over its
 images. After a backward pass gradients and scalars are added up over the processes, each weighed by its share of the
 images: they are those of the whole batch, and equal in all processes to the last bit, so that weights stay equal.
+
+Of a federated training (:mod:`genbalance.training.federated`) no batch is shared: each process trains clients.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +29,7 @@ from genbalance.runtime.locking import StageLock
 
 TIMEOUT = timedelta(minutes=30)  # for which a process waits for the others, as while one of them logs
 _claimed: Path | None = None  # the checkpoints' folder, where other processes take part
+_whole = False  # whether this process computes batches of its own
 
 
 def join(backend: str, claimed: Path | None) -> None:
@@ -71,6 +75,34 @@ def agreed(restore: Callable[[], int]) -> int:
     if epoch and not is_first() and restore() != epoch:
         raise RuntimeError(f"the first process resumes after epoch {epoch}, and this one cannot")
     return epoch
+
+
+def are_several() -> bool:
+    """Whether this process trains together with others."""
+    return dist.is_initialized() and dist.get_world_size() > 1
+
+
+def own(count: int) -> range:
+    """Which of ``count`` clients of a federated training this process trains, counted from 0; one process all."""
+    return range(dist.get_rank(), count, dist.get_world_size()) if dist.is_initialized() else range(count)
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Within it this process computes whole batches, as it does for a client, and shares none with the others."""
+    global _whole
+    _whole = True
+    try:
+        yield
+    finally:
+        _whole = False
+
+
+def of_all(found: Any) -> list[Any]:
+    """What each process has found, in the order of the processes."""
+    every = [None] * dist.get_world_size()
+    dist.all_gather_object(every, found)
+    return every
 
 
 class Whole:
@@ -272,7 +304,7 @@ _current: Share | None = None
 
 def share_of(batch: Tensor) -> Whole | Share:
     """The rows of a batch of image indices that this process computes."""
-    return Share(batch) if dist.is_initialized() else Whole(batch)
+    return Share(batch) if dist.is_initialized() and not _whole else Whole(batch)
 
 
 def of_batch(draw: Callable[[int], Tensor], count: int) -> Tensor:

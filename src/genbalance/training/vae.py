@@ -200,7 +200,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         for epoch in epochs:
             epochs.log_untrained(lambda: grids.draw(average.module, validate()))
             model.train()
-            federation.train(epoch)
+            federation.train(epoch, epochs.add_others)
             validated = validate()
             validation = validation_metrics(validated, float(held.beta) if held else beta, model.layers)
             validation |= validate_range()
