@@ -338,6 +338,8 @@ def test_the_command_that_reproduces_the_run_sets_what_is_not_the_default(finish
     assert "<pre" in html
     assert "dvc repro" in re.search(r"<pre.*?</pre>", html)[0]
     changed = re.search(r"<pre.*?</pre>", render(finished, beta=4.0, data__path="a b"))[0]
+    assert changed.count('<span class="option">-S ') == 2  # within which no line breaks
+    changed = re.sub(r"</?span.*?>", "", changed)
     assert "dvc exp run -S beta=4.0 -S &#39;data.path=a b&#39;" in changed
 
 
