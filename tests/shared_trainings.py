@@ -66,7 +66,7 @@ def of_clients(params, dataset, device, run):
     """Weights and curves of a VAE and a GAN of three clients with different classes, by name."""
     clients = {"clients": 3, "rounds": 2, "split": "classes", "concentration": 1.0}
     update = {"federated": params.federated.model_copy(update=clients)}
-    tiny = {"batch_size": 4, "width": 16, "latents": 3, "epochs": 3, "conditional": True}
+    tiny = {"batch_size": 5, "width": 16, "latents": 3, "epochs": 3, "conditional": True}
     own = {"vae": {"prior": "normal"}, "gan": {"arch": "mlp", "clusters": 0}}
     found = {}
     for family, training in (("vae", vae), ("gan", gan)):

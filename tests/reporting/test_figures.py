@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from compared import CONTENT
 from PIL import Image
 from reported import FAMILIES
 
 from genbalance.reporting.page import figures, page
 from genbalance.reporting.results import read_results
-from genbalance.reporting.theme import DARK, png
+from genbalance.reporting.theme import DARK, png, png_pair
 
 SOURCE = Path(__file__).parents[2] / "src"
 ELSEWHERE = """
@@ -68,3 +69,5 @@ def test_a_figure_laid_out_in_light_colours_has_in_dark_ones_the_bytes_of_a_layo
     monkeypatch.setattr("genbalance.reporting.page.png_pair", lambda plot: (b"", png(plot, DARK)))
     alone = figures(read_results(finished, FAMILIES), settings(finished))
     assert [name for name, image in alone.items() if image and image != drawn[name]] == []
+    for plot in CONTENT.plots:  # of the page of a comparison
+        assert png_pair(plot)[1] == png(plot, DARK)

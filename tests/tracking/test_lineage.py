@@ -88,6 +88,15 @@ def test_inputs_that_change_while_a_stage_runs_are_named(tmp_path: Path, monkeyp
     Path("params.yaml").write_text(text.replace("beta: 1.0", "beta: 4").replace("epochs: 2", "epochs: 3"))
     Path("code/b").write_text("2")
     assert ends.changed() == ["beta", "vae.epochs", "code"]
+    Path("a").unlink()
+    assert ends.changed() == ["beta", "vae.epochs", "a", "code"]
+    Path("params.yaml").write_text(text.replace("beta: 1.0\n", ""))
+    assert "beta" in ends.changed()
+    Path("params.yaml").write_text("{")
+    assert "beta" in ends.changed()
+    Path("params.yaml").write_text(text)
+    Path("dvc.yaml").write_text(Path("dvc.yaml").read_text().replace("cp a b", "cp -p a b"))
+    assert "cmd" in ends.changed()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from genbalance.data.prepared import Prepared, Split
 from genbalance.params import read_params
 from genbalance.runtime.errors import UserError
 from genbalance.training import vae
+from genbalance.training.alarms import DivergedError
 from genbalance.training.processes import _answers, _call, on_processes
 
 CPU = torch.device("cpu")
@@ -27,15 +28,18 @@ class Run:
     run_id = "run"
 
     def __init__(self, key=KEY):
-        self.key, self.logged = key, []
+        self.key, self.logged, self.tags = key, [], {}
 
     def log(self, values, step=None):
         self.logged += [(name, step) for name in values]
 
+    def tag(self, tags):
+        self.tags |= tags
+
     def image(self, *_, **__):
         pass
 
-    flush = tag = image
+    flush = image
 
 
 def dataset():
@@ -148,6 +152,17 @@ def test_the_stages_process_logs_each_epoch_once_and_answers_with_the_first_erro
                     _call(connection, name, *args)
     assert run.logged == [("loss", 1), ("loss", 2), ("loss", 3)]
     assert not [thread for thread in threading.enumerate() if thread.name == "answers" and not thread.daemon]
+
+
+def test_a_divergence_is_an_alarm_of_the_run_in_whichever_process_it_was():
+    run = Run()
+    with (
+        _answers(run, "train_vae") as answers,
+        Client(answers.address, authkey=current_process().authkey) as connection,
+        pytest.raises(UserError, match="is nan"),
+    ):
+        _call(connection, "fail", DivergedError("epoch 2: loss is nan"))
+    assert run.tags == {"alarm.divergence": "epoch 2: loss is nan"}
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):

@@ -7,6 +7,7 @@ commit leads to its runs, and a run to the commits that hold its outs.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -45,10 +46,14 @@ class Lineage:
         """The inputs that are no longer what they were when this was made: keys of params.yaml, paths of deps, cmd."""
         if self._stage is None:
             return []
-        if _pipeline() == self._pipeline:
-            now: Mapping[str, Any] = _inputs_of(_entry(self._stage))
-        else:
+        from dvc.exceptions import DvcException
+
+        now: Mapping[str, Any] = {}
+        if _pipeline() != self._pipeline:
             now = lineage(self._stage.addressing.replace("@", "_"))._inputs
+        else:
+            with suppress(DvcException):  # as in `lineage`
+                now = _inputs_of(_entry(self._stage))
         return [name for name in {**self._inputs, **now} if self._inputs.get(name) != now.get(name)]
 
     def params(self) -> list[str]:
@@ -141,7 +146,11 @@ def _pipeline() -> bytes:
 def _entry(stage: "PipelineStage") -> dict[str, Any]:
     """A stage's entry in dvc.lock with its inputs as they are now."""
     from dvc.stage.serialize import to_single_stage_lockfile
+    from dvc_data.hashfile.hash_info import HashInfo
 
+    for dep in stage.deps:
+        if not dep.exists:
+            dep.hash_info = HashInfo()  # and not that of its last time
     stage.save_deps(allow_missing=True)
     entry: dict[str, Any] = to_single_stage_lockfile(stage, with_files=False)
     return entry

@@ -121,8 +121,10 @@ class Checkpoint:
 
 
 def unnamed() -> list[torch.Generator]:
-    """The generators that draw without being named, as dropout's."""
-    return [torch.default_generator, *(torch.cuda.default_generators if torch.cuda.is_initialized() else ())]
+    """The generators that draw without being named, as dropout's: the CPU's, and that of the GPU in use."""
+    if not torch.cuda.is_initialized():
+        return [torch.default_generator]
+    return [torch.default_generator, torch.cuda.default_generators[torch.cuda.current_device()]]
 
 
 def states(parts: Sequence[Part]) -> list[Any]:

@@ -33,6 +33,7 @@ from genbalance.runtime.errors import UserError, machine_errors
 from genbalance.runtime.locking import StageLock
 from genbalance.tracking import Run
 from genbalance.training import shares
+from genbalance.training.alarms import DIVERGENCE, TAG, DivergedError
 from genbalance.training.epochs import Trained
 
 RESTARTS = 3  # after a process was killed or has failed, at most
@@ -241,6 +242,8 @@ class _Answers:
                     print(f"{self._stage}: a process has ended; all of them start anew", file=sys.stderr, flush=True)
                 self._starts += rank == 0
             case "fail", (error,):
+                if isinstance(error, DivergedError):  # of a process whose own run is silent, it may be
+                    self._run.tag({TAG + DIVERGENCE: str(error)})
                 raise error
             case "log", (values, step):
                 new = {key: value for key, value in values.items() if (key, step) not in self._logged}

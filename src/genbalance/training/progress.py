@@ -43,7 +43,7 @@ class EpochMeter:
         self._images_per_epoch = images_per_epoch
         self._shown = shown or {}
         self._values: dict[str, float] = {}
-        self._begun = self._epoch_begun = time.monotonic()
+        self._begun = self._epoch_begun = self._first_begun = time.monotonic()  # of an epoch: its part, its first one
         self._done = 0  # images that this process has trained on: not those before a training was resumed
         self._sums: dict[str, Any] = {}
         self._counts: dict[str, int] = {}
@@ -65,6 +65,7 @@ class EpochMeter:
         part is taken when it ends well."""
         if number != self.epoch_number:
             self.epoch_number, self._sums, self._counts, self._images, self.seconds = number, {}, {}, 0, 0.0
+            self._first_begun = time.monotonic()
         if self._bar is None and sys.stderr.isatty():  # not before, so that "resuming …" has a line of its own
             before = (number - 1) * self._images_per_epoch
             self._bar = tqdm(
@@ -91,7 +92,7 @@ class EpochMeter:
         """
         for name, value in terms.items():
             if hasattr(value, "detach"):
-                value = value.detach().double() if name not in self._sums else value.detach()  # then all sums are
+                value = value.detach().double()  # whose products with a number of images are exact
             self._sums[name] = self._sums.get(name, 0.0) + value * images
             self._counts[name] = self._counts.get(name, 0) + images
         self._images += images
@@ -117,6 +118,7 @@ class EpochMeter:
                 self._counts[name] = self._counts.get(name, 0) + counts[name]
             self._images += images
         self._done += self._images - before
+        self.seconds = time.monotonic() - self._first_begun  # waits for the others are a part of it
         self.images_per_second = self._images / self.seconds if self.seconds else 0.0
         if self._bar is not None:
             self._show(self._images - before)

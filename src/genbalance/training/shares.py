@@ -9,6 +9,7 @@ images: they are those of the whole batch, and equal in all processes to the las
 Of a federated training (:mod:`genbalance.training.federated`) no batch is shared: each process trains clients.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from torch.overrides import TorchFunctionMode
 
 from genbalance.runtime.locking import StageLock
 
-TIMEOUT = timedelta(minutes=30)  # for which a process waits for the others, as while one of them logs
+TIMEOUT = timedelta(days=1)  # for which a process waits for the others, as while one of them logs or trains a client
 _claimed: Path | None = None  # the checkpoints' folder, where other processes take part
 _whole = False  # whether this process computes batches of its own
 
@@ -99,10 +100,11 @@ def whole_batches() -> Iterator[None]:
 
 
 def of_all(found: Any) -> list[Any]:
-    """What each process has found, in the order of the processes."""
-    every = [None] * dist.get_world_size()
-    dist.all_gather_object(every, found)
-    return every
+    """What each process has found, in the order of the processes; tensors are on the CPU then, with their strides."""
+    own, every = io.BytesIO(), [b""] * dist.get_world_size()
+    torch.save(found, own)
+    dist.all_gather_object(every, own.getvalue())
+    return [torch.load(io.BytesIO(each), map_location="cpu", weights_only=False) for each in every]
 
 
 class Whole:
