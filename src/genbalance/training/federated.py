@@ -242,9 +242,13 @@ class Federation:
                 client = self._clients[number]
                 fitted[number] = client.fit(server if begins else client.get_parameters({}), {"passes": 1})
         if shares.are_several():
-            found = shares.of_all([(number, each, self._clients[number].state) for number, each in fitted.items()])
-            for number, each, state in chain.from_iterable(found):
-                fitted[number], self._clients[number].state = each, state
+            own = [
+                (number, [*map(torch.from_numpy, each[0])], *each[1:], self._clients[number].state)
+                for number, each in fitted.items()
+            ]
+            for number, tensors, images, metrics, state in chain.from_iterable(shares.of_all(own)):
+                fitted[number] = [tensor.numpy() for tensor in tensors], images, metrics
+                self._clients[number].state = state
             self._clients[-1].resume()  # all that is not averaged is as the last client left it
             add_others()
         put(averaged([each for _, each in sorted(fitted.items())]), self._networks)

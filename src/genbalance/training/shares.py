@@ -100,11 +100,12 @@ def whole_batches() -> Iterator[None]:
 
 
 def of_all(found: Any) -> list[Any]:
-    """What each process has found, in the order of the processes; tensors are on the CPU then, with their strides."""
+    """What each process has found, in the order of the processes: tensors, which are on the CPU then, with their
+    strides, numbers and texts, in dicts, lists and tuples."""
     own, every = io.BytesIO(), [b""] * dist.get_world_size()
     torch.save(found, own)
     dist.all_gather_object(every, own.getvalue())
-    return [torch.load(io.BytesIO(each), map_location="cpu", weights_only=False) for each in every]
+    return [torch.load(io.BytesIO(each), map_location="cpu", weights_only=True) for each in every]
 
 
 class Whole:
