@@ -18,7 +18,7 @@ from genbalance.data.prepared import Prepared, Split
 from genbalance.params import Params, read_params
 
 STAGES = {"train_gan": "gan", "train_vae": "vae"}
-CLIENTS = 4
+CLIENTS, OF_CLIENT = 4, 4096  # images; after an epoch processes exchange weights and states, however few there are
 IMAGES, PAIRS, EPOCHS = 1024, 2, 3  # of which the first epoch, in which memory is taken, is not measured
 
 
@@ -72,8 +72,8 @@ def main() -> None:
     """Measures both families and the federated training; prints, records."""
     params, dataset = read_params(), noise(IMAGES)
     found = [compared(stage, params, dataset, PAIRS, EPOCHS) for stage in STAGES]
-    federated = compared("train_vae", with_clients(params), dataset, PAIRS, EPOCHS)
-    found.append(federated | {"stage": f"train_vae, {CLIENTS} clients"})
+    federated = compared("train_vae", with_clients(params), noise(CLIENTS * OF_CLIENT), PAIRS, EPOCHS)
+    found.append(federated | {"stage": f"train_vae, {CLIENTS} clients of {OF_CLIENT:,} images"})
     rows = [["stage", "2 processes × 1 thread, images/s", "1 process × 2 threads, images/s", "ratio"]]
     for each in found:
         two, one, ratio = (Spread(**each[key]) for key in ("two_processes_images_s", "two_threads_images_s", "ratio"))
