@@ -62,17 +62,17 @@ def held_coefficients(params, dataset, device, run):
     return {name: torch.tensor(trained.curves[name].to_numpy()) for name, trained in curves.items()}
 
 
-def of_clients(params, dataset, device, run):
+def of_clients(params, dataset, device, run, families=("vae", "gan")):
     """Weights and curves of a VAE and a GAN of three clients with different classes, by name."""
     clients = {"clients": 3, "rounds": 2, "split": "classes", "concentration": 1.0}
     update = {"federated": params.federated.model_copy(update=clients)}
-    tiny = {"batch_size": 5, "width": 16, "latents": 3, "epochs": 3, "conditional": True}
+    tiny = {"batch_size": 5, "width": 16, "latents": 3, "epochs": 4, "conditional": True}
     own = {"vae": {"prior": "normal"}, "gan": {"arch": "mlp", "clusters": 0}}
     found = {}
-    for family, training in (("vae", vae), ("gan", gan)):
+    for family in families:
         update[family] = getattr(params, family).model_copy(update=tiny | own[family])
         torch.manual_seed(0)
-        trained = training.train(params.model_copy(update=update), dataset, device, run)
+        trained = {"vae": vae.train, "gan": gan.train}[family](params.model_copy(update=update), dataset, device, run)
         found |= {f"{family}: {name}": weight for name, weight in trained.weights.items()}
         found |= {f"{family}: {name}": torch.tensor(curve.to_numpy()) for name, curve in trained.curves.items()}
     return found
@@ -100,7 +100,16 @@ class Fatal:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def fatal_once(run):
+    """The run, with which the second process is killed once."""
+    return Fatal(run) if dist.get_rank() == 1 and not KILLED.exists() else run
+
+
 def killed_vae(params, dataset, device, run):
     """The same training, in which the second process is killed once."""
-    first_time = dist.get_rank() == 1 and not KILLED.exists()
-    return vae.train(params, dataset, device, Fatal(run) if first_time else run)
+    return vae.train(params, dataset, device, fatal_once(run))
+
+
+def killed_clients(params, dataset, device, run):
+    """A GAN of clients, the same too."""
+    return Trained({}, of_clients(params, dataset, device, fatal_once(run), ("gan",)), {}, pd.DataFrame())

@@ -126,6 +126,7 @@ def test_clients_on_two_processes_give_the_bytes_of_all_on_one(shared):
 @pytest.mark.usefixtures("_repository")
 def test_a_training_resumes_after_a_process_was_killed_and_gets_the_weights_of_none(shared, capfd):
     run = Run()
+    shared_trainings.KILLED.unlink(missing_ok=True)  # of another test's process
     resumed = trained(shared_trainings.killed_vae, run)
     assert shared_trainings.KILLED.exists()
     lines = capfd.readouterr().err.splitlines()
@@ -136,6 +137,17 @@ def test_a_training_resumes_after_a_process_was_killed_and_gets_the_weights_of_n
     assert resumed.curves.equals(shared.curves)
     assert [step for name, step in run.logged if name == "val_loss"] == [*range(1, EPOCHS + 1)]
     assert len(set(run.logged)) == len(run.logged)
+
+
+@pytest.mark.usefixtures("_repository")
+def test_clients_resume_after_a_process_was_killed_and_get_the_weights_of_none(shared, capfd):
+    shared_trainings.KILLED.unlink(missing_ok=True)  # of another test's process
+    resumed = trained(shared_trainings.killed_clients, Run("b" * 64))
+    assert shared_trainings.KILLED.exists()
+    assert "train_gan: resuming after epoch" in capfd.readouterr().err
+    assert resumed.weights
+    for name, found in resumed.weights.items():
+        assert torch.equal(shared.weights[name], found), name
 
 
 def test_the_stages_process_logs_each_epoch_once_and_answers_with_the_first_error():
