@@ -9,6 +9,7 @@ import torch
 from scipy.stats import chisquare, kstest
 from torch.distributions import Bernoulli, Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from genbalance.evaluation.classes import draw_labels
 from genbalance.models.vae import Vae
 from genbalance.models.vae.likelihoods import LARGER_STEPS
 from genbalance.models.vae.logistic_mixture import DiscretizedLogisticMixture
@@ -20,6 +21,7 @@ from genbalance.models.vae.priors import (
     PseudoInputs,
     RealNvp,
     StandardNormal,
+    even_noise,
 )
 from genbalance.runtime.device import initialised
 
@@ -314,6 +316,43 @@ def test_draws_of_a_mixture_have_its_distribution():
         assert normal.mean(dim=0).abs().max() < 5 * error
         assert (normal.T.cov() - torch.eye(4)).abs().max() < 8 * error
         assert (normal.pow(4).mean(dim=0) - 3).abs().max() < 50 * error
+
+
+def test_even_noise_is_standard_normal_and_draws_each_component_by_its_weight_in_any_run_of_rows():
+    count, n = 60_000, 1000
+    noise = even_noise(count, 4, torch.Generator().manual_seed(3))
+    for number in noise.T:
+        assert kstest(number, "norm").pvalue > 1e-3
+    assert (noise.T.cov() - torch.eye(4)).abs().max() < 5 / math.sqrt(count)
+    weights = torch.rand(20, generator=torch.Generator().manual_seed(4))
+    mixture = GaussianMixture(4, 20)
+    mixture.set(weights, torch.arange(20.0)[:, None] * torch.full((20, 4), 1e4), torch.eye(4).repeat(20, 1, 1))
+    drawn = (mixture.draw(noise)[:, 0] / 1e4).round().long()
+    for start in (0, 123, count - n):
+        counts = torch.bincount(drawn[start : start + n], minlength=20)
+        assert (counts - n * mixture.weights).abs().max() < 4  # independent draws: up to 20 and more
+
+
+def test_one_row_of_even_noise_is_standard_normal():
+    last = torch.stack([even_noise(3, 2, torch.Generator().manual_seed(seed))[-1] for seed in range(2000)])
+    for number in (*last.T, last.sum(dim=1) / math.sqrt(2)):
+        assert kstest(number, "norm").pvalue > 1e-3
+
+
+def test_beside_labels_that_are_drawn_evenly_each_has_each_component():
+    labels = draw_labels(np.arange(10).repeat(100), 1000, seed=3)
+    noise = even_noise(1000, 2, torch.Generator().manual_seed(3))
+    component = (torch.atan2(noise[:, 1], noise[:, 0]) / (2 * math.pi) + 0.5).mul(10).long().clamp(max=9)
+    pairs = np.bincount(10 * labels + component.numpy(), minlength=100)
+    assert np.abs(pairs - 10).max() < 5  # independent draws: up to 10
+
+
+@pytest.mark.parametrize("prior", ["mixture", "vamp", "normal", "flow"])
+def test_priors_of_components_alone_take_even_noise(prior):
+    drawn = vae("mlp", "gaussian", prior=prior).noise(8, torch.Generator().manual_seed(5))
+    even = even_noise(8, LATENTS, torch.Generator().manual_seed(5))
+    assert torch.equal(drawn, even) is (prior in ("mixture", "vamp"))
+    assert torch.equal(drawn[:, 2:], even[:, 2:])
 
 
 def test_a_component_without_weight_is_never_drawn():

@@ -67,8 +67,7 @@ def evaluate(
     suite, device, sampler = EvaluationSuite.of(dataset, extractor, config, seed), extractor.device, VaeSampler(vae)
 
     # samples, against real images
-    noise = torch.randn(suite.n, vae.latents, generator=generator(seed, "evaluate/vae")).to(device)
-    z = in_blocks(vae.draw_prior, noise).to(device)
+    z = in_blocks(vae.draw_prior, vae.noise(suite.n, generator(seed, "evaluate/vae")).to(device)).to(device)
     labels = draw_labels(dataset.train.labels, suite.n, stream_seed(seed, "evaluate/vae/labels"))
     condition = _condition(vae, labels, device)
     images = sampler.images(z, condition)

@@ -64,7 +64,7 @@ class VaeSampler:
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
         """Latents of the prior, and labels."""
-        z = self.vae.draw_prior(torch.randn(count, self.latent_dim, generator=noise, device=noise.device))
+        z = self.vae.draw_prior(self.vae.noise(count, noise))
         return z, sample_labels(self.classes, digit, count, noise)
 
     def images(self, z: Tensor, condition: Condition) -> Images:

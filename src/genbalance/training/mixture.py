@@ -16,7 +16,9 @@ DECIMALS = 4  # of the fitted numbers that are kept: other processors differ in 
 EACH = 5  # images of a component, at least
 
 
-def fit(means: Numbers, variances: Numbers, count: int, seed: int) -> tuple[Numbers, Numbers, Numbers]:
+def fit(
+    means: Numbers, variances: Numbers, count: int, seed: int, classes: NDArray[np.int64] | None = None
+) -> tuple[Numbers, Numbers, Numbers]:
     """The mixture under which z ~ q(z|x) = N(``means``, diag ``variances``), both [n, L], is most likely: the greatest
     lower bound on E_q[log p(z)] by expectation-maximization (Dempster et al. 1977), from k-means of the means on.
 
@@ -31,10 +33,23 @@ def fit(means: Numbers, variances: Numbers, count: int, seed: int) -> tuple[Numb
         variances: σ² of the same.
         count: of the components; fewer where there are few images, or where some come to stand for none.
         seed: of the start.
+        classes: of the images [n]; each then has as many components of its own, and the same weight. Those of more
+            classes than ``count`` are shared. None: all images have all components.
 
     Returns:
         Weights [K], means [K, L] and scales [K, L, L], lower triangular: the covariances are scale · scaleᵀ.
     """
+    if classes is not None:
+        number = np.unique(classes, return_inverse=True)[1]
+        present = int(number.max()) + 1
+        groups = min(present, count)
+        members = np.bincount(np.arange(present) % groups)
+        found = [
+            fit(means[rows], variances[rows], count // groups, seed)
+            for rows in (number % groups == group for group in range(groups))
+        ]
+        each, centres, scales = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return each * np.repeat(members / present, [len(own) for own, _, _ in found]), centres, scales
     from sklearn.cluster import KMeans
 
     means, variances = means.astype(np.float64), variances.astype(np.float64)

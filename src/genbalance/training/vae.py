@@ -219,11 +219,12 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         kept_weights, prior_gain = best.weights, dict[str, float]()
         if config.prior == "mixture":
             arguments["prior"] = "mixture"
-            fitted_to = pixels, labels
+            fitted_to, classes = (pixels, labels), None
             if evened is not None:  # as in training
                 rows = torch.cat([*loop.batches(count, size, generator(seed, "vae/prior/rebalance", device), evened)])
-                fitted_to = pixels[rows[: mixture.MOST]], None if labels is None else labels[rows[: mixture.MOST]]
-            kept, gain = with_mixture(best.weights, arguments, fitted_to, (val, val_labels), seed, device)
+                rows = rows[: mixture.MOST]
+                fitted_to, classes = (pixels[rows], None if labels is None else labels[rows]), evened[rows.cpu()]
+            kept, gain = with_mixture(best.weights, arguments, fitted_to, classes, (val, val_labels), seed, device)
             kept_weights, prior_gain = snapshot(kept), {"prior_gain": gain}
             epochs.log_kept_images(best.epoch, samples=grids.samples(kept))
         curves, images, alarms = epochs.curves, epochs.grids(), epochs.alarms
@@ -282,13 +283,14 @@ def with_mixture(
     weights: Mapping[str, Tensor],
     arguments: Mapping[str, Any],
     train: Labelled,
+    classes: NDArray[np.int64] | None,
     val: Labelled,
     seed: int,
     device: torch.device,
 ) -> tuple[Vae, float]:
     """The network of these ``weights``, trained with the prior N(0, I), with a mixture in its place that is fitted to
-    q(z|x) of the training images, of a ladder to that of the highest layer; and by how many nats a draw of z is more
-    likely under it, on the average of the validation images."""
+    q(z|x) of the training images, of a ladder to that of the highest layer, class by class where ``classes`` [n] are
+    given; and by how many nats a draw of z is more likely under it, on the average of the validation images."""
     model, prior = Vae(**arguments), GaussianMixture(arguments["latents"], COMPONENTS)
     model.load_state_dict({**weights, **{f"prior.{name}": value for name, value in prior.state_dict().items()}})
     model, noise = model.eval().to(device), generator(seed, "vae/prior", device)
@@ -308,7 +310,8 @@ def with_mixture(
 
     fitted = model.layers[-1]  # all latents; of a ladder the highest layer's, as the others' priors are learned
     _, means, deviations = (each[:, -fitted:] for each in codes(*train))
-    found = mixture.fit(means.numpy(), deviations.square().numpy(), COMPONENTS, stream_seed(seed, "vae/prior") % 2**32)
+    chance = stream_seed(seed, "vae/prior") % 2**32
+    found = mixture.fit(means.numpy(), deviations.square().numpy(), COMPONENTS, chance, classes)
     prior.set(*map(torch.from_numpy, found))
     held_out = codes(*val)[0].float()
     gain = prior.log_prob(held_out) - StandardNormal().log_prob(held_out)

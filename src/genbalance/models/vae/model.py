@@ -19,7 +19,15 @@ from genbalance.models.vae.likelihoods import LIKELIHOODS
 from genbalance.models.vae.mlp import mlp_decoder, mlp_encoder
 from genbalance.models.vae.multi_rate import BetaInput, modulate
 from genbalance.models.vae.posteriors import IndependentNormal, at_least_float32, normal_of
-from genbalance.models.vae.priors import GaussianMixture, PosteriorMixture, Prior, PseudoInputs, RealNvp, StandardNormal
+from genbalance.models.vae.priors import (
+    GaussianMixture,
+    PosteriorMixture,
+    Prior,
+    PseudoInputs,
+    RealNvp,
+    StandardNormal,
+    even_noise,
+)
 from genbalance.params import (
     BetaRange,
     Count,
@@ -154,6 +162,13 @@ class Vae(nn.Module):
         prior = self._prior()
         with torch.autocast(latents.device.type, enabled=False):  # a sum of nats wants all its digits
             return prior.log_prob(latents)
+
+    def noise(self, count: int, chance: torch.Generator) -> Tensor:
+        """Standard normal noise [count, L] for samples, on the device of ``chance``; of a mixture it chooses the
+        components evenly (:func:`genbalance.models.vae.priors.even_noise`)."""
+        if isinstance(self.prior, GaussianMixture | PseudoInputs):
+            return even_noise(count, self.latents, chance)
+        return torch.randn(count, self.latents, generator=chance, device=chance.device)
 
     def draw_prior(self, noise: Tensor) -> Tensor:
         """z ~ p(z) out of standard normal ``noise``, both [B, L]."""

@@ -13,6 +13,7 @@ from torch.distributions import Normal
 
 from genbalance.models.vae.mlp import perceptron
 from genbalance.runtime.arithmetic import exp, log
+from genbalance.runtime.rng import SILVER
 
 LARGEST_LOG_SCALE = 2.0  # of one coupling: keeps the flow invertible in float32
 LEAST_WEIGHT = 1e-30  # a component without weight counts as much, so that its logarithm is finite
@@ -118,11 +119,30 @@ def _chosen(noise: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     upper = weights.double().cumsum(dim=0)
     last = (weights > 0).long().cumsum(dim=0).argmax()  # where rounding leaves the sum below 1
     k = torch.minimum((turn[:, None] >= upper).sum(dim=1), last)
-    angle = 2 * math.pi * ((turn - upper[k]) / weights[k] + 0.5)
+    return k, _turned(noise, 2 * math.pi * ((turn - upper[k]) / weights[k] + 0.5))
+
+
+def _turned(noise: Tensor, angle: Tensor) -> Tensor:
+    """``noise`` [B, L] with its first two numbers, as a point in the plane, as far from the origin as they were and at
+    ``angle`` [B], float64."""
     # in float32, torch has root and sine from MKL, for each vendor other bits; a runtime for ONNX has no float64 cosine
     distance = noise[:, :2].double().square().sum(dim=1).sqrt()
     point = torch.stack([distance * (angle + math.pi / 2).sin(), distance * angle.sin()], dim=1)
-    return k, torch.cat([point.to(noise.dtype), noise[:, 2:]], dim=1)
+    return torch.cat([point.to(noise.dtype), noise[:, 2:]], dim=1)
+
+
+def even_noise(count: int, latents: int, chance: torch.Generator) -> Tensor:
+    """Standard normal noise [count, L], L ≥ 2, out of which a mixture's components are drawn evenly: among any n
+    consecutive rows each has its weight's share of n, but for a few.
+
+    Each row alone is standard normal. Together the angles that choose (:func:`_chosen`) follow multiples of an
+    irrational number from a random start, as a GAN's conditions do (``Conditions.draw``); of another number than the
+    labels beside them, so that each label has each component.
+    """
+    noise = torch.randn(count, latents, generator=chance, device=chance.device)
+    start = torch.rand(1, generator=chance, device=chance.device, dtype=torch.float64)
+    turn = (start + SILVER * torch.arange(count, device=chance.device).double()) % 1
+    return _turned(noise, 2 * math.pi * (turn - 0.5))
 
 
 class GaussianMixture(nn.Module):
