@@ -87,14 +87,14 @@ def test_equal_or_few_images_give_a_proper_density(count):
 def test_with_classes_each_has_components_of_its_own_and_the_same_weight(components):
     means, variances = images(2000)
     classes = np.where(means[:, 0] > 2, 7, 3)  # of which one has a quarter of the images
-    weights, centres, _ = mixture.fit(means, variances, components, 1, classes)
+    weights, centres, _ = mixture.fit_by_class(means, variances, classes, components, 1)
     assert len(weights) == components
     np.testing.assert_allclose([weights[centres[:, 0] > 2].sum(), weights[centres[:, 0] < 2].sum()], 0.5, atol=1e-3)
 
 
 def test_more_classes_than_components_share_them_by_their_number():
     means, variances = images(3000)
-    weights, _, _ = mixture.fit(means, variances, 2, 1, np.arange(3000) % 5)
+    weights, _, _ = mixture.fit_by_class(means, variances, np.arange(3000) % 5, 2, 1)
     np.testing.assert_allclose(np.sort(weights), [0.4, 0.6])
 
 

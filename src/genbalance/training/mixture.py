@@ -16,9 +16,11 @@ DECIMALS = 4  # of the fitted numbers that are kept: other processors differ in 
 EACH = 5  # images of a component, at least
 
 
-def fit(
-    means: Numbers, variances: Numbers, count: int, seed: int, classes: NDArray[np.int64] | None = None
-) -> tuple[Numbers, Numbers, Numbers]:
+Mixture = tuple[Numbers, Numbers, Numbers]
+"""Weights [K], means [K, L] and scales [K, L, L], lower triangular: the covariances are scale · scaleᵀ."""
+
+
+def fit(means: Numbers, variances: Numbers, count: int, seed: int) -> Mixture:
     """The mixture under which z ~ q(z|x) = N(``means``, diag ``variances``), both [n, L], is most likely: the greatest
     lower bound on E_q[log p(z)] by expectation-maximization (Dempster et al. 1977), from k-means of the means on.
 
@@ -33,23 +35,7 @@ def fit(
         variances: σ² of the same.
         count: of the components; fewer where there are few images, or where some come to stand for none.
         seed: of the start.
-        classes: of the images [n]; each then has as many components of its own, and the same weight. Those of more
-            classes than ``count`` are shared. None: all images have all components.
-
-    Returns:
-        Weights [K], means [K, L] and scales [K, L, L], lower triangular: the covariances are scale · scaleᵀ.
     """
-    if classes is not None:
-        number = np.unique(classes, return_inverse=True)[1]
-        present = int(number.max()) + 1
-        groups = min(present, count)
-        members = np.bincount(np.arange(present) % groups)
-        found = [
-            fit(means[rows], variances[rows], count // groups, seed)
-            for rows in (number % groups == group for group in range(groups))
-        ]
-        each, centres, scales = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return each * np.repeat(members / present, [len(own) for own, _, _ in found]), centres, scales
     from sklearn.cluster import KMeans
 
     means, variances = means.astype(np.float64), variances.astype(np.float64)
@@ -70,7 +56,21 @@ def fit(
     return weights / weights.sum(), centres, scales
 
 
-def _most_likely(means: Numbers, variances: Numbers, shares: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+def fit_by_class(means: Numbers, variances: Numbers, classes: NDArray[np.int64], count: int, seed: int) -> Mixture:
+    """The mixture of those that :func:`fit` finds for the images of each of ``classes`` [n], in which all classes have
+    the same weight: where a few images of one lie beside many of another, no component is of both. Of more classes than
+    ``count`` several have one component."""
+    number = np.unique(classes, return_inverse=True)[1]
+    present = int(number.max()) + 1
+    groups = min(present, count)
+    of_groups = [number % groups == group for group in range(groups)]
+    found = [fit(means[rows], variances[rows], count // groups, seed) for rows in of_groups]
+    shares = np.bincount(np.arange(present) % groups) / present
+    weights, centres, scales = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return weights * np.repeat(shares, [len(own) for own, _, _ in found]), centres, scales
+
+
+def _most_likely(means: Numbers, variances: Numbers, shares: Numbers) -> Mixture:
     """Weights, means and scales of the components whose ``shares`` [n, K] of the images are given; those with less than
     one image between them are left out."""
     shares = shares[:, shares.sum(axis=0) >= 1]

@@ -310,8 +310,11 @@ def with_mixture(
 
     fitted = model.layers[-1]  # all latents; of a ladder the highest layer's, as the others' priors are learned
     _, means, deviations = (each[:, -fitted:] for each in codes(*train))
-    chance = stream_seed(seed, "vae/prior") % 2**32
-    found = mixture.fit(means.numpy(), deviations.square().numpy(), COMPONENTS, chance, classes)
+    posteriors, chance = (means.numpy(), deviations.square().numpy()), stream_seed(seed, "vae/prior") % 2**32
+    if classes is None:
+        found = mixture.fit(*posteriors, COMPONENTS, chance)
+    else:
+        found = mixture.fit_by_class(*posteriors, classes, COMPONENTS, chance)
     prior.set(*map(torch.from_numpy, found))
     held_out = codes(*val)[0].float()
     gain = prior.log_prob(held_out) - StandardNormal().log_prob(held_out)
