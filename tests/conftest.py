@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dvc.logger  # noqa: F401  its handlers keep the first import's streams; those of a test are closed after it
 import pytest
@@ -56,6 +57,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tables") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """What a test sets goes with it: a stage that is called in this process pins the instructions of all programs that
+    later tests start, but not of this process, whose libraries are loaded."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @contextmanager

@@ -667,7 +667,7 @@ def parse_yaml(text: str, name: str) -> Any:
         UserError: not YAML; the text names the line.
     """
     try:
-        return YAML(typ="safe", pure=True).load(text)  # the parser in C crashes where brackets are nested deeply
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{name}{line}: is not valid YAML: {in_a_line(str(error.problem))}") from None

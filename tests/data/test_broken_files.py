@@ -142,7 +142,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(place)
     monkeypatch.setenv("DVC_ROOT", str(place))
     monkeypatch.setattr(reading, "MAX_BYTES", SMALL)
-    monkeypatch.setattr(stage, "pin", lambda: None)  # the programs that later tests start would inherit it
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield place
     for number, handler in handlers.items():
