@@ -199,7 +199,7 @@ WRONG = [
     ("seed", "42.0", "42.0", "0 … 4294967295"),
     ("seed", "yes", "'yes'", "0 … 4294967295"),
     ("seed", "false", "False", "0 … 4294967295"),
-    ("compute", "cpu", "'cpu'", "device, threads, processes, precision, bits, compile"),
+    ("compute", "cpu", "'cpu'", "device, threads, processes, precision, bits"),
     ("compute.device", "gpu", "'gpu'", "auto | cpu | cuda"),
     ("compute.device", "0", "0", "auto | cpu | cuda"),
     ("compute.threads", "0", "0", "1 … 256"),
@@ -222,8 +222,6 @@ WRONG = [
     ("federated.rounds", "0", "0", "1 … 10000"),
     ("federated.split", "random", "'random'", "iid | classes"),
     ("federated.concentration", "0", "0", "0.01 … 1000"),
-    ("compute.compile", "1", "1", "true | false"),
-    ("compute.compile", "yes", "'yes'", "true | false"),
     ("data.source", "imagenet", "'imagenet'", "bundled | mnist | fashion_mnist"),
     ("data.source", "MNIST", "'MNIST'", "bundled | mnist | fashion_mnist"),
     ("data.path", "7", "7", "text"),
@@ -278,7 +276,7 @@ WRONG = [
     ("gan.spectral_norm", "0", "0", "true | false"),
     ("gan.d_steps", "0", "0", "1 … 100"),
     ("gan.stop_when_balanced", "null", "None", "true | false"),
-    ("vae.arch", "dcgan", "'dcgan'", "mlp | conv | ladder"),
+    ("vae.arch", "dcgan", "'dcgan'", "mlp | conv | ladder | nvae"),
     ("vae.likelihood", "poisson", "'poisson'", "bernoulli | gaussian"),
     ("vae.width", "15", "15", "16 … 8192"),
     ("vae.log_sigma_floor", "-13", "-13", "-12 … 0"),
@@ -426,7 +424,6 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
             ["vae", "free_bits is 0.1", "prior = flow", "each latent"],
         ),
         ({"families.gan": "false", "families.vae": "false"}, ["families", "all are false", "true for one of gan, vae"]),
-        ({"compute.compile": "true", "compute.device": "cpu"}, ["compute", "compile is true", "device = cpu", "false"]),
         (
             {"data.limit": "200", "gan.d_steps": "100", "gan.batch_size": "32"},
             ["gan.d_steps is 100", "data.limit = 200", "at most 5 steps"],
@@ -453,7 +450,6 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
                 ("gan.spectral_norm", "true", "false"),
                 ("gan.unrolled_steps", "2", "0"),
                 ("families.vae_gan", "true", "false"),
-                ("compute.compile", "true", "false"),
                 ("federated.clients", "1", "none"),
             )
         ),
@@ -499,10 +495,14 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
         ({"vae.arch": "ladder", "vae.latents": "2"}, ["vae", "latents is 2 with arch = ladder", "at least 3"]),
         *(
             (
-                {"vae.arch": "ladder", "vae.prior": prior, "vae.free_bits": "0"},
-                ["vae", f"prior is {prior} with arch = ladder", "normal or mixture"],
+                {"vae.arch": arch, "vae.prior": prior, "vae.free_bits": "0"},
+                ["vae", f"prior is {prior} with arch = {arch}", allowed],
             )
-            for prior in ("flow", "vamp")
+            for arch, prior, allowed in (
+                ("ladder", "flow", "normal or mixture"),
+                ("ladder", "vamp", "normal or mixture"),
+                ("nvae", "mixture", "allowed: normal"),
+            )
         ),
         *(
             (
@@ -528,7 +528,6 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
             ["federated.clients is 2", "compute.processes = 3", "allowed: none, or a client for each"],
         ),
         (PRIVATE | TWO, ["privacy.epsilon is 3", "compute.processes = 2", "allowed: none"]),
-        (TWO | {"compute.compile": "true"}, ["compute.compile is true", "compute.processes = 2", "allowed: false"]),
         (TWO | {"families.vae_gan": "true"}, ["families.vae_gan is true", "compute.processes = 2", "allowed: false"]),
         (TWO | {"gan.unrolled_steps": "1"}, ["gan.unrolled_steps is 1", "compute.processes = 2", "allowed: 0"]),
         (
@@ -579,9 +578,12 @@ PRIVATE = {"privacy.epsilon": "3", "vae.prior": "normal", "gan.clusters": "0", "
             )
             for loss in ("relativistic", "wasserstein")
         ),
-        (
-            {"vae.arch": "ladder", "vae.updates": "alternating"},
-            ["vae", "updates is alternating with arch = ladder", "joint"],
+        *(
+            (
+                {"vae.arch": arch, "vae.prior": "normal", "vae.updates": "alternating"},
+                ["vae", f"updates is alternating with arch = {arch}", "joint"],
+            )
+            for arch in ("ladder", "nvae")
         ),
     ],
 )

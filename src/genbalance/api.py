@@ -538,7 +538,7 @@ def _set_up(device: str) -> "Iterator[torch.device]":
         from genbalance.runtime.device import set_up
 
         threads = min(torch.get_num_threads(), 256)  # the most that params.yaml takes
-        fixed = {"processes": 1, "precision": "fp32", "bits": "native", "compile": False}
+        fixed = {"processes": 1, "precision": "fp32", "bits": "native"}
         values = {"device": device, "threads": threads, **fixed}
         yield set_up(ComputeConfig.model_validate(values), 0, "api")
 

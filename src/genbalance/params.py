@@ -29,7 +29,7 @@ ClassifierWidth = Annotated[int, Field(ge=4, le=512)]
 GanArch = Literal["dcgan", "mlp", "style", "dense"]
 GanWidth = Annotated[int, Field(ge=4, le=512)]
 Truncation = Annotated[float, Field(gt=0, le=1)]
-VaeArch = Literal["mlp", "conv", "ladder"]
+VaeArch = Literal["mlp", "conv", "ladder", "nvae"]
 Likelihood = Literal["bernoulli", "gaussian", "gaussian_shared", "logistic_mixture"]
 VaeWidth = Annotated[int, Field(ge=16, le=8192)]
 LogSigmaFloor = Annotated[float, Field(ge=-12, le=0)]
@@ -73,13 +73,6 @@ class ComputeConfig(Section):
     processes: Annotated[int, Field(ge=1, le=64)]
     precision: Literal["fp32", "bf16", "auto"]
     bits: Literal["portable", "native"]
-    compile: bool
-
-    @model_validator(mode="after")
-    def _what_is_compiled_runs_on_a_gpu(self) -> "ComputeConfig":
-        if self.compile and self.device == "cpu":
-            raise ValueError("compile is true with device = cpu; allowed there: false")
-        return self
 
 
 MIN_SIDE, MAX_SIDE = 8, 128  # pixels of an image to train on
@@ -308,19 +301,21 @@ class VaeConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _a_ladder_has_three_layers_of_its_own_prior(self) -> "VaeConfig":
-        if self.arch != "ladder":
+    def _a_hierarchy_has_layers_of_its_own_prior(self) -> "VaeConfig":
+        if self.arch not in ("ladder", "nvae"):
             return self
-        if self.latents < 3:
+        if self.arch == "ladder" and self.latents < 3:
             raise ValueError(f"latents is {self.latents} with arch = ladder; allowed: at least 3, one for each layer")
-        if self.prior in ("flow", "vamp"):
+        priors = ("normal", "mixture") if self.arch == "ladder" else ("normal",)
+        if self.prior not in priors:
             raise ValueError(
-                f"prior is {self.prior} with arch = ladder; allowed: normal or mixture, as the lower layers "
-                "of a ladder have learned priors already"
+                f"prior is {self.prior} with arch = {self.arch}; allowed: {' or '.join(priors)}, as the lower layers "
+                "have learned priors already"
             )
         if self.updates != "joint":
             raise ValueError(
-                f"updates is {self.updates} with arch = ladder, whose q(z|x) and p(z) share a network; allowed: joint"
+                f"updates is {self.updates} with arch = {self.arch}, whose q(z|x) and p(z) share a network; "
+                "allowed: joint"
             )
         return self
 
@@ -475,7 +470,7 @@ class Params(Section):
                 "rebalance": (False,),
             },
         }
-        fixed = {"families.vae_gan": (False,), "compute.compile": (False,), "federated.clients": ("none",)}
+        fixed = {"families.vae_gan": (False,), "federated.clients": ("none",)}
         self._refuse(fixed, allowed, f"privacy.epsilon = {self.privacy.epsilon:g}")
         return self
 
@@ -518,11 +513,7 @@ class Params(Section):
         count = self.compute.processes
         if count == 1:
             return self
-        fixed = {
-            "compute.compile": (False,),
-            "privacy.epsilon": ("none",),
-            "families.vae_gan": (False,),
-        }
+        fixed = {"privacy.epsilon": ("none",), "families.vae_gan": (False,)}
         given = f"compute.processes = {count}"
         self._refuse(fixed, {"gan": {"unrolled_steps": (0,)}, "vae": {"balance": ("fixed", "geco")}}, given)
         clients = self.federated.count

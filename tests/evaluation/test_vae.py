@@ -45,6 +45,7 @@ KINDS = {
     "vamp": {"prior": "vamp"},
     "ladder": {"arch": "ladder"},
     "ladder of a mixture": {"arch": "ladder", "prior": "mixture"},
+    "nvae": {"arch": "nvae"},
     "of classes": {"classes": 3},
 }
 
@@ -58,8 +59,8 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     bits = ["bits_per_dim"] if kind == "mixture" else []
     own = ["nelbo", "rate", "distortion", *condition, "nll", *bits, "probe_accuracy"]
     after = [*metrics][[*metrics].index("ci95") + 1 :]
-    layers = ["rate_layer_1", "rate_layer_2", "rate_layer_3"] if kind == "ladder" else []
-    terms = [] if kind.startswith("ladder") else KL_TERMS[:2] if kind in ("flow", "vamp") else KL_TERMS
+    layers = [f"rate_layer_{k + 1}" for k in range({"ladder": 3, "nvae": 7}.get(kind, 0))]
+    terms = [] if "arch" in KINDS[kind] else KL_TERMS[:2] if kind in ("flow", "vamp") else KL_TERMS
     assert after == [*own, *QUALITY, "nll_draws", *layers, *terms, *SCALARS[1:], *ATTACKS]
     assert not layers or sum(metrics[name] for name in layers) == pytest.approx(metrics["rate"], rel=1e-4)
     with_interval = [*QUALITY, *own, *ATTACKS]

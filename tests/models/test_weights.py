@@ -155,7 +155,7 @@ for build, config in [(Gan, g) for g in json.loads(sys.argv[2])] + [(Vae, v) for
 
 def test_a_network_is_loaded_without_torch_s_compiler_which_takes_longer_than_torch_itself(tmp_path):
     gans = [GAN | {"arch": arch, "shape": [1, 16, 16], "conditions": 5} for arch in ("dcgan", "mlp", "style", "dense")]
-    vaes = [VAE | {"arch": arch, "shape": [1, 16, 16]} for arch in ("mlp", "conv", "ladder")]
+    vaes = [VAE | {"arch": arch, "shape": [1, 16, 16]} for arch in ("mlp", "conv", "ladder", "nvae")]
     vaes += [VAE | {"latents": 4, "prior": prior} for prior in ("normal", "mixture")]
     texts = [json.dumps(gans), json.dumps(vaes)]
     done = subprocess.run(
@@ -184,6 +184,7 @@ FORGED = [
     (Vae, VAE, {"shape": [1, 8]}, "config.shape: found [1, 8]"),
     (Vae, VAE, {"arch": "ladder", "latents": 2}, "latents is 2 with arch = ladder; allowed: at least 3"),
     (Vae, VAE, {"arch": "ladder", "latents": 3, "prior": "vamp"}, "prior is vamp with arch = ladder"),
+    (Vae, VAE, {"arch": "nvae", "latents": 3, "prior": "mixture"}, "prior is mixture with arch = nvae"),
     (Vae, VAE, {"shape": [3, 65536, 65536], "likelihood": "logistic_mixture"}, "found F32"),
     (Vae, VAE, {"width": 8192, "latents": 4096}, "found F32"),
 ]
@@ -200,7 +201,8 @@ def test_a_forged_config_is_refused_by_key_before_memory_is_taken(build, config,
 def test_what_was_not_forged_is_read(tmp_path):
     colour = VAE | {"arch": "conv", "likelihood": "gaussian_shared", "shape": [3, 32, 40]}
     ladder = VAE | {"arch": "ladder", "latents": 5, "classes": 3}
-    for build, config in ((Classifier, CONFIG), (Gan, GAN), (Vae, VAE), (Vae, colour), (Vae, ladder)):
+    nvae = VAE | {"arch": "nvae", "classes": 3}
+    for build, config in ((Classifier, CONFIG), (Gan, GAN), (Vae, VAE), (Vae, colour), (Vae, ladder), (Vae, nvae)):
         state = initialised(lambda build=build, config=config: build(**config), 0, "net", CPU).state_dict()
         save(tmp_path / "net", config, state)
         assert load(tmp_path / "net", build, CPU).state_dict().keys() == state.keys()

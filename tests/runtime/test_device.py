@@ -11,7 +11,6 @@ from genbalance.data.pixels import SIGNED, UNIT
 from genbalance.params import ComputeConfig
 from genbalance.runtime import device
 from genbalance.runtime.device import (
-    compile_on_gpu,
     download,
     generator,
     initialised,
@@ -46,8 +45,8 @@ def has_cuda(process, answer):
     process.setattr(torch.cuda, "is_available", lambda: answer)
 
 
-def compute(precision="auto", compile=False, device="auto"):
-    given = {"device": device, "precision": precision, "compile": compile}
+def compute(precision="auto", device="auto"):
+    given = {"device": device, "precision": precision}
     return ComputeConfig(threads=1, processes=1, bits="portable", **given)
 
 
@@ -79,6 +78,8 @@ def test_the_process_is_made_deterministic(process):
     assert torch.get_num_threads() == 1
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_what_draws_without_a_generator_is_seeded_by_seed_and_stage(process):
@@ -177,20 +178,6 @@ def test_in_bf16_the_products_are_rounded_and_weights_and_gradients_are_float32(
     rounded.float().square().mean().backward()
     assert NARROW.weight.grad.dtype == NARROW.weight.dtype == torch.float32
     assert lowered(loss, False, CPU) is loss
-
-
-def test_compilation_is_refused_without_a_gpu_and_never_unasked():
-    with pytest.raises(UserError, match=r"^compute\.compile: found true.*allowed there: false$"):
-        compile_on_gpu(compute(compile=True), CPU, NARROW)
-    compile_on_gpu(compute(), CPU, NARROW)
-    assert NARROW._compiled_call_impl is None
-
-
-def test_each_network_is_compiled_in_its_place(monkeypatch):
-    compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
-    compile_on_gpu(compute(compile=True), GPU, NARROW, WIDE)
-    assert compiled == [NARROW, WIDE]
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])

@@ -45,6 +45,7 @@ VAES = {
         **{"arch": "ladder", "likelihood": "gaussian_shared", "prior": "mixture", "classes": 3},
         "shape": [3, 33, 20],
     },
+    "maps of latents": {"arch": "nvae", "likelihood": "bernoulli"},
     "a flow and classes": {"arch": "conv", "likelihood": "gaussian", "prior": "flow", "classes": 3},
     "a mixture": {"arch": "mlp", "likelihood": "logistic_mixture"},
     "one sigma, colour": {"arch": "mlp", "likelihood": "gaussian_shared", "shape": [3, 12, 20]},

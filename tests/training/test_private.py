@@ -155,6 +155,7 @@ CASES = {
     "flow": lambda: vae_case("mlp", "gaussian", [1, 8, 8], "flow"),
     "pseudo-inputs": lambda: vae_case("mlp", "bernoulli", [1, 8, 8], "vamp", 3),
     "ladder": lambda: vae_case("ladder", "bernoulli", [1, 8, 8], classes=2),
+    "nvae": lambda: vae_case("nvae", "bernoulli", [1, 8, 8], classes=2),
     "several draws": lambda: vae_case("mlp", "bernoulli", [1, 8, 8], draws=4),
     "as many draws as images, flow": lambda: vae_case("mlp", "bernoulli", [1, 8, 8], "flow", draws=5),
     "D of the DCGAN": lambda: d_case("dcgan", [1, 28, 28]),

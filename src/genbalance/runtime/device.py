@@ -1,5 +1,5 @@
 """How torch computes: the device, set up to give the same bytes each time, its random generators, the precision of
-products and compilation."""
+products."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -41,6 +41,8 @@ def set_up(compute: ComputeConfig, seed: int, stage: str) -> torch.device:
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms loads torch's compiler too, for seconds
     # on top of that torch would fill each new tensor, which matters only where code reads one before it writes it
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # on a GPU, torch would take TF32 for convolutions, which keeps ten bits of each factor
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     # numbers below 1e-38, as Adam's averages come to hold, take a CPU many times as long
     torch.set_flush_denormal(True)
     torch.manual_seed(stream_seed(seed, f"{stage}/unnamed"))
@@ -159,18 +161,3 @@ def lowered(loss: Callable[P, R], bf16: bool, device: torch.device) -> Callable[
             return loss(*args, **kwargs)
 
     return in_bf16
-
-
-def compile_on_gpu(compute: ComputeConfig, device: torch.device, *networks: nn.Module) -> None:
-    """Compiles each network in its place (torch.compile), where ``compute.compile`` says so.
-
-    Raises:
-        UserError: ``compute.compile`` is true and there is no GPU to compile for.
-    """
-    if not compute.compile:
-        return
-    if device.type != "cuda":
-        raise UserError("compute.compile: found true, but this runs on the CPU; allowed there: false")
-    torch.use_deterministic_algorithms(True)  # which the compiler heeds
-    for network in networks:
-        network.compile()

@@ -23,7 +23,7 @@ from genbalance.evaluation.calibration import reading_quality
 from genbalance.evaluation.features import in_blocks
 from genbalance.models.classifier import Classifier, turned, turns
 from genbalance.params import Params
-from genbalance.runtime.device import Uploaded, compile_on_gpu, generator, initialised, lowered, uploaded, uses_bf16
+from genbalance.runtime.device import Uploaded, generator, initialised, lowered, uploaded, uses_bf16
 from genbalance.runtime.machine import machine
 from genbalance.tracking import Run
 from genbalance.training import loop
@@ -57,7 +57,6 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     if degrees:
         arguments |= {"classes": len(degrees), "rotations": True}
     model = initialised(lambda: Classifier(**arguments), seed, "classifier/init", device)
-    compile_on_gpu(params.compute, device, model)
     bf16 = uses_bf16(params.compute, device, model)
     logits = lowered(model, bf16, device)  # the network alone: augmentation places pixels exactly
     order, noise = (generator(seed, f"classifier/{name}", device) for name in ("order", "augmentation"))

@@ -23,7 +23,6 @@ from genbalance.models.gan import Gan, Generator
 from genbalance.params import GanConfig, Params
 from genbalance.runtime.device import (
     Uploaded,
-    compile_on_gpu,
     download,
     generator,
     initialised,
@@ -74,9 +73,6 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     gan, arguments, real, held_out = build_gan(config, dataset, seed, device, bool(spends) or division.several)
     average = MovingAverage(gan.generator, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, gan)
-    compile_on_gpu(
-        params.compute, device, gan.generator
-    )  # not D: torch.compile has no second derivatives for penalties
     noise, penalty, held_out_choice, order, shown, augmentation = (
         generator(seed, f"gan/{name}", device) for name in ("noise", "penalty", "chance", "order", "shown", "augment")
     )

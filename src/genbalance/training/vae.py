@@ -29,7 +29,6 @@ from genbalance.params import Likelihood, Params, VaeConfig
 from genbalance.runtime.arithmetic import exp
 from genbalance.runtime.device import (
     Uploaded,
-    compile_on_gpu,
     download,
     generator,
     initialised,
@@ -88,7 +87,6 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     evened = dataset.train.labels if config.rebalance else None
     average = MovingAverage(model, config.ema_decay)
     bf16 = spends is None and uses_bf16(params.compute, device, model)
-    compile_on_gpu(params.compute, device, model.encoder, model.decoder)
     noise, order = (generator(seed, f"vae/{name}", device) for name in ("noise", "order"))
 
     networks = (
@@ -160,7 +158,7 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         if spends is None
         else partial(poisson_batches, count, size, order)
     )
-    latents = torch.randn(GRID_COLUMNS**2, config.latents, generator=generator(seed, "vae/shown")).to(device)
+    latents = torch.randn(GRID_COLUMNS**2, model.latents, generator=generator(seed, "vae/shown")).to(device)
     first = slice(GRID_COLUMNS**2 // 2)
     original_labels = val_labels[first] if val_labels is not None else None
     grids = Grids(latents, grid_labels, dataset.val.images[first], original_labels, GRID_COLUMNS)

@@ -29,7 +29,6 @@ from genbalance.models.vae_gan import Autoencoder, VaeGan
 from genbalance.params import Params, VaeGanConfig
 from genbalance.runtime.device import (
     Uploaded,
-    compile_on_gpu,
     download,
     generator,
     initialised,
@@ -73,7 +72,6 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     autoencoder, discriminator = model.autoencoder, model.discriminator
     average = MovingAverage(autoencoder, config.ema_decay)
     bf16 = uses_bf16(params.compute, device, model)
-    compile_on_gpu(params.compute, device, autoencoder.encoder, autoencoder.decoder)
     noise, order, shown = (generator(seed, f"vae_gan/{name}", device) for name in ("noise", "order", "shown"))
 
     objective = VaeGanObjective(model, images, params.beta, config, noise)

@@ -103,7 +103,25 @@ class _Layer(nn.Module):
         return lower
 
 
-class LadderDecoder(nn.Module):
+class TopDown(nn.Module):
+    """A decoder whose latents are drawn layer by layer on its way from the highest down.
+
+    Attributes:
+        sizes: how many latents each layer has, the lowest first, as they are in z.
+        pixels: makes the decoder's outputs of the last state.
+    """
+
+    sizes: list[int]
+    pixels: nn.Module
+
+    def infer(self, inputs: Tensor, evidence: Sequence[Tensor]) -> tuple[Tensor, Normal, Tensor]:
+        """Of standard normal noise in the latents' place [N, L], and what is known of the label behind it: latents
+        [N, L] of q, what they were drawn from, and the state that ``pixels`` decodes; ``evidence`` is what the encoder
+        says to each layer."""
+        raise NotImplementedError
+
+
+class LadderDecoder(TopDown):
     """Latents [N, L], and behind them what is known of the label [N, ``known``], → [N, C, H′, W′] as the convolutional
     decoder makes them; and of images the latents too."""
 
@@ -152,11 +170,11 @@ class LadderPosterior:
     Args:
         decoder: whose cells draw, and decode on the way.
         observe: makes p(x|z) of what ``decoder.pixels`` gives.
-        evidence: of the images, by :class:`LadderEncoder`.
+        evidence: of the images, [B, …] for each layer, by the encoder.
         known: of the labels [B, ·], None where there are none.
     """
 
-    decoder: LadderDecoder
+    decoder: TopDown
     observe: Callable[[Tensor], Distribution]
     evidence: Sequence[Tensor]
     known: Tensor | None
@@ -187,4 +205,4 @@ class LadderPosterior:
         rows = noise.flatten(0, -2)
         times = len(rows) // max(1, len(self.evidence[0]))
         inputs = rows if self.known is None else torch.cat([rows, self.known.repeat(times, 1)], dim=1)
-        return self.decoder.infer(inputs, [each.repeat(times, 1) for each in self.evidence])
+        return self.decoder.infer(inputs, [each.repeat(times, *(1 for _ in each.shape[1:])) for each in self.evidence])

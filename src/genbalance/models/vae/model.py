@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from genbalance.models.vae.conv import conv_decoder, conv_encoder
-from genbalance.models.vae.ladder import LadderDecoder, LadderEncoder, LadderPosterior, layer_sizes
+from genbalance.models.vae.ladder import LadderDecoder, LadderEncoder, LadderPosterior, TopDown, layer_sizes
 from genbalance.models.vae.likelihoods import LIKELIHOODS
 from genbalance.models.vae.mlp import mlp_decoder, mlp_encoder
 from genbalance.models.vae.multi_rate import BetaInput, modulate
+from genbalance.models.vae.nvae import NvaeDecoder, NvaeEncoder, group_shapes
 from genbalance.models.vae.posteriors import IndependentNormal, at_least_float32, normal_of
 from genbalance.models.vae.priors import (
     GaussianMixture,
@@ -42,6 +43,7 @@ from genbalance.params import (
     checked,
 )
 
+HIERARCHIES = {"ladder": ("normal", "mixture"), "nvae": ("normal",)}  # with the priors of their highest layer
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
 FLOW_PAIRS, FLOW_WIDTH = 3, 128  # of the learned prior
 COMPONENTS = 40  # of the mixture
@@ -58,25 +60,27 @@ class Vae(nn.Module):
     """Encoder, decoder and prior (Kingma & Welling 2014, arXiv:1312.6114).
 
     Args:
-        arch: mlp, conv or ladder.
+        arch: mlp, conv, ladder or nvae.
         likelihood: bernoulli, gaussian, gaussian_shared or logistic_mixture.
         shape: [C, H, W] of an image.
-        latents: L; of a ladder those of all layers (:func:`genbalance.models.vae.ladder.layer_sizes`).
+        latents: L; of a ladder those of all layers (:func:`genbalance.models.vae.ladder.layer_sizes`), of nvae about
+            so many (:func:`genbalance.models.vae.nvae.group_shapes`).
         width: of the hidden layers; 16 times the most channels of convolutions, or, from 32 pixels a side on, 16 times
             those at half the side, which double with each halving up to four times as many. A ladder's state has half
-            of it.
+            of it, nvae's a sixteenth as channels at half the side.
         log_sigma_floor: least log σ of a Gaussian.
         prior: normal, N(0, I); mixture, of normals that are fitted to q(z|x); flow or vamp, learned by gradients, but
-            not of a ladder.
+            not of a ladder or nvae, which are layers of learned priors.
         classes: how many labels a conditional model knows, p(x|z, y) and q(z|x, y) (Sohn et al. 2015); 0: it is not
             conditional and takes no labels.
-        beta_range: the least and the largest β that encoder and decoder know; None: they know none. Not of a ladder.
+        beta_range: the least and the largest β that encoder and decoder know; None: they know none. Of mlp and conv.
         beta: between them, for which it encodes and decodes but within :meth:`at`.
 
     Attributes:
+        latents: L, how many there are.
         outputs: numbers that the decoder makes of one z, of which p(x|z) is made.
         beta_range: as it was given.
-        layers: how many latents each layer has, in their order in z; one layer but for a ladder.
+        layers: how many latents each layer has, in their order in z; one layer but for a ladder or nvae.
 
     Raises:
         ValueError: the prior or the number of latents is not for such a model.
@@ -105,14 +109,20 @@ class Vae(nn.Module):
         seen, made = [channels + planes, height, wide], [self.observation.outputs, height, wide]
         self.encoder: nn.Module
         self.decoder: nn.Module
-        if arch == "ladder":
-            if prior in ("flow", "vamp"):
-                raise ValueError(f"prior is {prior} with arch = ladder; allowed: normal or mixture")
+        if arch in HIERARCHIES:
+            if prior not in HIERARCHIES[arch]:
+                raise ValueError(f"prior is {prior} with arch = {arch}; allowed: {' or '.join(HIERARCHIES[arch])}")
             if beta_range:
-                raise ValueError("a beta_range with arch = ladder; allowed: mlp or conv")
+                raise ValueError(f"a beta_range with arch = {arch}; allowed: mlp or conv")
+        if arch == "ladder":
             self.layers = layer_sizes(latents)
             self.encoder = LadderEncoder(seen, self.layers, width)
             self.decoder = LadderDecoder(made, self.layers, known, width)
+        elif arch == "nvae":
+            self.encoder = NvaeEncoder(seen, width // 16)
+            self.decoder = NvaeDecoder(made[0], group_shapes(shape, latents), known, width // 16)
+            self.layers = self.decoder.sizes
+            self.latents = sum(self.layers)
         else:
             build_encoder, build_decoder = ARCHITECTURES[arch]
             self.encoder = build_encoder(seen, 2 * latents, width)
@@ -129,9 +139,9 @@ class Vae(nn.Module):
             self.wanted_label = nn.Embedding(classes, EMBEDDING)
 
     def encode(self, images: Tensor, labels: Tensor | None = None) -> IndependentNormal | LadderPosterior:
-        """q(z|x): a normal of batch shape [B, L], or, of a ladder, one that is normal layer by layer."""
+        """q(z|x): a normal of batch shape [B, L], or, of a ladder or nvae, one that is normal layer by layer."""
         found = self._encoded(images, labels)
-        if isinstance(self.decoder, LadderDecoder):
+        if isinstance(self.decoder, TopDown):
             known = None if labels is None else self.wanted_label(labels)
             return LadderPosterior(self.decoder, self._observed, found, known)
         return normal_of(found)
