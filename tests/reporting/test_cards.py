@@ -8,7 +8,7 @@ from reported import FAMILIES
 from genbalance.reporting.cards import cards, linear, position
 from genbalance.reporting.results import read_results
 
-PARAMS = {"vae.latents": 6, "vae.conditional": False}
+PARAMS = {"vae.conditional": False}
 
 
 @pytest.fixture
@@ -47,6 +47,10 @@ def test_numbers_that_share_a_row_have_names(drawn):
     assert len(shared) == 9
     for row in shared:
         assert [(mark.name, mark.kind) for mark in row.marks] == [("GAN", "gan"), ("VAE", "vae")]
+
+
+def test_active_units_are_among_as_many_latents_as_the_network_has(drawn):
+    assert by_title(drawn, "Reconstruction").scales[1].high == "6 latents"
 
 
 def test_what_real_images_get_stands_beside_precision_and_its_kin(drawn):

@@ -99,7 +99,7 @@ def cards(results: Results, params: Mapping[str, Any]) -> list[Card]:
             _bound(results, family, params.get(f"{family.name}.conditional", False))
             for family in results.having(LIKELIHOOD)
         ),
-        _reconstruction(results, params),
+        _reconstruction(results),
     ]
 
 
@@ -188,7 +188,7 @@ def _bound(results: Results, family: Family, conditional: bool) -> Card:
     return Card(f"{family.title}: −ELBO", hint, (Scale(rows, "0" if whole else "", "nats per image"),))
 
 
-def _reconstruction(results: Results, params: Mapping[str, Any]) -> Card:
+def _reconstruction(results: Results) -> Card:
     encoders = results.having(ENCODER)
     by = [f"by the {family.title}" for family in encoders] + [
         f"of {number(results.number(f'evaluate_{family.name}', 'reconstructed'))}, by {family.title} inversion"
@@ -202,10 +202,10 @@ def _reconstruction(results: Results, params: Mapping[str, Any]) -> Card:
         kept = "; class preserved: share with the original’s predicted class"
     units = []
     for family in encoders:
-        active, latents = results.number(f"evaluate_{family.name}", "active_units"), params[f"{family.name}.latents"]
+        active, latents = results.number(f"evaluate_{family.name}", "active_units"), results.latents(family)
         label = "active units" if len(encoders) == 1 else f"{family.title}: active units"
         mark = Mark(family.name, number(active), linear(active, 0, latents))
-        units.append(Scale((Row(label, (mark,), family.name),), "0", f"{latents} latents"))
+        units.append(Scale((Row(label, (mark,), family.name),), "0", f"{number(latents)} latents"))
     return Card(
         "Reconstruction",
         f"of test images, {listed(by).replace(' and of', ' and, of')}{kept}",

@@ -175,6 +175,7 @@ def page(results: Results, settings: Settings, drawn: Mapping[str, bytes], mappe
         weights_named=dict.fromkeys(key for family in families for key in family.coefficients),
         inverted=[family for family in families if family not in encoders],
         encoders=encoders,
+        latents={family.name: results.latents(family) for family in encoders},
         discriminators=results.having(DISCRIMINATOR),
         likelihoods=results.having(LIKELIHOOD),
         params=params,

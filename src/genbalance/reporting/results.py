@@ -109,6 +109,10 @@ class Results:
         """The run's families with these parts."""
         return [family for family in self.families if family.parts.issuperset(parts)]
 
+    def latents(self, family: Family) -> int:
+        """How many latents the family's encoder has; of nvae not the ones that `params.yaml` asks for."""
+        return len(self.tables[f"train_{family.name}/kl_per_latent"]["kl"])
+
     def number(self, stage: str, key: str) -> float:
         """The metric ``key`` of metrics/<stage>.json.
 
