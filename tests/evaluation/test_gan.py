@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from vendors import VENDORS_OWN, Recorder
 
 from genbalance.evaluation import gan as evaluation
 from genbalance.evaluation.gan import evaluate
@@ -50,6 +51,15 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     assert (metrics["n"], metrics["reconstructed"], metrics["membership_n"]) == (40, 5, 40)
     own = {"style_mixing.png"} if kind == "of styles" else set()
     assert {path.name for path in (tmp_path / "out").iterdir()} == FIGURES | own
+
+
+def test_nothing_of_the_default_gan_s_evaluation_is_in_float32_what_each_vendor_has_of_its_own(
+    striped, striped_extractor, cheap, tmp_path
+):
+    with Recorder() as recorder:
+        evaluate(gan(arch="dcgan", conditions=5), striped, striped_extractor, cheap, 0, tmp_path / "out")
+    assert recorder.of_float32 >= {"add", "mul"}
+    assert recorder.of_float32 & VENDORS_OWN <= {"exp"}  # of the window of SSIM, as torchmetrics has it
 
 
 def test_the_seed_decides_all_of_it(striped, striped_extractor, cheap, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from vendors import VENDORS_OWN, Recorder
 
 from genbalance.data.prepared import PARTS
 from genbalance.evaluation.kl_decomposition import kl_decomposition
@@ -70,6 +71,15 @@ def test_metrics_come_in_one_order_with_an_interval_for_each_mean_and_figures_be
     assert np.isfinite([*numbers(metrics).values()]).all()
     assert (metrics["n"], metrics["reconstructed"], metrics["nll_draws"]) == (40, 40, 3)
     assert {path.name for path in (tmp_path / "out").iterdir()} == FIGURES
+
+
+def test_nothing_of_the_default_vae_s_evaluation_is_in_float32_what_each_vendor_has_of_its_own(
+    striped, striped_extractor, cheap, tmp_path
+):
+    with Recorder() as recorder:
+        evaluate(vae(arch="conv", prior="mixture"), striped, striped_extractor, cheap, 0, tmp_path / "out")
+    assert recorder.of_float32 >= {"add", "mul", "exp2", "xlogy"}
+    assert recorder.of_float32 & VENDORS_OWN <= {"exp"}  # of the window of SSIM, as torchmetrics has it
 
 
 def test_the_negative_elbo_is_distortion_plus_rate(striped, striped_extractor, cheap, tmp_path):

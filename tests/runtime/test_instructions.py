@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 from test_golden import first_losses, trainings
-from torch.utils._python_dispatch import TorchDispatchMode
+from vendors import HEADS, VENDORS_OWN, Recorder
 
+from genbalance.models.vae import Vae
 from genbalance.runtime import instructions
+from genbalance.runtime.device import generator, initialised
 from genbalance.runtime.instructions import NEEDED, PINNED, pin, pinned
 
+CPU = torch.device("cpu")
 DEFAULT = ("vae, mlp", "gan, conditions", "gan, r1", "classifier")
-# torch leaves these to MKL, which takes other approximations for each vendor
-VENDORS_OWN = {"exp", "log", "log2", "log10", "sqrt", "erf", "erfc", "erfinv", "atan", "acos", "asin", "tan"}
-HEADS = {1, 10}  # outputs of D and of the classifier: MKL's products of so few columns are each vendor's own, too
 PROGRAM = f"""
 from genbalance.runtime.instructions import pin
 pin()
@@ -90,26 +90,22 @@ def test_settings_of_other_processors_change_no_byte():
     assert len({run(), run(**ELSEWHERE)}) == 1
 
 
-class _Recorder(TorchDispatchMode):
-    def __init__(self):
-        super().__init__()
-        self.names, self.sides = set(), set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        self.names.add(name.rstrip("_").removeprefix("_foreach_"))
-        if name in ("mm", "addmm"):
-            left, right = args[-2:]
-            self.sides |= {left.shape[0], right.shape[1]}
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("name", DEFAULT)
 def test_a_loss_takes_nothing_from_mkl_that_each_vendor_has_of_its_own(name):
-    with _Recorder() as recorder:
+    with Recorder() as recorder:
         for phase in trainings()[name]():
             scalars = phase.loss(torch.arange(32))
             torch.autograd.backward(scalars[phase.objective], inputs=phase.parameters)
     assert recorder.names >= {"add", "mul"}
-    assert not recorder.names & (VENDORS_OWN | {"bmm", "baddbmm", "mv", "addmv", "dot"})
+    assert not recorder.names & VENDORS_OWN
     assert not recorder.sides & HEADS
+
+
+def test_samples_of_the_default_vae_take_nothing_of_that_kind_in_float32_either():
+    model = initialised(lambda: Vae("conv", "bernoulli", [1, 28, 28], 40, 64, -6.0, "mixture"), 0, "vae", CPU)
+    noise = model.noise(32, generator(0, "noise"))
+    with torch.no_grad(), Recorder() as recorder:
+        model.log_prior(noise)
+        assert model.sample(noise).shape == (32, 1, 28, 28)
+    assert recorder.of_float32 >= {"add", "mul", "convolution"}
+    assert not recorder.of_float32 & VENDORS_OWN

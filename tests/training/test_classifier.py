@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from committed import PARAMS
+from torch.nn.functional import affine_grid, grid_sample
 
 from genbalance.data.prepared import Prepared, Split
 from genbalance.models.classifier import turns
@@ -79,6 +80,20 @@ def test_the_noise_decides():
     one, same, other = (shift_and_rotate(blobs(4), 3.0, 10.0, noise(seed)) for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_images_are_turned_and_moved_as_by_torchs_own_grid():
+    """Of the same draws, with a matrix an image."""
+    images = torch.rand(7, 2, 20, 31, generator=torch.Generator().manual_seed(4))
+    draws = torch.rand(7, 3, generator=noise()) * 2 - 1
+    angle = draws[:, 0] * math.radians(40)
+    matrices = torch.zeros(7, 2, 3)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = angle.cos()
+    matrices[:, 0, 1], matrices[:, 1, 0] = -angle.sin() * 20 / 31, angle.sin() * 31 / 20
+    matrices[:, :, 2] = draws[:, 1:] * torch.tensor([2 * 3 / 31, 2 * 3 / 20])
+    grid = affine_grid(matrices, [7, 2, 20, 31], align_corners=False)
+    expected = grid_sample(images, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(shift_and_rotate(images, 3.0, 40.0, noise()), expected, rtol=0, atol=1e-5)
 
 
 def test_what_comes_in_from_outside_repeats_the_border():

@@ -66,7 +66,7 @@ def _invert(
     generator: Callable[..., Tensor], targets: Tensor, start: Tensor, steps: int, *conditions: Tensor
 ) -> Tensor:
     z = start.clone().requires_grad_()
-    optimizer = Adam([z], LEARNING_RATE)
+    optimizer = Adam([z], LEARNING_RATE, fused=True)
     schedule = CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -66,9 +66,11 @@ def log_ratio(posterior: Normal, latents: Tensor, log_prior: Tensor, landing: bo
     left out is zero on the average, and noise (sticking the landing: Roeder et al. 2017, arXiv:1703.09194). For one
     draw only; under the logarithm of a mean over several it would be biased.
     """
+    mean, deviation = posterior.mean, posterior.stddev
     if landing:
-        posterior = Normal(posterior.mean.detach(), posterior.stddev.detach(), validate_args=False)
-    log_posterior: Tensor = posterior.log_prob(latents)
+        mean, deviation = mean.detach(), deviation.detach()
+    # not torch's log_prob, whose logarithm is each processor's own
+    log_posterior = -((latents - mean) / deviation).square() / 2 - log(deviation) - math.log(2 * math.pi) / 2
     return log_posterior.sum(dim=-1) - log_prior
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+from torch.nn.functional import cross_entropy, grid_sample
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -135,12 +135,13 @@ def shift_and_rotate(images: Tensor, shift: float, rotation: float, noise: torch
     count, _, height, width = images.shape
     draws = torch.rand(count, 3, generator=noise, device=images.device) * 2 - 1
     angle = draws[:, 0] * math.radians(rotation)
+    # torch's affine_grid multiplies by MKL, in another order on each vendor's processors, and float32 has MKL's cosine
+    cos, sin = (each.float()[:, None, None] for each in (angle.double().cos(), angle.double().sin()))
     # grids reach from -1 to 1 along both axes, whatever the sides
-    move = draws[:, 1:] * torch.tensor([2 * shift / width, 2 * shift / height], device=images.device)
-    cos, sin = angle.cos(), angle.sin()
-    rows = [
-        torch.stack([cos, -sin * (height / width), move[:, 0]], dim=1),
-        torch.stack([sin * (width / height), cos, move[:, 1]], dim=1),
-    ]
-    grid = affine_grid(torch.stack(rows, dim=1), list(images.shape), align_corners=False)
+    right, down = (draws[:, i, None, None] * (2 * shift / side) for i, side in ((1, width), (2, height)))
+    x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in (width, height))
+    y = y[:, None]
+    columns = cos * x - sin * (height / width) * y + right
+    rows = sin * (width / height) * x + cos * y + down
+    grid = torch.stack([columns, rows], dim=3)
     return grid_sample(images, grid, padding_mode="border", align_corners=False)

@@ -21,6 +21,12 @@ PSEUDO_INPUTS = 200  # K images through the encoder at each step
 LARGER_STEPS = 10.0  # of their weights, so that Adam moves a pixel by hundredths a step
 
 
+def _products(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Of matrices [n, L, L] and vectors [n, L], each with its own, [n, L]: by torch's sums, as MKL adds up in another
+    order on each vendor's processors."""
+    return (matrices * vectors[:, None]).sum(dim=2)
+
+
 def _log_normal(z: Tensor) -> Tensor:
     return -0.5 * (z.square() + math.log(2 * math.pi)).sum(dim=-1)
 
@@ -179,7 +185,7 @@ class GaussianMixture(nn.Module):
         """Log p(z)."""
         count, latents = self.means.shape
         rows = z.reshape(-1, latents) @ self.inverses.flatten(0, 1).T
-        normal = rows.view(-1, count, latents) - (self.inverses @ self.means[:, :, None])[:, :, 0]
+        normal = rows.view(-1, count, latents) - _products(self.inverses, self.means)
         log_slope = log(self.inverses.diagonal(dim1=1, dim2=2)).sum(dim=1)
         each = _log_normal(normal) + log_slope + log(self.weights.clamp(min=LEAST_WEIGHT))
         largest = each.detach().amax(dim=1, keepdim=True)
@@ -188,7 +194,7 @@ class GaussianMixture(nn.Module):
     def draw(self, noise: Tensor) -> Tensor:
         """z = μ_k + S_k·ε of noise [B, L], L ≥ 2, which also chooses k (:func:`_chosen`)."""
         k, normal = _chosen(noise, self.weights)
-        return self.means[k] + (self.scales[k] @ normal[:, :, None])[:, :, 0]
+        return self.means[k] + _products(self.scales[k], normal)
 
 
 class PseudoInputs(nn.Module):
