@@ -65,7 +65,7 @@ def walked(model, evidence, noise):
     state = decoder.top.expand(len(noise), -1, -1, -1)
     given = noise.split(model.layers, dim=1)
     for k in reversed(range(HALVES + QUARTERS)):
-        group = decoder.groups[k]
+        group = decoder.layers[k]
         relative, (mean, raw) = group.infer(state, evidence[k]), group.prior(state).chunk(2, dim=1)
         prior = Normal(mean, (LARGEST_LOG_SCALE * (raw / LARGEST_LOG_SCALE).tanh()).exp())
         q = Normal(prior.mean + prior.stddev * relative.mean, prior.stddev * relative.stddev)
@@ -73,7 +73,7 @@ def walked(model, evidence, noise):
         found[k] = (prior, q, z)
         state = group.cell(state + group.taken(z))
         if k == HALVES:
-            state = decoder.doubled(state)
+            state = group.doubled(state)
     return [found[k] for k in range(HALVES + QUARTERS)]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,19 +107,45 @@ class _Layer(nn.Module):
 class TopDown(nn.Module):
     """A decoder whose latents are drawn layer by layer on its way from the highest down.
 
+    Inputs are latents [N, L], the lowest layer's first, and behind them what is known of the label.
+
     Attributes:
-        sizes: how many latents each layer has, the lowest first, as they are in z.
+        sizes: how many latents each layer has.
+        layers: the lowest first. One makes the state below it, of the state above it and its latents; its ``infer``
+            makes N(Δμ, Δσ²) of that state and of what the encoder says to it.
         pixels: makes the decoder's outputs of the last state.
     """
 
     sizes: list[int]
+    layers: Any
     pixels: nn.Module
 
-    def infer(self, inputs: Tensor, evidence: Sequence[Tensor]) -> tuple[Tensor, Normal, Tensor]:
-        """Of standard normal noise in the latents' place [N, L], and what is known of the label behind it: latents
-        [N, L] of q, what they were drawn from, and the state that ``pixels`` decodes; ``evidence`` is what the encoder
-        says to each layer."""
+    def start(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What the layers are given, [N, …] each, and the state above them."""
         raise NotImplementedError
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Of the generation alone."""
+        latents, state = self.start(inputs)
+        for k in reversed(range(len(latents))):
+            state = self.layers[k](state, latents[k])
+        outputs: Tensor = self.pixels(state)
+        return outputs
+
+    def infer(self, inputs: Tensor, evidence: Sequence[Tensor]) -> tuple[Tensor, Normal, Tensor]:
+        """Of standard normal noise in the latents' place: latents [N, L] of q, what they were drawn from, and the state
+        that ``pixels`` decodes."""
+        noise, state = self.start(inputs)
+        latents, means, deviations = [*noise], [*noise], [*noise]
+        for k in reversed(range(len(noise))):
+            found = self.layers[k].infer(state, evidence[k])
+            latents[k] = found.mean + found.stddev * noise[k]
+            means[k], deviations[k] = found.mean, found.stddev
+            state = self.layers[k](state, latents[k])
+        drawn, mean, deviation = (
+            torch.cat([each.flatten(1) for each in parts], dim=1) for parts in (latents, means, deviations)
+        )
+        return drawn, Normal(mean, deviation, validate_args=False), state
 
 
 class LadderDecoder(TopDown):
@@ -133,34 +160,10 @@ class LadderDecoder(TopDown):
         self.layers = nn.ModuleList(_Layer(size, state) for size in self.sizes)
         self.pixels = nn.Sequential(nn.SiLU(), conv_decoder(shape, state, width))
 
-    def _start(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What the layers are given, and the state above them."""
+    def start(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Latents [N, size] of each layer, and the state [N, ·]."""
         *given, known = inputs.split([*self.sizes, inputs.shape[1] - sum(self.sizes)], dim=1)
         return given, self.top if self.known is None else self.top + self.known(known)
-
-    def _downwards(self) -> list[tuple[int, _Layer]]:
-        return [(k, layer) for k, layer in reversed([*enumerate(self.layers)]) if isinstance(layer, _Layer)]
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Of the generation alone."""
-        latents, state = self._start(inputs)
-        for k, layer in self._downwards():
-            state = layer(state, latents[k])
-        outputs: Tensor = self.pixels(state)
-        return outputs
-
-    def infer(self, inputs: Tensor, evidence: Sequence[Tensor]) -> tuple[Tensor, Normal, Tensor]:
-        """Of standard normal noise in the latents' place: latents [N, L] of q, what they were drawn from, and the state
-        that ``pixels`` decodes."""
-        noise, state = self._start(inputs)
-        latents, means, deviations = [*noise], [*noise], [*noise]
-        for k, layer in self._downwards():
-            found = layer.infer(state, evidence[k])
-            latents[k] = found.mean + found.stddev * noise[k]
-            means[k], deviations[k] = found.mean, found.stddev
-            state = layer(state, latents[k])
-        conditional = Normal(torch.cat(means, dim=1), torch.cat(deviations, dim=1), validate_args=False)
-        return torch.cat(latents, dim=1), conditional, state
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 from torch.nn.functional import pad, silu
 
 from genbalance.models.vae.ladder import TopDown
@@ -81,9 +80,10 @@ class NvaeEncoder(nn.Module):
 
 
 class _Group(nn.Module):
-    """Latents [c, H, W] = ``shape`` at a state of ``channels``: their prior, their posterior and what they change."""
+    """Latents [c, H, W] = ``shape`` at a state of ``channels``: their prior, their posterior and what they change. A
+    ``last`` one at its side doubles the state, with half of the channels."""
 
-    def __init__(self, shape: Sequence[int], channels: int) -> None:
+    def __init__(self, shape: Sequence[int], channels: int, last: bool) -> None:
         super().__init__()
         self.shape, latents, hidden = shape, shape[0], max(1, channels // 2)
         self.prior = nn.Sequential(_Cell(channels, hidden), nn.SiLU(), _zeroed(nn.Conv2d(channels, 2 * latents, 1)))
@@ -97,6 +97,8 @@ class _Group(nn.Module):
         )
         self.taken = nn.Conv2d(latents, channels, 1)
         self.cell = _Cell(channels, channels)
+        doubling = nn.SiLU(), nn.Conv2d(channels, 2 * channels, 3, padding=1), nn.PixelShuffle(2)
+        self.doubled = nn.Sequential(*(doubling if last else ()))
 
     def infer(self, state: Tensor, evidence: Tensor) -> IndependentNormal:
         """N(Δμ, Δσ²), maps [N, c, H, W]."""
@@ -106,7 +108,7 @@ class _Group(nn.Module):
         """The state below, of latents [N, c, H, W] in units of the prior."""
         mean, scale = at_least_float32(self.prior(state)).chunk(2, dim=1)
         deviation = exp(LARGEST_LOG_SCALE * torch.tanh(scale / LARGEST_LOG_SCALE))
-        lower: Tensor = self.cell(state + self.taken(mean + deviation * latents))
+        lower: Tensor = self.doubled(self.cell(state + self.taken(mean + deviation * latents)))
         return lower
 
 
@@ -138,43 +140,15 @@ class NvaeDecoder(TopDown):
         self.top = nn.Parameter(torch.zeros(1, 2 * width, *quarter))
         self.known = nn.Linear(known, 2 * width) if known else None
         widths = HALVES * [width] + QUARTERS * [2 * width]
-        self.groups = nn.ModuleList(_Group(shape, channels) for shape, channels in zip(groups, widths, strict=True))
-        self.doubled = nn.Sequential(nn.SiLU(), nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.PixelShuffle(2))
+        self.layers = nn.ModuleList(
+            _Group(shape, channels, last=k == HALVES)
+            for k, (shape, channels) in enumerate(zip(groups, widths, strict=True))
+        )
         self.pixels = _Pixels(outputs, width, *(2 * side for side in half))
 
-    def _start(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
-        """What the groups are given, as maps, and the state above them."""
+    def start(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps of each group, and a map of features."""
         *given, known = inputs.split([*self.sizes, inputs.shape[1] - sum(self.sizes)], dim=1)
-        maps = [each.view(-1, *group.shape) for each, (_, group) in zip(given, self._upwards(), strict=True)]
+        maps = [each.view(-1, *layer.shape) for each, layer in zip(given, self.layers, strict=True)]
         top = self.top.expand(inputs.shape[0], -1, -1, -1)
         return maps, top if self.known is None else top + self.known(known)[:, :, None, None]
-
-    def _upwards(self) -> list[tuple[int, _Group]]:
-        return [(k, group) for k, group in enumerate(self.groups) if isinstance(group, _Group)]
-
-    def _below(self, k: int, group: _Group, state: Tensor, latents: Tensor) -> Tensor:
-        state = group(state, latents)
-        return self.doubled(state) if k == HALVES else state
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Of the generation alone."""
-        latents, state = self._start(inputs)
-        for k, group in reversed(self._upwards()):
-            state = self._below(k, group, state, latents[k])
-        outputs: Tensor = self.pixels(state)
-        return outputs
-
-    def infer(self, inputs: Tensor, evidence: Sequence[Tensor]) -> tuple[Tensor, Normal, Tensor]:
-        """Of standard normal noise in the latents' place: latents [N, L] of q, what they were drawn from, and the state
-        that ``pixels`` decodes."""
-        noise, state = self._start(inputs)
-        latents, means, deviations = [*noise], [*noise], [*noise]
-        for k, group in reversed(self._upwards()):
-            found = group.infer(state, evidence[k])
-            latents[k] = found.mean + found.stddev * noise[k]
-            means[k], deviations[k] = found.mean, found.stddev
-            state = self._below(k, group, state, latents[k])
-        drawn, mean, deviation = (
-            torch.cat([each.flatten(1) for each in parts], dim=1) for parts in (latents, means, deviations)
-        )
-        return drawn, Normal(mean, deviation, validate_args=False), state
