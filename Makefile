@@ -37,8 +37,8 @@ repro: $(READY) ## run the pipeline: the stages whose inputs changed (dvc repro)
 baseline: $(READY) ## commit this machine's results on a new branch, if they differ from the commit's
 	@$(IN_ENV) genbalance baseline
 
-test: $(READY) ## run the tests, except the slow ones (pytest, two processes)
-	@$(IN_ENV) pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+test: $(READY) ## run the tests, except the slow ones (pytest, a process for each CPU, at most eight)
+	@$(IN_ENV) pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
 
 slow: $(READY) ## run the slow tests, which take minutes each
 	@$(IN_ENV) pytest -m slow -s

@@ -17,9 +17,9 @@ __all__ = ["gate", "server"]
 
 for name in [name for name in os.environ if name.startswith("GIT_")]:  # a git hook's lead into the real repository
     del os.environ[name]
-if "PYTEST_XDIST_WORKER" in os.environ:  # `make test`: two processes side by side, each with one core for torch
+if "PYTEST_XDIST_WORKER" in os.environ:  # `make test`: processes side by side, each with one core for torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # of stages that take two threads, those that wait are not to spin on the core of the other process
+    # of stages that take two threads, those that wait are not to spin on the core of another process
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 ROOT = Path(__file__).parents[1]

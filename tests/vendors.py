@@ -5,7 +5,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 # other approximations, and batched products, one of which is in torch's affine_grid
 VENDORS_OWN = {"exp", "log", "log2", "log10", "sqrt", "erf", "erfc", "erfinv", "atan", "acos", "asin", "tan"}
-VENDORS_OWN |= {"bmm", "baddbmm", "mv", "addmv", "dot", "affine_grid_generator"}
+VENDORS_OWN |= {"bmm", "baddbmm", "mv", "addmv", "dot", "affine_grid_generator", "einsum", "cdist", "_cdist_forward"}
+VENDORS_OWN |= {"logsumexp"}  # whose exp and log no mode shows
 HEADS = {1, 10}  # outputs of D and of the classifier: MKL's products of so few columns are each vendor's own, too
 
 
@@ -24,6 +25,8 @@ class Recorder(TorchDispatchMode):
         tensors = [it for it in given if isinstance(it, torch.Tensor)]
         if name == "matmul" and any(it.dim() != 2 for it in tensors):  # as it is called in inference mode
             plain = "bmm"
+        if plain.startswith("pow") and args[1:] == (0.5,):
+            plain = "sqrt"
         self.names.add(plain)
         if any(it.dtype == torch.float32 for it in tensors):
             self.of_float32.add(plain)

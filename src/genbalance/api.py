@@ -48,8 +48,8 @@ LARGEST_SEED = 2**32 - 1
 
 
 class Posterior(NamedTuple):
-    """q(z|x) of n images, a normal distribution with independent latents; of a ladder (`vae.arch`), whose lower layers
-    depend on the draw of those above, where these take their means."""
+    """q(z|x) of n images, a normal distribution with independent latents; of a ladder or nvae (`vae.arch`), whose lower
+    layers depend on the draw of those above, where these take their means."""
 
     mean: NDArray[np.float32]
     """[n, latents]."""
@@ -100,9 +100,9 @@ class Model:
                 raise UserError(f"digit: found {digit}, but this {self.family} is not conditional; allowed: None")
             _whole("digit", digit, 0, self.classes - 1)
         with _set_up(self._device) as device:
-            from genbalance.sampling.server import BLOCK, draws
+            from genbalance.sampling.server import BLOCK, candidates
 
-            blocks = draws(self._sampler, seed, digit, device)
+            blocks = candidates(self._sampler, seed, digit, device)
             drawn = [next(blocks) for _ in range(-(-count // BLOCK))]
         return _as_floats(np.concatenate(drawn)[:count])
 

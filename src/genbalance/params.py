@@ -57,6 +57,7 @@ def first_problem(error: ValidationError) -> str:
 
 
 INERT = ("checkpoint.", "families.", "tracking.")  # keys that cannot change a number
+HIERARCHIES = {"ladder": ("normal", "mixture"), "nvae": ("normal",)}  # `vae.arch` of several layers → `vae.prior`
 
 
 class Section(BaseModel):
@@ -302,12 +303,11 @@ class VaeConfig(Section):
 
     @model_validator(mode="after")
     def _a_hierarchy_has_layers_of_its_own_prior(self) -> "VaeConfig":
-        if self.arch not in ("ladder", "nvae"):
+        if self.arch not in HIERARCHIES:
             return self
         if self.arch == "ladder" and self.latents < 3:
             raise ValueError(f"latents is {self.latents} with arch = ladder; allowed: at least 3, one for each layer")
-        priors = ("normal", "mixture") if self.arch == "ladder" else ("normal",)
-        if self.prior not in priors:
+        if self.prior not in (priors := HIERARCHIES[self.arch]):
             raise ValueError(
                 f"prior is {self.prior} with arch = {self.arch}; allowed: {' or '.join(priors)}, as the lower layers "
                 "have learned priors already"

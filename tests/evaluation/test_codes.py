@@ -49,13 +49,13 @@ def test_normals_are_the_encoders_in_the_images_order(labels, monkeypatch):
 
 
 def test_draws_have_the_posteriors_mean_and_deviation():
-    draws = posterior_draws(encode, torch.full((4000, 1, 2, 2), 0.3), None, noise())
+    draws = posterior_draws(encode, torch.full((4000, 1, 2, 2), 0.3), None, 4, noise())
     assert draws.mean(axis=0) == pytest.approx([0.3] * 4, abs=0.01)
     assert draws.std(axis=0) == pytest.approx([0.1] * 4, rel=0.05)
 
 
 def test_the_stream_decides_the_draws():
-    one, same, other = (posterior_draws(encode, images(5), None, noise(seed)) for seed in (0, 0, 1))
+    one, same, other = (posterior_draws(encode, images(5), None, 4, noise(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 

@@ -1,4 +1,4 @@
-"""The device: set up, random generators, precision and compilation."""
+"""The device: set up, threads, random generators, precision."""
 
 import os
 
@@ -13,6 +13,7 @@ from genbalance.runtime import device
 from genbalance.runtime.device import (
     download,
     generator,
+    in_threads,
     initialised,
     lowered,
     set_up,
@@ -91,6 +92,27 @@ def test_what_draws_without_a_generator_is_seeded_by_seed_and_stage(process):
 
     assert draws(0, "a") == draws(0, "a")
     assert len({draws(0, "a"), draws(1, "a"), draws(0, "b")}) == 3
+
+
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_come_in_the_order_of_their_arguments_whatever_the_threads(threads):
+    torch.set_num_threads(threads)
+    assert in_threads(lambda a, b: a - b, ((k, 2 * k) for k in range(100))) == [-k for k in range(100)]
+    assert in_threads(abs, []) == []
+
+
+def test_of_arguments_without_an_end_few_are_taken_before_an_error():
+    taken = []
+
+    def numbers():
+        while True:
+            taken.append(len(taken))
+            yield (taken[-1],)
+
+    with pytest.raises(ZeroDivisionError):
+        in_threads(lambda k: 1 // (5 - k), numbers())
+    assert len(taken) <= 8 * torch.get_num_threads()
 
 
 def test_a_generator_is_its_seed_and_name():

@@ -17,7 +17,7 @@ class Numbers:
     classes, latent_dim = 0, 1
 
     def __init__(self):
-        self.drawn = 0
+        self.drawn = self.made = 0
 
     def draw(self, count, noise, digit):
         z = torch.arange(self.drawn, self.drawn + count)[:, None]
@@ -26,6 +26,7 @@ class Numbers:
 
     def images(self, z, condition):
         assert torch.equal(condition, z[:, 0] + 1)
+        self.made += len(z)
         return z.numpy().astype(np.uint32).view(np.uint8).reshape(-1, 2, 2)
 
 
@@ -77,7 +78,7 @@ def test_without_a_bound_all_candidates_are_accepted(digit):
     assert [n for part in rejection(0.5, 21, digit).accepted(None) for n in part.number] == [*range(21)]
 
 
-def test_nothing_is_drawn_before_it_is_needed():
+def test_no_image_is_made_before_it_is_needed():
     made = rejection(1, 1000)
     next(made.accepted(0.9))
-    assert made.counts.tried == made.sampler.drawn == BLOCK
+    assert made.counts.tried == made.sampler.made == BLOCK

@@ -1,5 +1,7 @@
 """The samplers of the families: latents, conditions, images."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
 from genbalance.runtime.device import generator, initialised
 from genbalance.sampling.gan import GanSampler
+from genbalance.sampling.sampler import TOGETHER, draws
 from genbalance.sampling.vae import VaeSampler
 
 CPU = torch.device("cpu")
@@ -48,6 +51,25 @@ def sampler(request):
 
 def draw(sampler, count=7, digit=1):
     return sampler.draw(count, generator(0, "draws"), digit)
+
+
+def test_draws_a_few_at_a_time_are_those_of_many_at_once(sampler):
+    """So that conditions and components are spread over all of them, and not anew over each few."""
+    z, condition = draw(sampler, TOGETHER)
+    parts = [*islice(draws(sampler, 64, generator(0, "draws"), 1), TOGETHER // 64)]
+    assert torch.equal(torch.cat([latents for latents, _ in parts]), z)
+    if condition is None:
+        assert {known for _, known in parts} == {None}
+    else:
+        assert torch.equal(torch.cat([known for _, known in parts]), condition)
+
+
+@pytest.mark.parametrize("size", [1, 250, TOGETHER, TOGETHER + 1])
+def test_draws_have_no_end_and_no_two_are_alike(size):
+    taken = islice(draws(SAMPLERS["gan of clusters"], size, generator(0, "draws"), None), 2 * TOGETHER // size + 2)
+    latents = torch.cat([z for z, _ in taken])
+    assert len(latents) == size * (2 * TOGETHER // size + 2)
+    assert len(latents.unique(dim=0)) == len(latents)
 
 
 @pytest.mark.parametrize(("digit", "asked"), [(0, {0}), (2, {2}), (None, {0, 1, 2})])

@@ -83,6 +83,15 @@ def test_a_distortion_that_falls_with_one_over_beta_comes_to_its_target(start, t
     assert math.log(float(held.beta)) == pytest.approx((target - 80) / 15, abs=0.2)
 
 
+def test_a_restored_beta_is_on_the_device_of_its_training():
+    """``meta`` in the place of a GPU; checkpoints are read to the CPU."""
+    saved = HeldDistortion(2.0, 80.0, CPU)
+    saved.update(torch.tensor(90.0))
+    resumed = HeldDistortion(1.0, 80.0, torch.device("meta"))
+    resumed.load_state_dict(saved.state_dict())
+    assert {tensor.device.type for tensor in (resumed.beta, *resumed.state_dict()["averages"])} == {"meta"}
+
+
 def test_a_restored_beta_goes_on():
     first, second = [300, 200, 150], [120, 90, 70, 60]
     whole, resumed = HeldDistortion(2.0, 80.0, CPU), HeldDistortion(1.0, 80.0, CPU)

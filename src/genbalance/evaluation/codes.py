@@ -36,7 +36,7 @@ Factors = NDArray[np.int64]
 
 
 def posterior_means(encode: Encode, images: Uploaded, labels: Tensor | None) -> Codes:
-    """E[z|x] of images [n, C, H, W]: [n, L]."""
+    """E[z|x] of images [n, C, H, W]: [n, L]; of a ladder or nvae where the layers above take their means."""
     means: Codes = in_blocks(lambda *given: encode(*given).mean, images, labels).numpy()
     return means
 
@@ -52,14 +52,15 @@ def posterior_normals(encode: Encode, images: Uploaded, labels: Tensor | None) -
     return means, deviations
 
 
-def posterior_draws(encode: Encode, images: Uploaded, labels: Tensor | None, noise: torch.Generator) -> Codes:
-    """One z ~ q(z|x) for each of images [n, C, H, W]: [n, L]."""
+def posterior_draws(
+    encode: Encode, images: Uploaded, labels: Tensor | None, latents: int, noise: torch.Generator
+) -> Codes:
+    """One z ~ q(z|x) for each of images [n, C, H, W]: [n, L], L = ``latents``."""
 
     def draw(*given: Tensor) -> Tensor:
-        posterior = encode(*given)
-        chance = torch.randn(posterior.mean.shape, generator=noise, device=given[0].device)
-        latents: Tensor = posterior.draw(chance).latents
-        return latents
+        chance = torch.randn(len(given[0]), latents, generator=noise, device=given[0].device)
+        drawn: Tensor = encode(*given).draw(chance).latents
+        return drawn
 
     codes: Codes = in_blocks(draw, images, labels).numpy()
     return codes

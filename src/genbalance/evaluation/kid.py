@@ -6,10 +6,10 @@ Features are those of this project's own classifier: it is no Inception-KID and 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from genbalance.evaluation.frechet import FeatureMatrix
+from genbalance.runtime.device import in_threads
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,19 @@ def kernel_distance(
     """
     n = min(len(a), len(b))
     size = min(size, n // 2)
-    values = [
-        _unbiased_mmd2(a[rng.choice(len(a), size, replace=False)], b[rng.choice(len(b), size, replace=False)])
-        for _ in range(subsets)
-    ]
+    sides = ([side[rng.choice(len(side), size, replace=False)] for side in (a, b)] for _ in range(subsets))
+    values = in_threads(_unbiased_mmd2, sides)
     std = float(np.std(values))
     return KernelDistance(float(np.mean(values)), std, std * (size / (n - size)) ** 0.5)
 
 
 def _unbiased_mmd2(a: FeatureMatrix, b: FeatureMatrix) -> float:
-    x, y = (torch.from_numpy(each.astype(np.float64)) for each in (a, b))
-    size = len(x)
-    pairs = size * (size - 1)
-    within = ((_kernel_sum(each, each), (each.square().sum(dim=1) / each.shape[1] + 1).pow(3).sum()) for each in (x, y))
-    return float(sum((every - own) / pairs for every, own in within) - 2 * _kernel_sum(x, y) / size**2)
+    size, root = len(a), np.sqrt(a.shape[1])
+    # with a one behind each vector, products are x·y/d + 1
+    x, y = (np.column_stack([each.astype(np.float64) / root, np.ones(size)]) for each in (a, b))
+    within = sum(_sum_of_cubes(z @ z.T) - float((np.square(z).sum(axis=1) ** 3).sum()) for z in (x, y))
+    return within / (size * (size - 1)) - 2 * _sum_of_cubes(x @ y.T) / size**2
 
 
-def _kernel_sum(x: Tensor, y: Tensor) -> Tensor:
-    """Σ k(x, y) over all pairs."""
-    return torch.addmm(x.new_ones(()), x, y.T, alpha=1 / x.shape[1]).pow_(3).sum()
+def _sum_of_cubes(values: NDArray[np.float64]) -> float:
+    return float(np.vdot(np.square(values), values))

@@ -87,8 +87,8 @@ def evaluate(
     if vae.classes:
         own["condition_accuracy"] = class_preserved(features.probabilities, labels)
     draws = generator(seed, "evaluate/vae/draws", device)
-    seen = seen_test = _encoder_input(vae, test, generator(seed, "evaluate/vae/binary", device))
-    own["nll"] = importance_weighted_bound(vae, seen, config.importance_draws, draws, test_labels)
+    seen_test = _encoder_input(vae, test, generator(seed, "evaluate/vae/binary", device))
+    own["nll"] = importance_weighted_bound(vae, seen_test, config.importance_draws, draws, test_labels)
     if vae.likelihood == "logistic_mixture":  # a probability of 8-bit levels; a density has no bits
         own["bits_per_dim"] = own["nll"] / (math.log(2) * math.prod(vae.shape))
 
@@ -108,9 +108,9 @@ def evaluate(
     train_codes = posterior_means(vae.encode, seen_train, train_condition)
     if dataset.has_classes:
         own["probe_accuracy"] = linear_probe(train_codes, train_labels, terms.means, dataset.test.labels)
-    seen = _encoder_input(vae, test[:CODES], generator(seed, "evaluate/vae/binary", device))
+    seen = seen_test[:CODES]
     some_labels = _condition(vae, dataset.test.labels[:CODES], device)
-    codes = posterior_draws(vae.encode, seen, some_labels, generator(seed, "evaluate/vae/codes", device))
+    codes = posterior_draws(vae.encode, seen, some_labels, vae.latents, generator(seed, "evaluate/vae/codes", device))
     discrepancy = against_prior(codes, vae.draw_prior, generator(seed, "evaluate/vae/prior"), device)
     kl_terms = _kl_terms(vae, seen, some_labels, generator(seed, "evaluate/vae/kl_terms"))
 
@@ -151,9 +151,9 @@ def evaluate(
 def _kl_terms(vae: Vae, seen: Uploaded, labels: Tensor | None, noise: torch.Generator) -> dict[str, float]:
     """The terms of the KL (:func:`kl_decomposition`) of the first images [n, C, H, W]; ``noise`` is on the CPU.
 
-    Nothing of a ladder: its latents depend on those above them given the image, so that no q(z_j) has a closed form.
-    The last term is against N(0, 1), hence of priors under which the KL in training was against N(0, I): the other
-    two do not depend on the prior."""
+    Nothing of a ladder or nvae: its latents depend on those above them given the image, so that no q(z_j) has a closed
+    form. The last term is against N(0, 1), hence of priors under which the KL in training was against N(0, I): the
+    other two do not depend on the prior."""
     if len(vae.layers) > 1:
         return {}
     some = labels[:DECOMPOSED] if labels is not None else None

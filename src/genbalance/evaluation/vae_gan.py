@@ -83,7 +83,7 @@ def evaluate(
     if dataset.has_classes:
         own["probe_accuracy"] = linear_probe(train_codes, labels, means, dataset.test.labels)
     noise = generator(seed, "evaluate/vae_gan/codes", device)
-    codes = posterior_draws(autoencoder.encode, test[:CODES], None, noise)
+    codes = posterior_draws(autoencoder.encode, test[:CODES], None, autoencoder.latents, noise)
     discrepancy = against_prior(codes, lambda prior: prior, generator(seed, "evaluate/vae_gan/prior"), device)
 
     # reconstructions

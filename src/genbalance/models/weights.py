@@ -107,5 +107,5 @@ def _reason(error: Exception) -> str:
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights and buffers as they are now."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    """A copy of the weights and buffers as they are now, on the CPU."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}

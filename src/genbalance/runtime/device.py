@@ -2,8 +2,10 @@
 products."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
@@ -47,6 +49,15 @@ def set_up(compute: ComputeConfig, seed: int, stage: str) -> torch.device:
     torch.set_flush_denormal(True)
     torch.manual_seed(stream_seed(seed, f"{stage}/unnamed"))
     return torch.device("cuda" if has_cuda and compute.device != "cpu" else "cpu")
+
+
+def in_threads(function: Callable[..., R], arguments: Iterable[Iterable[Any]]) -> list[R]:
+    """``function(*each)`` for each of the ``arguments``, in their order, on as many threads as torch has: for NumPy's
+    products, which have one thread each (:func:`set_up`). A few of the arguments at a time are in memory."""
+    threads, waiting = torch.get_num_threads(), iter(arguments)
+    with ThreadPoolExecutor(threads) as pool:
+        taken = iter(lambda: list(islice(waiting, 8 * threads)), [])
+        return [found for some in taken for found in pool.map(lambda each: function(*each), some)]
 
 
 def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:

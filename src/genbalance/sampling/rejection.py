@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genbalance.evaluation.classes import read_classes
 from genbalance.evaluation.features import FeatureExtractor, Features
-from genbalance.sampling.sampler import Condition, Images, Sampler
+from genbalance.sampling.sampler import Condition, Images, Sampler, draws
 
 CONFIDENCE = 0.9  # least probability of the digit wanted, by the reference classifier
 
@@ -52,8 +52,8 @@ class RejectionSampler:
         extractor: the reference classifier.
         digit: the class wanted; None: any.
         noise: the random stream of the candidates.
-        block: how many are drawn at a time; a fixed number, so that a candidate's number names it.
-        tries: how many are drawn at most.
+        block: how many are decoded and read at a time; a fixed number, so that a candidate's number names it.
+        tries: how many at most.
     """
 
     sampler: Sampler
@@ -67,8 +67,9 @@ class RejectionSampler:
     def accepted(self, least: float | None) -> Iterator[Accepted]:
         """The candidates that the classifier reads as the digit with a probability of at least ``least``, or all of
         them for None; it ends after the last try."""
-        while (left := self.tries - self.counts.tried) > 0:
-            z, condition = self.sampler.draw(self.block, self.noise, self.digit)
+        for z, condition in draws(self.sampler, self.block, self.noise, self.digit):
+            if (left := self.tries - self.counts.tried) <= 0:
+                return
             images = self.sampler.images(z, condition)
             reading = self.extractor.read(images)
             is_digit = read_classes(reading.probabilities) == self.digit

@@ -5,7 +5,7 @@ Shapes: latents z [n, L], standard normal but for the GAN's truncation; conditio
 clusters, or the VAE's labels, None where a model has none; images uint8 [n, H, W] or [n, H, W, 3].
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 Images = NDArray[np.uint8]
 Condition = Tensor | None
+
+TOGETHER = 1024  # latents and conditions that are drawn at once
 
 
 def _as_it_is(truncation: float | None, beta: float | None) -> AbstractContextManager[None]:  # noqa: ARG001
@@ -86,6 +88,17 @@ class Sampler(Protocol):
     def between(self, z: Tensor, ends: Condition, shares: Tensor) -> Images:
         """Images at ``z`` [n, L] between two conditions ``ends`` [2]. ``shares`` [n] is the weight of the second one,
         from 0 to 1, in the mixture of what enters the network's first layer."""
+
+
+def draws(sampler: Sampler, size: int, noise: torch.Generator, digit: int | None) -> Iterator[tuple[Tensor, Condition]]:
+    """What :meth:`Sampler.draw` gives, ``size`` at a time and without an end. Many are drawn at once, so that a GAN's
+    clusters and the components of a VAE's prior come as evenly as their shares say."""
+    count = max(1, TOGETHER // size) * size
+    while True:
+        z, condition = sampler.draw(count, noise, digit)
+        for first in range(0, count, size):
+            rows = slice(first, first + size)
+            yield z[rows], None if condition is None else condition[rows]
 
 
 def sample_labels(classes: int, digit: int | None, count: int, noise: torch.Generator) -> Condition:

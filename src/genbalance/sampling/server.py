@@ -21,7 +21,7 @@ from genbalance.models.classifier import Classifier
 from genbalance.runtime.device import generator
 from genbalance.runtime.errors import UserError
 from genbalance.sampling.rejection import CONFIDENCE, RejectionSampler
-from genbalance.sampling.sampler import Images, Sampler
+from genbalance.sampling.sampler import Images, Sampler, draws
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,12 +165,11 @@ def answer(drawn: Iterable[Drawn]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["row", "read", "confidence", "png"])
 
 
-def draws(sampler: Sampler, seed: int, digit: int | None, device: torch.device) -> Iterator[Images]:
+def candidates(sampler: Sampler, seed: int, digit: int | None, device: torch.device) -> Iterator[Images]:
     """Images of a model on ``device``, `BLOCK` at a time and without an end; of a ``digit``, if the model is
     conditional. They are the candidates of a server."""
-    noise = _noise(seed, digit, device)
-    while True:
-        yield sampler.images(*sampler.draw(BLOCK, noise, digit))
+    for z, condition in draws(sampler, BLOCK, _noise(seed, digit, device), digit):
+        yield sampler.images(z, condition)
 
 
 def _noise(seed: int, digit: int | None, device: torch.device) -> torch.Generator:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from genbalance.tracking import Run
 
-AT_A_TIME = 250  # samples
 CONDITIONAL = ".conditional"  # ends the name of the param with which a family's models draw a class that is asked for
 
 
@@ -119,13 +118,8 @@ def labelled_samples(context: Context, count: int) -> Split:
         )
     noise = generator(context.root, f"usefulness/{context.model}", context.device)
     labels = np.sort(np.arange(count) % classes)
-    images = []
-    for label in np.unique(labels):
-        left = int((labels == label).sum())
-        while left > 0:
-            drawn = sampler.images(*sampler.draw(min(left, AT_A_TIME), noise, int(label)))
-            images.append(drawn)
-            left -= len(drawn)
+    wanted = zip(*np.unique(labels, return_counts=True), strict=True)
+    images = [sampler.images(*sampler.draw(int(of_class), noise, int(label))) for label, of_class in wanted]
     return Split(np.concatenate(images), labels)
 
 

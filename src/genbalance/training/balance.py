@@ -70,7 +70,9 @@ class HeldDistortion:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores the state saved by state_dict."""
-        self._log_beta, self._averages = state_dict["log_beta"], state_dict["averages"]
+        device, averages = self._log_beta.device, state_dict["averages"]
+        self._log_beta = state_dict["log_beta"].to(device)
+        self._averages = averages and (averages[0].to(device), averages[1].to(device))
 
 
 class HeldAccuracy:

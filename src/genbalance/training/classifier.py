@@ -135,7 +135,7 @@ def shift_and_rotate(images: Tensor, shift: float, rotation: float, noise: torch
     count, _, height, width = images.shape
     draws = torch.rand(count, 3, generator=noise, device=images.device) * 2 - 1
     angle = draws[:, 0] * math.radians(rotation)
-    # torch's affine_grid multiplies by MKL, in another order on each vendor's processors, and float32 has MKL's cosine
+    # torch's affine_grid multiplies by MKL, in another order on each vendor's processors
     cos, sin = (each.float()[:, None, None] for each in (angle.double().cos(), angle.double().sin()))
     # grids reach from -1 to 1 along both axes, whatever the sides
     right, down = (draws[:, i, None, None] * (2 * shift / side) for i, side in ((1, width), (2, height)))

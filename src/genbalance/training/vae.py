@@ -298,7 +298,7 @@ def with_mixture(
         if model.likelihood == "bernoulli":
             pixels = binarize(pixels, torch.rand(pixels.shape, generator=noise, device=device))
         posterior = model.encode(pixels, *labels)
-        drawn = posterior.draw(torch.randn(posterior.mean.shape, generator=noise, device=device))
+        drawn = posterior.draw(torch.randn(len(pixels), model.latents, generator=noise, device=device))
         return torch.cat([drawn.latents, drawn.conditional.mean, drawn.conditional.stddev], dim=1)
 
     def codes(pixels: Uploaded, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

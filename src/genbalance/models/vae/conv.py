@@ -7,6 +7,7 @@ much again. From 32 pixels on both have a residual block at each size from half 
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +18,22 @@ RESIDUAL = 32  # pixels of the longer side from which on the encoder has convolu
 INNERMOST = 8  # pixels of the longer side, at most, where convolutions end
 WIDEST = 4  # times the channels at half the side: they double with each halving until then
 
+M = TypeVar("M", bound=nn.Module)
+
+
+def zeroed(layer: M) -> M:
+    """The layer with weights of zero."""
+    for p in layer.parameters():
+        nn.init.zeros_(p)
+    return layer
+
 
 class _Residual(nn.Module):
     """x + conv(SiLU(conv(SiLU(x)))), which starts as the identity; no normalization, which costs a CPU as much."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        last = nn.Conv2d(channels, channels, 3, padding=1)
-        for p in last.parameters():
-            nn.init.zeros_(p)
+        last = zeroed(nn.Conv2d(channels, channels, 3, padding=1))
         self.branch = nn.Sequential(nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(), last)
 
     def forward(self, pictures: Tensor) -> Tensor:

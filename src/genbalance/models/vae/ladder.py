@@ -11,6 +11,7 @@ Whatever these are, it is N(0, I) under the prior and N(Δμ, Δσ²) under q. q
 it the rate, in closed form layer by layer, and every bound; standard normal noise is a draw of the prior.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from genbalance.models.vae.conv import RESIDUAL, conv_decoder, conv_encoder
+from genbalance.models.vae.conv import RESIDUAL, conv_decoder, conv_encoder, zeroed
 from genbalance.models.vae.posteriors import Draw, IndependentNormal, normal_of
 
 LAYERS = 3
@@ -40,19 +41,13 @@ def layer_sizes(latents: int) -> list[int]:
     return [latents - second - third, second, third]
 
 
-def _zeroed(layer: nn.Linear) -> nn.Linear:
-    for p in layer.parameters():
-        nn.init.zeros_(p)
-    return layer
-
-
 class _Cell(nn.Module):
     """A residual cell of linear layers, which starts as the identity. It has no normalization, under which latents
     compete from the first step on, and most of them end without a part in the image."""
 
     def __init__(self, state: int, hidden: int) -> None:
         super().__init__()
-        last = _zeroed(nn.Linear(hidden, state))
+        last = zeroed(nn.Linear(hidden, state))
         self.branch = nn.Sequential(nn.SiLU(), nn.Linear(state, hidden), nn.SiLU(), last)
 
     def forward(self, state: Tensor) -> Tensor:
@@ -89,8 +84,8 @@ class _Layer(nn.Module):
 
     def __init__(self, size: int, state: int) -> None:
         super().__init__()
-        self.prior = nn.Sequential(nn.SiLU(), _zeroed(nn.Linear(state, size)))
-        self.posterior = nn.Sequential(nn.SiLU(), _zeroed(nn.Linear(state, 2 * size)))
+        self.prior = nn.Sequential(nn.SiLU(), zeroed(nn.Linear(state, size)))
+        self.posterior = nn.Sequential(nn.SiLU(), zeroed(nn.Linear(state, 2 * size)))
         self.taken = nn.Linear(size, state)
         self.cell = _Cell(state, state)
 
@@ -104,7 +99,7 @@ class _Layer(nn.Module):
         return lower
 
 
-class TopDown(nn.Module):
+class TopDown(nn.Module, ABC):
     """A decoder whose latents are drawn layer by layer on its way from the highest down.
 
     Inputs are latents [N, L], the lowest layer's first, and behind them what is known of the label.
@@ -120,9 +115,9 @@ class TopDown(nn.Module):
     layers: Any
     pixels: nn.Module
 
+    @abstractmethod
     def start(self, inputs: Tensor) -> tuple[list[Tensor], Tensor]:
         """What the layers are given, [N, …] each, and the state above them."""
-        raise NotImplementedError
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Of the generation alone."""
@@ -183,7 +178,7 @@ class LadderPosterior:
     known: Tensor | None
 
     def draw(self, noise: Tensor) -> Draw:
-        """One layer after the other, from the third down."""
+        """One layer after the other, from the highest down."""
         latents, conditional, state = self._infer(noise)
         mean, deviation = (each.view(noise.shape) for each in (conditional.mean, conditional.stddev))
         drawn_from = Normal(mean, deviation, validate_args=False)

@@ -30,6 +30,7 @@ from genbalance.models.vae.priors import (
     even_noise,
 )
 from genbalance.params import (
+    HIERARCHIES,
     BetaRange,
     Count,
     ImageShape,
@@ -43,7 +44,6 @@ from genbalance.params import (
     checked,
 )
 
-HIERARCHIES = {"ladder": ("normal", "mixture"), "nvae": ("normal",)}  # with the priors of their highest layer
 ARCHITECTURES = {"mlp": (mlp_encoder, mlp_decoder), "conv": (conv_encoder, conv_decoder)}
 FLOW_PAIRS, FLOW_WIDTH = 3, 128  # of the learned prior
 COMPONENTS = 40  # of the mixture
@@ -69,8 +69,8 @@ class Vae(nn.Module):
             those at half the side, which double with each halving up to four times as many. A ladder's state has half
             of it, nvae's a sixteenth as channels at half the side.
         log_sigma_floor: least log σ of a Gaussian.
-        prior: normal, N(0, I); mixture, of normals that are fitted to q(z|x); flow or vamp, learned by gradients, but
-            not of a ladder or nvae, which are layers of learned priors.
+        prior: normal, N(0, I); mixture, of normals that are fitted to q(z|x); flow or vamp, learned by gradients. A
+            ladder takes normal or mixture, nvae normal: their other layers' priors are learned.
         classes: how many labels a conditional model knows, p(x|z, y) and q(z|x, y) (Sohn et al. 2015); 0: it is not
             conditional and takes no labels.
         beta_range: the least and the largest β that encoder and decoder know; None: they know none. Of mlp and conv.
@@ -193,7 +193,8 @@ class Vae(nn.Module):
         return PosteriorMixture(normal_of(self._encoded(images, labels)))
 
     def sides(self) -> tuple[nn.ModuleList, nn.ModuleList]:
-        """What belongs to q(z|x), and what belongs to p(x, z): together all of the network."""
+        """What belongs to q(z|x), and what belongs to p(x, z), together all of the network. A ladder's or nvae's
+        decoder, which belongs to both, is among the latter."""
         inference, generation = [self.encoder], [self.decoder, self.observation, self.prior]
         if self.beta_input is not None:
             generation.append(self.beta_input)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
+from genbalance.models.vae.conv import zeroed
 from genbalance.models.vae.ladder import TopDown
 from genbalance.models.vae.posteriors import IndependentNormal, at_least_float32, normal_of
 from genbalance.runtime.arithmetic import exp
@@ -35,19 +36,13 @@ def group_shapes(shape: Sequence[int], latents: int) -> list[list[int]]:
     return HALVES * [[channels, 2 * height, 2 * width]] + QUARTERS * [[2 * channels, height, width]]
 
 
-def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    for p in layer.parameters():
-        nn.init.zeros_(p)
-    return layer
-
-
 class _Cell(nn.Module):
     """x + conv(SiLU(conv(SiLU(x)))), which starts as the identity."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.second = _zeroed(nn.Conv2d(hidden, channels, 3, padding=1))
+        self.second = zeroed(nn.Conv2d(hidden, channels, 3, padding=1))
 
     def forward(self, features: Tensor) -> Tensor:
         residual: Tensor = self.second(silu(self.first(silu(features))))
@@ -86,14 +81,14 @@ class _Group(nn.Module):
     def __init__(self, shape: Sequence[int], channels: int, last: bool) -> None:
         super().__init__()
         self.shape, latents, hidden = shape, shape[0], max(1, channels // 2)
-        self.prior = nn.Sequential(_Cell(channels, hidden), nn.SiLU(), _zeroed(nn.Conv2d(channels, 2 * latents, 1)))
+        self.prior = nn.Sequential(_Cell(channels, hidden), nn.SiLU(), zeroed(nn.Conv2d(channels, 2 * latents, 1)))
         self.posterior = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(2 * channels, hidden, 1),
             nn.SiLU(),
             nn.Conv2d(hidden, hidden, 3, padding=1),
             nn.SiLU(),
-            _zeroed(nn.Conv2d(hidden, 2 * latents, 1)),
+            zeroed(nn.Conv2d(hidden, 2 * latents, 1)),
         )
         self.taken = nn.Conv2d(latents, channels, 1)
         self.cell = _Cell(channels, channels)

@@ -37,7 +37,8 @@ class IndependentNormal(Normal):
 
 
 def normal_of(outputs: Tensor) -> IndependentNormal:
-    """The normal whose means and, before their bounds, log variances are the ``outputs`` [B, 2·L] of a network."""
+    """The normal whose means and, before their bounds, log variances are the ``outputs`` of a network: [B, 2·L], or
+    maps [B, 2·C, H, W]."""
     mean, log_variance = at_least_float32(outputs).chunk(2, dim=1)
     # softplus bounds, which a gradient leads back from
     log_variance = LARGEST_LOG_VARIANCE - softplus(LARGEST_LOG_VARIANCE - log_variance)

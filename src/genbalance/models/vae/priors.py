@@ -1,6 +1,6 @@
-"""Priors p(z) of a VAE: the standard normal, and two that are learned.
+"""Priors p(z) of a VAE: the standard normal, a mixture that is fitted, and two that are learned.
 
-Shapes: latents z [..., L]. A prior computes log p(z), nats [...], and maps standard normal noise [..., L] to draws z.
+Shapes: latents z [..., L]. A prior computes log p(z), nats [...], and maps standard normal noise [B, L] to draws z.
 """
 
 import math
@@ -131,7 +131,8 @@ def _chosen(noise: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def _turned(noise: Tensor, angle: Tensor) -> Tensor:
     """``noise`` [B, L] with its first two numbers, as a point in the plane, as far from the origin as they were and at
     ``angle`` [B], float64."""
-    # in float32, torch has root and sine from MKL, for each vendor other bits; a runtime for ONNX has no float64 cosine
+    # torch has the root from MKL, with other last bits for each vendor, which float64 rounds away; a runtime for ONNX
+    # has no float64 cosine
     distance = noise[:, :2].double().square().sum(dim=1).sqrt()
     point = torch.stack([distance * (angle + math.pi / 2).sin(), distance * angle.sin()], dim=1)
     return torch.cat([point.to(noise.dtype), noise[:, 2:]], dim=1)
