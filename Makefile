@@ -38,7 +38,7 @@ baseline: $(READY) ## commit this machine's results on a new branch, if they dif
 	@$(IN_ENV) genbalance baseline
 
 test: $(READY) ## run the tests, except the slow ones (pytest, a process for each CPU, at most eight)
-	@$(IN_ENV) pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
+	@$(IN_ENV) pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 slow: $(READY) ## run the slow tests, which take minutes each
 	@$(IN_ENV) pytest -m slow -s

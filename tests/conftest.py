@@ -41,6 +41,15 @@ def _own_repositories_alone(event: str, arguments: tuple[Any, ...]) -> None:
 
 sys.addaudithook(_own_repositories_alone)
 
+MOST = 8  # processes of `make test`
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A process for each CPU that this one may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST, allowed)
+
+
 FIRST = ("test_pipeline.py", "test_other_data.py", "test_other_choices.py")
 
 

@@ -35,7 +35,6 @@ if gate := os.environ.get("GATE"):
     Path(gate, "began").write_text(f"{os.getpid()}\\n")
     open(Path(gate, "go"), "rb", buffering=0).read(1)  # one line, and not those of others
 if beta > 5:
-    print(f"sees GPUs: {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")
     print("train_vae: diverged", file=sys.stderr)
     sys.exit(1)
 if kill := beta >= 3 and os.environ.get("KILL"):

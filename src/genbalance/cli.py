@@ -451,7 +451,7 @@ def run(
             show_default=False,
         ),
     ] = "",
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs of an experiment: 1, or a share such as 0.25.")] = 0,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs set aside for a point: 1, or a share such as 0.25.")] = 0,
     slurm: Annotated[
         str | None,
         typer.Option(

@@ -44,7 +44,7 @@ def swept(committed_run, tmp_path_factory):
     repository = copied(committed_run, place / "repository")
     (place / "killed").mkdir()
     command = ["run", "-n", "b", "-S", "beta=3,9", "-S", "seed=1,2", "--workers", "2"]
-    variables = {"RUNS": str(place / "runs"), "KILL": str(place / "killed"), "CUDA_VISIBLE_DEVICES": "0"}
+    variables = {"RUNS": str(place / "runs"), "KILL": str(place / "killed")}
     return repository, place, sweep(repository, place / "work", *command, code=1, **variables)
 
 
@@ -85,7 +85,6 @@ def test_a_failed_point_keeps_its_log_and_the_rest_goes_on(swept):
     assert re.search(r"sweep: b-3  beta=9 seed=1  failed: train_vae: diverged  b: ", printed)
     assert "train_vae: diverged\n" in log(repository, "3")
     assert log(repository, "b-3") == log(repository, "3")
-    assert "sees GPUs: ''\n" in log(repository, "3")  # without --gpus none, though the machine shows one
     status = genbalance(repository, "sweep", "status", "b").splitlines()
     commit = call(repository, "git", "rev-parse", "HEAD")[:8]
     assert status[0] == f"b: 4 points of {commit}: 2 done, 0 running, 2 failed, 0 left"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from genbalance.data.pictures import LINE
+from genbalance.evaluation import features
 from genbalance.models.gan import Gan
 from genbalance.models.vae import Vae
 from genbalance.runtime.device import generator, initialised
@@ -62,6 +63,13 @@ def test_draws_a_few_at_a_time_are_those_of_many_at_once(sampler):
         assert {known for _, known in parts} == {None}
     else:
         assert torch.equal(torch.cat([known for _, known in parts]), condition)
+
+
+@pytest.mark.parametrize("name", ["vae", "vae with a flow", "vae with a mixture"])
+def test_latents_are_the_same_however_few_the_prior_makes_at_a_time(name, monkeypatch):
+    whole, _ = draw(SAMPLERS[name], 30)
+    monkeypatch.setattr(features, "VALUES", 4 * LATENTS**2)
+    torch.testing.assert_close(draw(SAMPLERS[name], 30)[0], whole)
 
 
 @pytest.mark.parametrize("size", [1, 250, TOGETHER, TOGETHER + 1])

@@ -6,6 +6,7 @@ are read, so that everybody reads 26,000.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from torch import Generator
 from genbalance.data.stacked import CLASSES, digits, label
 from genbalance.evaluation.classes import read_classes
 from genbalance.evaluation.features import BLOCK, FeatureExtractor, Features
-from genbalance.sampling.sampler import Sampler
+from genbalance.sampling.sampler import Sampler, draws
 
 COUNT = 26_000
 """Samples whose modes are counted."""
@@ -80,6 +81,6 @@ def _more(
     sampler: Sampler, extractor: FeatureExtractor, samples: Features, noise: Generator, count: int
 ) -> Iterator[Labels]:
     """The classes of further samples, ``count`` with those that are there, block by block: no image is kept."""
-    for start in range(len(samples.features), count, BLOCK):
-        z, condition = sampler.draw(min(BLOCK, count - start), noise, None)
+    blocks = -(-(count - len(samples.features)) // BLOCK)
+    for z, condition in islice(draws(sampler, BLOCK, noise, None), max(0, blocks)):
         yield read_classes(extractor.read(sampler.images(z, condition)).probabilities)

@@ -365,8 +365,6 @@ class Driver:
     def _start(self, point: Point, done: set[str]) -> None:
         """Hands a point to Ray."""
         job = self._folder.job(self._plan, point)
-        if not self._plan.gpus:  # Ray would leave those of the machine in sight
-            job = replace(job, variables={**job.variables, "CUDA_VISIBLE_DEVICES": ""})
         home = {**self._home, "log": str(self._folder.log(point.name))}
         packs = self._packs_of(point.name, done) if self._is_wide() else []
         reference, content = self._task.remote(job, home, self._bundle, packs, self._raw)

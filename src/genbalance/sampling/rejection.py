@@ -68,8 +68,7 @@ class RejectionSampler:
         """The candidates that the classifier reads as the digit with a probability of at least ``least``, or all of
         them for None; it ends after the last try."""
         for z, condition in draws(self.sampler, self.block, self.noise, self.digit):
-            if (left := self.tries - self.counts.tried) <= 0:
-                return
+            left = self.tries - self.counts.tried
             images = self.sampler.images(z, condition)
             reading = self.extractor.read(images)
             is_digit = read_classes(reading.probabilities) == self.digit
@@ -82,3 +81,5 @@ class RejectionSampler:
             if len(rows):
                 known = None if condition is None else condition[rows]
                 yield Accepted(images[rows], z[rows], known, first + rows, reading.rows(rows))
+            if self.counts.tried >= self.tries:
+                return

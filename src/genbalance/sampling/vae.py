@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli
 
 from genbalance.data.pixels import UNIT
-from genbalance.evaluation.features import in_blocks
+from genbalance.evaluation.features import block_of, in_blocks
 from genbalance.losses.vae import binarize
 from genbalance.models.vae import Vae
 from genbalance.runtime.device import download, upload
@@ -64,7 +64,8 @@ class VaeSampler:
 
     def draw(self, count: int, noise: torch.Generator, digit: int | None) -> tuple[Tensor, Condition]:
         """Latents of the prior, and labels."""
-        z = self.vae.draw_prior(self.vae.noise(count, noise))
+        rows = block_of(count, self.latent_dim**2)  # a mixture takes a matrix for each
+        z = torch.cat([self.vae.draw_prior(some) for some in self.vae.noise(count, noise).split(rows)])
         return z, sample_labels(self.classes, digit, count, noise)
 
     def images(self, z: Tensor, condition: Condition) -> Images:
