@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genbalance.runtime.device import in_threads
-
 TAILS = (0.025, 0.975)
 QUANTILE = 1.959963984540054  # of the standard normal at 97.5%
 
@@ -42,7 +40,7 @@ class Bootstrap:
     ) -> dict[str, float]:
         """The interval of ``value``, a function ``of`` the counts of each side, whose sizes are given."""
         sides = [self.counts(n, side) for side, n in enumerate(sizes)]
-        return around(value, np.array(in_threads(of, zip(*sides, strict=True))))
+        return around(value, np.array([of(*counts) for counts in zip(*sides, strict=True)]))
 
 
 def around(value: float, resampled: NDArray[np.floating]) -> dict[str, float]:
