@@ -131,7 +131,8 @@ def test_what_mlflow_runs_to_serve_is_imported_by_nothing() -> None:
 def test_a_served_model_asks_for_all_that_it_reaches() -> None:
     behind = {*PROGRAMS}.union(*(reached(MODULES[program]) for program in PROGRAMS))
     libraries = {name.split(".")[0] for module in behind for name in imported(MODULES[module])}
-    wanted = {name for library in libraries - {"genbalance"} for name in packages_distributions().get(library, ())}
+    packages = packages_distributions()  # reads the metadata of every package: seconds
+    wanted = {name for library in libraries - {"genbalance"} for name in packages.get(library, ())}
     assert {name.lower() for name in wanted if not name.startswith("mlflow-")} == set(NEEDED)
 
 
