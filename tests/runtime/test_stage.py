@@ -4,12 +4,13 @@ import gc
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from committed import PARAMS
+from dvc.repo import Repo
 from mlflow import MlflowClient
 from signals import hears_all
 
 from genbalance.runtime import instructions
 from genbalance.runtime.errors import UserError
+from genbalance.runtime.io import write_json
 from genbalance.runtime.stage import execute, publish
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +92,13 @@ def here(with_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return with_store
 
 
+def ended(main: Callable[..., None]) -> object:
+    """The exit code of a stage that ends before its end, run in this process."""
+    with pytest.raises(SystemExit) as exited:
+        execute("toy", main)
+    return exited.value.code
+
+
 def statuses(workplace: Path) -> set[str]:
     with sqlite3.connect(workplace / "mlflow.db") as store:
         return {status for (status,) in store.execute("SELECT status FROM runs")}
@@ -112,42 +122,43 @@ def test_a_user_error_is_a_line_each_and_the_run_failed(here: Path, capsys: pyte
     def main(*_: object) -> None:
         raise UserError("a: one\nb: two")
 
-    with pytest.raises(SystemExit) as ended:
-        execute("toy", main)
-    assert ended.value.code == 1
+    assert ended(main) == 1
     assert capsys.readouterr().err == "toy: a: one\ntoy: b: two\n"
     assert statuses(here) == {"FAILED"}
 
 
-def test_a_checkout_that_cannot_be_written_is_a_line(with_store: Path) -> None:
-    (with_store / ".checkpoints").write_text("in the folder's place, as unwritable as a read-only disk")
-    _, stderr = (process := start(with_store, "pass")).communicate(timeout=60)
-    assert (process.returncode, stderr) == (1, "toy: .checkpoints: File exists\n")
-    assert statuses(with_store) == set()
+def test_a_checkout_that_cannot_be_written_is_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / ".checkpoints").write_text("in the folder's place, as unwritable as a read-only disk")
+    assert ended(lambda *_: None) == 1
+    assert capsys.readouterr().err == "toy: .checkpoints: File exists\n"
+    assert statuses(here) == set()
 
 
-def test_a_full_disk_is_a_line_that_names_the_file_and_leaves_no_part_of_it(with_store: Path) -> None:
-    body = (
-        "import resource; from pathlib import Path; from genbalance.runtime.io import write_json; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 23, 1 << 23)); "
-        "write_json(Path('metrics/toy.json'), {'text': 'x' * (1 << 24)})"
-    )
-    _, stderr = (process := start(with_store, body)).communicate(timeout=60)
-    assert (process.returncode, stderr) == (1, "toy: metrics/toy.json: File too large\n")
-    assert statuses(with_store) == {"FAILED"}
-    assert list((with_store / "metrics").iterdir()) == []
+def test_a_full_disk_is_a_line_that_names_the_file_and_leaves_no_part_of_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(*_: object) -> None:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 23, before[1]))
+        try:
+            write_json(Path("metrics/toy.json"), {"text": "x" * (1 << 24)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert ended(main) == 1
+    assert capsys.readouterr().err == "toy: metrics/toy.json: File too large\n"
+    assert statuses(here) == {"FAILED"}
+    assert list((here / "metrics").iterdir()) == []
 
 
-def test_a_store_without_its_driver_is_a_line_that_says_how_to_install_it(workplace: Path) -> None:
-    missing = "raise ModuleNotFoundError(\"No module named 'psycopg'\", name='psycopg')"
-    (workplace / "stages/psycopg.py").write_text(missing)  # whether it is installed here or not
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_TRACKING_URI", "postgresql://somebody:secret@localhost/runs")
-        process = start(workplace, "pass")
-    _, stderr = process.communicate(timeout=60)
+def test_a_store_without_its_driver_is_a_line_that_says_how_to_install_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # whether it is installed here or not
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://somebody:secret@localhost/runs")
+    assert ended(lambda *_: None) == 1
     advice = "pip install 'genbalance[postgresql]'"
-    assert stderr == f"toy: the Python package psycopg is not installed; `{advice}`\n"
-    assert process.returncode == 1
+    assert capsys.readouterr().err == f"toy: the Python package psycopg is not installed; `{advice}`\n"
 
 
 def test_artifacts_without_their_driver_are_a_line_and_no_run_stays_open(
@@ -156,11 +167,9 @@ def test_artifacts_without_their_driver_are_a_line_and_no_run_stays_open(
     client = MlflowClient(f"sqlite:///{here / 'mlflow.db'}")
     client.create_experiment("genbalance", artifact_location="s3://bucket/runs")
     monkeypatch.setitem(sys.modules, "boto3", None)  # whether it is installed here or not
-    with pytest.raises(SystemExit) as ended:
-        execute("toy", lambda *_: None)
+    assert ended(lambda *_: None) == 1
     advice = "pip install 'genbalance[s3]'"
     assert capsys.readouterr().err == f"toy: the Python package boto3 is not installed; `{advice}`\n"
-    assert ended.value.code == 1
     assert statuses(here) == {"FAILED"}
 
 
@@ -185,20 +194,20 @@ def test_file_and_run_hold_equal_numbers(here: Path, capsys: pytest.CaptureFixtu
     assert statuses(here) == {"FINISHED"}
 
 
-def test_a_second_process_on_the_stage_is_refused_before_it_opens_a_run(with_store: Path) -> None:
-    first = start(with_store, "print('ready', flush=True); time.sleep(60)")
+def test_a_second_process_on_the_stage_is_refused_before_it_opens_a_run(here: Path) -> None:
+    first = start(here, "print('ready', flush=True); time.sleep(60)")
     assert first.stdout is not None
     assert first.stdout.readline() == "ready\n"
-    second = start(with_store, "print('ready', flush=True)")
+    second = start(here, "print('ready', flush=True)")
     stdout, stderr = second.communicate(timeout=60)
     first.kill()
     first.communicate()
     assert (second.returncode, stdout) == (1, "")
     refusal = "toy: .checkpoints/toy.lock: another process runs this stage in this folder; wait for it, or stop it\n"
     assert stderr == refusal
-    assert len(statuses(with_store)) == 1
-    third = start(with_store, "print('ready', flush=True)")
-    assert third.communicate(timeout=60)[0] == "ready\n"
+    assert len(statuses(here)) == 1
+    execute("toy", lambda *_: None)  # the third, in this process
+    assert statuses(here) == {"KILLED", "FINISHED"}
 
 
 @pytest.mark.parametrize("ending", [None, UserError("bad"), ZeroDivisionError(), KeyboardInterrupt()])
@@ -275,8 +284,6 @@ def test_a_stage_overrides_what_the_environment_says_of_instructions(
 @pytest.fixture
 def under_dvc(with_store: Path) -> Path:
     """A repository of DVC's with two stages, of which the second waits for a file, with a shell around it."""
-    from dvc.repo import Repo
-
     waits = "print('ready', flush=True); Path('go').exists() or time.sleep(60)"
     for stage, work in (("first", "pass"), ("toy", waits)):
         body = f"from pathlib import Path; {work}; Path('{stage}.out').write_text('made')"
@@ -340,9 +347,7 @@ def test_what_goes_wrong_in_a_copy_that_a_killed_dvc_left_is_no_traceback(
     monkeypatch.setattr("genbalance.runtime.stage.tracked", tracked)
     monkeypatch.setattr("genbalance.runtime.stage.signal.signal", lambda *_: None)
     monkeypatch.setattr("genbalance.runtime.stage.dvc_has_ended", lambda: True)
-    with pytest.raises(SystemExit) as ended:
-        execute("toy", main)
-    assert ended.value.code == 143
+    assert ended(main) == 143
     assert capsys.readouterr().err == "toy: the DVC that started it has ended; it ends too\n"
 
 
@@ -410,10 +415,9 @@ def test_dvc_records_nothing_of_a_stage_whose_params_were_edited_while_it_ran(wi
     (with_store / "stages" / "toy.py").write_text(PROGRAM.format(body=EDITED))
     stage = {"cmd": f"{sys.executable} stages/toy.py", "params": ["seed"], "outs": ["out"]}
     (with_store / "dvc.yaml").write_text(json.dumps({"stages": {"toy": stage}}))
-    dvc = [str(Path(sys.executable).parent / "dvc")]
-    subprocess.run([*dvc, "init", "-q", "--no-scm"], cwd=with_store, check=True)
-    done = subprocess.run([*dvc, "repro"], cwd=with_store, capture_output=True, text=True, check=False)
-    assert done.returncode
-    assert "toy: seed: changed while the stage ran, and DVC would record the new state" in done.stderr
+    Repo.init(no_scm=True).close()
+    printed, _ = (process := dvc(with_store, "repro")).communicate(timeout=60)
+    assert process.returncode
+    assert "toy: seed: changed while the stage ran, and DVC would record the new state" in printed
     assert not (with_store / "dvc.lock").exists()
     assert statuses(with_store) == {"FAILED"}
