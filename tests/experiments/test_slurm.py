@@ -12,7 +12,7 @@ import pytest
 from servers import slurm
 from signals import LIMIT
 from small_repository import call, genbalance
-from swept import experiments, make_repository, ran
+from swept import copied, experiments, make_repository, ran
 
 from genbalance.experiments.cluster import Stages
 from genbalance.experiments.points import Point
@@ -38,9 +38,15 @@ print(f"{{99 + len(calls.read_text().splitlines())}};cluster")
 """
 
 
+@pytest.fixture(scope="module")
+def committed_run(tmp_path_factory):
+    """A repository with a run of the pipeline. Not to be written to: tests get copies."""
+    return make_repository(tmp_path_factory.mktemp("swept") / "repository")
+
+
 @pytest.fixture
-def repository(tmp_path):
-    return make_repository(tmp_path / "repository")
+def repository(committed_run, tmp_path):
+    return copied(committed_run, tmp_path / "repository")
 
 
 @pytest.fixture
