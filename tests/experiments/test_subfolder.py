@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_repository import PARAMS, ROOT, call, genbalance, runs
+from small_repository import PARAMS, ROOT, call, dvc, genbalance, runs
 
 STAGE = """\
 from pathlib import Path
@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Path:
     (place / "requirements.txt").write_text("")
     (whole / "params.yaml").write_text("another: project\n")
     call(whole, "git", "init", "-q", "-b", "main")
-    call(place, "dvc", "init", "-q", "--subdir")
+    dvc(place, "init", "-q", "--subdir")
     (place / ".dvc" / "config").write_text((ROOT / ".dvc" / "config").read_text())
     call(whole, "git", "add", "-A")
     call(whole, "git", "commit", "-qm", "code")
