@@ -1,25 +1,26 @@
-"""Eight VAEs that differ in β alone, trained in one process: stacked along a model axis, against one after another.
+"""Eight VAEs that differ in β alone: their steps stacked, as `genbalance sweep run --stacked` takes them, and one after
+another.
 
 On the device of params.yaml; needs no data. Run as `python -m benchmarks.stacked`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Normal
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor
 from torch.optim import Adam
 
 from benchmarks.pairs import Spread, in_turn, seconds
 from benchmarks.results import record, table
-from genbalance.losses.vae import Terms, distortion, kl_to_normal
+from genbalance.losses.vae import vae_output_at
 from genbalance.models.vae import Vae
 from genbalance.params import read_params
 from genbalance.runtime.device import generator, initialised, set_up
+from genbalance.training.loop import Phase
+from genbalance.training.stacked import StackedPhase, together
 
 BETAS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 7.0, 10.0)
 PAIRS = 3
@@ -27,91 +28,55 @@ STEPS = 10  # of each member, between two readings of the clock
 ARCHITECTURES = ("mlp", "conv")
 
 
-class Loss(nn.Module):
-    """L = L_recon + β·L_KL of a VAE for noise that is given: the same for all members, as for runs of one seed."""
+def phases(model: Vae, beta: float, images: Tensor, noise: Tensor, learning_rate: float) -> tuple[Phase, StackedPhase]:
+    """A training on these images and this noise of z, alone and as one of a stack; each has a copy of the model."""
+    alone, stacked = deepcopy(model), deepcopy(model)
 
-    def __init__(self, vae: Vae) -> None:
-        super().__init__()
-        self.vae = vae
+    def draw(batch: Tensor) -> tuple[float, Tensor, Tensor]:
+        return beta, images[batch], noise[batch]
 
-    def forward(self, images: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
-        """Nats, the mean over the images [B, C, H, W], with the noise [B, L] of z."""
-        posterior = self.vae.encode(images)
-        assert isinstance(posterior, Normal)
-        decoded = self.vae.decode(posterior.mean + posterior.stddev * noise)
-        return Terms(distortion(images, decoded), kl_to_normal(posterior).sum(dim=-1)).loss(beta)
+    def loss(vae: Vae, beta: float | Tensor, seen: Tensor, normal: Tensor) -> Mapping[str, Tensor]:
+        return {"loss": vae_output_at(vae, seen, normal).terms.loss(beta)}
 
+    def optimizer(vae: Vae) -> Adam:
+        return Adam(vae.parameters(), learning_rate, fused=True)
 
-def one_after_another(model: Loss, betas: Tensor, learning_rate: float) -> tuple[list[Loss], Callable[..., None]]:
-    """A copy of the model for each β, and a function that takes a step of each."""
-    members = [deepcopy(model) for _ in betas]
-    optimizers = [Adam(member.parameters(), learning_rate, fused=True) for member in members]
-
-    def step(images: Tensor, noise: Tensor) -> None:
-        for member, optimizer, beta in zip(members, optimizers, betas, strict=True):
-            optimizer.zero_grad(set_to_none=True)
-            member(images, noise, beta).backward()
-            optimizer.step()
-
-    return members, step
-
-
-def stacked(model: Loss, betas: Tensor, learning_rate: float) -> tuple[dict[str, Tensor], Callable[..., None]]:
-    """The weights of as many copies along a new first axis, and a function that takes a step of all of them."""
-    weights, _ = stack_module_state([model for _ in betas])
-    weights = {name: nn.Parameter(weight.detach()) for name, weight in weights.items()}
-    optimizer = Adam(weights.values(), learning_rate, fused=True)
-
-    def loss(weights: dict[str, Tensor], beta: Tensor, images: Tensor, noise: Tensor) -> Tensor:
-        found: Tensor = functional_call(model, weights, (images, noise, beta))
-        return found
-
-    every = vmap(loss, (0, 0, None, None))
-
-    def step(images: Tensor, noise: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        every(weights, betas, images, noise).sum().backward()
-        optimizer.step()
-
-    return weights, step
+    return (
+        Phase("vae", alone, optimizer(alone), "loss", lambda batch: loss(alone, *draw(batch))),
+        StackedPhase("vae", stacked, optimizer(stacked), "loss", loss=lambda *given: loss(stacked, *given), draw=draw),
+    )
 
 
 def compared(
-    arch: str, seed: int, device: torch.device, config: dict[str, Any], pairs: int, steps: int
+    arch: str, seed: int, device: torch.device, config: Mapping[str, Any], pairs: int, steps: int
 ) -> dict[str, Any]:
     """How many times as long the members take one after another, and how far their weights are then apart."""
     build: dict[str, Any] = {"arch": arch, "likelihood": "bernoulli", "log_sigma_floor": -6.0}
     build |= {key: config[key] for key in ("shape", "latents", "width")}
-    model = Loss(initialised(lambda: Vae(**build), seed, "bench/stacked", device))
-    size, latents = config["batch_size"], config["latents"]
-    draws = generator(seed, "bench/stacked/draws", device)
-    betas = torch.tensor(BETAS, device=device)
-    members, separately = one_after_another(model, betas, config["learning_rate"])
-    weights, together = stacked(model, betas, config["learning_rate"])
+    model = initialised(lambda: Vae(**build), seed, "bench/stacked", device)
+    draws, count = generator(seed, "bench/stacked/draws", device), steps * config["batch_size"]
+    images = (torch.rand(count, *config["shape"], generator=draws, device=device) < 0.13).float()
+    noise = torch.randn(count, config["latents"], generator=draws, device=device)
+    members = [phases(model, beta, images, noise, config["learning_rate"]) for beta in BETAS]
+    alone, stacked = zip(*members, strict=True)
+    batches = torch.arange(count, device=device).split(config["batch_size"])
 
-    def batches() -> list[tuple[Tensor, Tensor]]:
-        return [
-            (
-                (torch.rand(size, *config["shape"], generator=draws, device=device) < 0.13).float(),
-                torch.randn(size, latents, generator=draws, device=device),
-            )
-            for _ in range(steps)
-        ]
+    def separately() -> None:
+        for batch in batches:
+            for phase in alone:
+                phase.step(batch)
 
-    given = batches()
+    def in_one() -> None:
+        for batch in batches:
+            steps = together(stacked, [phase.draw(batch) for phase in stacked])
+            for phase, step in zip(stacked, steps, strict=True):
+                phase.update(step)
 
-    def run(step: Callable[..., None]) -> float:
-        def steps_of_all() -> None:
-            for batch in given:
-                step(*batch)
-
-        return seconds(steps_of_all)
-
-    taken = in_turn(lambda: run(together), lambda: run(separately), pairs)
+    taken = in_turn(lambda: seconds(in_one), lambda: seconds(separately), pairs)
     apart = max(
-        float((weights[name][place] - weight).detach().abs().max())
-        for place, member in enumerate(members)
-        for name, weight in member.named_parameters()
+        float((one - other).detach().abs().max())
+        for phase, of_stack in members
+        for one, other in zip(phase.parameters, of_stack.parameters, strict=True)
     )
     return {"arch": arch, "members": len(BETAS), "speedup": asdict(taken.speedup), "largest_difference": apart}
 

@@ -24,13 +24,13 @@ def main(params: Params, run: Run) -> None:
     """Trains on L = L_recon + β·L_KL."""
     from genbalance.data import prepared
     from genbalance.runtime.device import set_up
-    from genbalance.training.processes import on_processes
-    from genbalance.training.vae import train
+    from genbalance.training.stacked import with_others
+    from genbalance.training.vae import stackable, train
 
     device = set_up(params.compute, params.seed, "train_vae")
     dataset = prepared.load(PREPARED)
     run.dataset(dataset.source, prepared.digest(PREPARED), dataset.title, dataset.profile)
-    trained = on_processes(train, "train_vae", PREPARED)(params, dataset, device, run)
+    trained = with_others(train, "train_vae", PREPARED, stackable)(params, dataset, device, run)
     for file in trained.save(WEIGHTS, OUT, GRIDS):
         run.artifact(file)
     run.model("vae", WEIGHTS, dataset.profile)

@@ -463,6 +463,9 @@ def run(
             show_default=False,
         ),
     ] = None,
+    stacked: Annotated[
+        bool, typer.Option("--stacked", help="Train VAEs that differ in numbers alone in one process: for a GPU.")
+    ] = False,
 ) -> None:
     """Run a sweep, several experiments at a time.
 
@@ -473,10 +476,13 @@ def run(
     A worker that is lost is replaced. Interrupted or killed, `genbalance sweep resume NAME` goes on. An experiment that
     fails keeps its log (`genbalance sweep log NAME POINT`) and the others go on; the exit code is then 1. It needs Ray:
     `pip install 'genbalance[cluster]'`.
+
+    With --stacked the VAEs of experiments that run side by side are trained in one process, for a GPU. Their numbers
+    are those of separate trainings, but not to the last bit.
     """
     from genbalance.experiments import cluster
 
-    _run_sweep(cluster.begin(name, settings or [], workers, address, gpus, slurm))
+    _run_sweep(cluster.begin(name, settings or [], workers, address, gpus, slurm, stacked))
 
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep.")]

@@ -13,15 +13,3 @@ def test_stacked_members_get_the_weights_of_separate_trainings(arch, load):
     assert found["members"] == 8
     assert found["largest_difference"] < 1e-4
     assert found["speedup"]["least"] > 0
-
-
-def test_beta_makes_the_members_different(load):
-    benchmark = load("stacked")
-    model = benchmark.Loss(benchmark.Vae(arch="mlp", likelihood="bernoulli", log_sigma_floor=-6.0, **{
-        key: CONFIG[key] for key in ("shape", "latents", "width")
-    }))  # fmt: skip
-    weights, step = benchmark.stacked(model, torch.tensor([0.1, 0.1, 10.0]), 0.01)
-    step(torch.ones(4, 1, 8, 8), torch.ones(4, 3))
-    for weight in weights.values():
-        assert torch.equal(weight[0], weight[1])
-    assert any(not torch.equal(weight[0], weight[2]) for weight in weights.values())

@@ -289,6 +289,28 @@ def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_written(re
 
 
 @needs_ray
+@pytest.mark.parametrize(("workers", "groups"), [("0", ["2 3 4"]), ("2", ["2 3", "4"])])
+def test_points_that_run_side_by_side_train_together(workers, groups, repository, tmp_path):
+    command = ["run", "-n", "b", "-S", "beta=2,3,4", "--stacked", "--workers", workers]
+    sweep(repository, tmp_path / "work", *command, RUNS=os.devnull)
+    models = []
+    for name in experiments(repository):
+        call(repository, "dvc", "exp", "apply", name)
+        models.append((repository / "model").read_text())
+        call(repository, "git", "reset", "-q", "--hard")
+    assert sorted(filter(None, models)) == groups
+    assert len(models) == 3
+
+
+@pytest.mark.parametrize("other", [["--slurm", ""], ["--address", "auto"]])
+def test_trainings_are_stacked_on_this_machine_alone(other, repository):
+    command = ["sweep", "run", "-n", "b", "-S", "beta=2,3", "--stacked", *other]
+    said = genbalance(repository, *command, succeeds=False)
+    assert said == f"--stacked: is given with {other[0]}; allowed: without, on this machine\n"
+    assert not (repository / "sweeps").exists()
+
+
+@needs_ray
 def test_a_name_is_used_once(repository, monkeypatch):
     from genbalance.experiments import cluster
 

@@ -17,7 +17,7 @@ from genbalance.params import read_params
 from genbalance.runtime.errors import UserError
 from genbalance.training import vae
 from genbalance.training.alarms import DivergedError
-from genbalance.training.processes import _answers, _call, on_processes
+from genbalance.training.processes import Answers, call, on_processes
 
 CPU = torch.device("cpu")
 KEY = "a" * 64
@@ -152,16 +152,16 @@ def test_clients_resume_after_a_process_was_killed_and_get_the_weights_of_none(s
 
 def test_the_stages_process_logs_each_epoch_once_and_answers_with_the_first_error():
     run = Run()
-    with _answers(run, "train_vae") as answers:
+    with Answers(run, "train_vae") as answers:
         for start in range(2):  # the second after a kill
             with Client(answers.address, authkey=current_process().authkey) as connection:
-                _call(connection, "begin", 0)
+                call(connection, "begin", 0)
                 for step in range(1, 3 + start):
-                    _call(connection, "log", {"loss": 1.0}, step)
+                    call(connection, "log", {"loss": 1.0}, step)
         with Client(answers.address, authkey=current_process().authkey) as connection:
             for name, args in (("fail", (UserError("the disk is full"),)), ("begin", (1,)), ("flush", ())):
                 with pytest.raises(UserError, match=r"^the disk is full$"):
-                    _call(connection, name, *args)
+                    call(connection, name, *args)
     assert run.logged == [("loss", 1), ("loss", 2), ("loss", 3)]
     assert not [thread for thread in threading.enumerate() if thread.name == "answers" and not thread.daemon]
 
@@ -169,11 +169,11 @@ def test_the_stages_process_logs_each_epoch_once_and_answers_with_the_first_erro
 def test_a_divergence_is_an_alarm_of_the_run_in_whichever_process_it_was():
     run = Run()
     with (
-        _answers(run, "train_vae") as answers,
+        Answers(run, "train_vae") as answers,
         Client(answers.address, authkey=current_process().authkey) as connection,
         pytest.raises(UserError, match="is nan"),
     ):
-        _call(connection, "fail", DivergedError("epoch 2: loss is nan"))
+        call(connection, "fail", DivergedError("epoch 2: loss is nan"))
     assert run.tags == {"alarm.divergence": "epoch 2: loss is nan"}
 
 

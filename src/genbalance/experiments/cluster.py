@@ -16,7 +16,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -40,23 +40,34 @@ from genbalance.experiments.verify import ended_by_signals
 from genbalance.params import PARAMS_FILE, parse_yaml, read_params, validated
 from genbalance.runtime.errors import UserError, in_a_line
 from genbalance.runtime.repository import committed, git, object_id, root
+from genbalance.training.rendezvous import Rendezvous
 
 STARTS = 3  # tries of a local Ray, which gives itself half a minute to start: too little where all cores are busy
 RETRIES = 5  # times that a point is started again after its worker was lost
 END = 45.0  # seconds that interrupted points have to end
 CONTACT = 5.0  # seconds that a cluster has to answer
 LOOK = 1.0  # seconds between two looks at a cluster where nothing happens
+STACKED = 8  # points at a time that train together, unless --workers says another number
 RAW = "data/raw"
 
 
 def begin(
-    name: str, settings: Sequence[str], workers: int, address: str, gpus: float, slurm: str | None = None
+    name: str,
+    settings: Sequence[str],
+    workers: int,
+    address: str,
+    gpus: float,
+    slurm: str | None = None,
+    stacked: bool = False,
 ) -> SweepFolder:
     """Checks a sweep and writes its folder; nothing runs yet.
 
     Raises:
         UserError: the name, a setting or a point is refused; or tracked files are modified.
     """
+    if stacked and (slurm is not None or address):
+        other = "address" if address else "slurm"
+        raise UserError(f"--stacked: is given with --{other}; allowed: without, on this machine")
     if slurm is None:
         import ray  # noqa: F401  missing, it is named before anything is written
     elif address:
@@ -72,7 +83,7 @@ def begin(
         )
     commit = object_id("HEAD")
     cpus = base.compute.threads * base.compute.processes
-    plan = Plan(name, commit, tuple(points), address, workers, cpus, gpus, slurm)
+    plan = Plan(name, commit, tuple(points), address, workers, cpus, gpus, slurm, stacked)
     folder.begin(plan)
     return folder
 
@@ -131,8 +142,9 @@ def run(folder: SweepFolder) -> bool:
         received: list[int] = []
         try:
             # after Ray's start, which has a handler of its own
-            with _ray(plan) as cluster, ended_by_signals() as received:
-                Driver(folder, plan, stages, cache, cluster).run(left)
+            meets = Rendezvous() if plan.stacked and not plan.address else nullcontext()
+            with _ray(plan) as cluster, ended_by_signals() as received, meets as meeting:
+                Driver(folder, plan, stages, cache, cluster, meeting).run(left)
         except (KeyboardInterrupt, SystemExit):  # Ray makes another exit code of the signal's
             note(f"interrupted; `genbalance sweep resume {plan.name}` goes on from there")
             raise SystemExit(128 + received[0] if received else 1) from None
@@ -215,6 +227,8 @@ def _cpus(plan: Plan) -> int:
 
 
 def _workers(plan: Plan) -> int:
+    if plan.stacked and not plan.workers:
+        return min(STACKED, len(plan.points))
     return plan.workers or max(1, (os.cpu_count() or 1) // plan.cpus)
 
 
@@ -300,10 +314,14 @@ class Driver:
         stages: of its points.
         cache: of the home repository.
         ray: connected.
+        meeting: where the trainings of points that run side by side meet; None: each trains alone.
     """
 
-    def __init__(self, folder: SweepFolder, plan: Plan, stages: Stages, cache: Path, ray: Any) -> None:
+    def __init__(
+        self, folder: SweepFolder, plan: Plan, stages: Stages, cache: Path, ray: Any, meeting: Rendezvous | None
+    ) -> None:
         self._folder, self._plan, self._stages, self._cache, self._ray = folder, plan, stages, cache, ray
+        self._meeting = meeting
         ray.cloudpickle.register_pickle_by_value(sys.modules["genbalance"])  # a node need not have this version
         options = {"num_cpus": _cpus(plan), "num_gpus": plan.gpus}
         # interrupted tasks and failed points are ends; a lost worker is none
@@ -341,6 +359,8 @@ class Driver:
                         waiting.remove(name)
                         running.append(name)
                         self._start(by_name[name], done)
+                    if self._meeting:
+                        self._meeting.release(len(self._running))
                     progress.show()
                     ready, _ = self._ray.wait(list(self._running), timeout=LOOK, fetch_local=False)
                     for reference in ready:
@@ -355,9 +375,9 @@ class Driver:
 
     def _limit(self) -> int:
         """How many points run at once."""
-        if self._plan.workers:
+        if self._plan.workers and not self._meeting:
             return self._plan.workers
-        found = self._ray.cluster_resources()
+        found = self._ray.cluster_resources()  # where points wait for those that run, none may wait for room
         room = [found.get("CPU", 0) / _cpus(self._plan)]
         room += [found.get("GPU", 0) / self._plan.gpus] if self._plan.gpus else []
         return max(1, int(min(room)))
@@ -365,6 +385,8 @@ class Driver:
     def _start(self, point: Point, done: set[str]) -> None:
         """Hands a point to Ray."""
         job = self._folder.job(self._plan, point)
+        if self._meeting:
+            job = replace(job, variables={**job.variables, **self._meeting.variables})
         home = {**self._home, "log": str(self._folder.log(point.name))}
         packs = self._packs_of(point.name, done) if self._is_wide() else []
         reference, content = self._task.remote(job, home, self._bundle, packs, self._raw)

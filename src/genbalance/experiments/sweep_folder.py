@@ -48,6 +48,7 @@ class Plan:
         cpus: of a point.
         gpus: of a point.
         slurm: arguments of ``sbatch``; None: it runs on Ray.
+        stacked: whether points that run side by side train together.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Plan:
     cpus: int
     gpus: float
     slurm: str | None = None
+    stacked: bool = False
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> Self:

@@ -51,6 +51,28 @@ class Phase:
         return {name: value.detach() for name, value in scalars.items()} | {f"grad_norm_{self.name}": norm}
 
 
+class LossModule(nn.Module):
+    """A loss as a module with the network in it that the loss calls, whose weights can then be others.
+
+    Args:
+        network: see above.
+        loss: gives named scalars.
+    """
+
+    def __init__(self, network: nn.Module, loss: Callable[..., Scalars]) -> None:
+        super().__init__()
+        self.network, self._loss = network, loss
+
+    def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """The scalars."""
+        return dict(self._loss(*inputs))
+
+    @staticmethod
+    def named(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the network as this module calls them."""
+        return {f"network.{name}": value for name, value in weights.items()}
+
+
 def batches(count: int, size: int, order: torch.Generator, labels: NDArray[np.int64] | None = None) -> Iterator[Tensor]:
     """Index vectors [size] that pass over ``count`` images once in random order, without the odd remainder.
 

@@ -26,7 +26,7 @@ from torch.nn.functional import unfold
 from genbalance.params import PrivacyConfig
 from genbalance.runtime.arithmetic import Narrow
 from genbalance.runtime.errors import UserError
-from genbalance.training.loop import Phase, Scalars
+from genbalance.training.loop import LossModule, Phase, Scalars
 
 AT_A_TIME = 128  # images whose gradients lie in memory together
 # of Rényi divergences; the best one for an ε lies near 1 + log(1/δ)/ε
@@ -224,17 +224,6 @@ def _norms(layer: Any, inputs: Tensor, slopes: Tensor) -> list[Tensor]:
     return [vector_norm(gradient.flatten(1), dim=1) for gradient in gradients.values()]
 
 
-class _Loss(nn.Module):
-    """A loss as a module with the network in it, whose weights can then be others."""
-
-    def __init__(self, network: nn.Module, loss: Callable[..., Scalars], objective: str) -> None:
-        super().__init__()
-        self.network, self._loss, self._objective = network, loss, objective
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self._loss(*inputs)[self._objective]
-
-
 def _one_by_one(
     network: nn.Module,
     loss: Callable[..., Scalars],
@@ -245,11 +234,10 @@ def _one_by_one(
     """The gradient of each image by some weights, [B, …] each, whatever the network does with them: slow and large."""
     if not weights:
         return {}
-    module = _Loss(network, loss, objective)
+    module = LossModule(network, loss)
 
     def of_one(weights: dict[str, Tensor], *one: Tensor) -> Tensor:
-        named = {f"network.{name}": value for name, value in weights.items()}
-        each: Tensor = functional_call(module, named, tuple(given[None] for given in one))
+        each: Tensor = functional_call(module, module.named(weights), tuple(given[None] for given in one))[objective]
         return each[0]
 
     each: dict[str, Tensor] = vmap(grad(of_one), (None, *[0] * len(inputs)), randomness="different")(weights, *inputs)

@@ -11,14 +11,14 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import AuthenticationError, current_process
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
@@ -38,6 +38,7 @@ from genbalance.training.epochs import Trained
 
 RESTARTS = 3  # after a process was killed or has failed, at most
 HERE = "127.0.0.1"
+BACKLOG = 64  # processes that may call at the same time
 
 Train = Callable[[Params, Prepared, torch.device, Run], Trained]
 
@@ -78,8 +79,8 @@ def _launch(train: Train, stage: str, params: Params, folder: Path, device: torc
     lock = StageLock(stage)  # as long as this function runs
     claimed = lock.claim(run.key)
     hang_up = signal.getsignal(signal.SIGHUP)
-    with _answers(run, stage) as answers, tempfile.TemporaryDirectory() as logs:
-        task = _Task(train, stage, params, folder, device.type, answers.address, run.key, run.run_id, claimed)
+    with Answers(run, stage) as answers, tempfile.TemporaryDirectory() as logs:
+        task = Task(train, stage, params, folder, device.type, answers.address, run.key, run.run_id, claimed)
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -111,31 +112,42 @@ def _launch(train: Train, stage: str, params: Params, folder: Path, device: torc
             signal.signal(signal.SIGHUP, hang_up)
     if answers.error:
         raise answers.error
-    trained = cast(Trained, found[0])
-    return replace(trained, weights={name: torch.from_numpy(array) for name, array in trained.weights.items()})
+    return as_tensors(cast(Trained, found[0]))
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What each process is given."""
+class Task:
+    """What a process that trains is given by the stage's.
+
+    Attributes:
+        train: a function of a module.
+        stage: its name.
+        params: of the training.
+        folder: of the prepared images.
+        device: the type of the device.
+        address: where the stage's process answers.
+        key: of the stage's inputs.
+        run_id: of the tracked run.
+        claimed: the folder of the checkpoints, which the stage's process has locked; None: there are none.
+    """
 
     train: Train
     stage: str
     params: Params
     folder: Path
     device: str
-    address: str
-    key: str
-    run_id: str
-    claimed: Path | None
+    address: str = ""
+    key: str = ""
+    run_id: str = ""
+    claimed: Path | None = None
 
 
-def _work(task: _Task) -> Trained | None:
+def _work(task: Task) -> Trained | None:
     """What each process does; the first one returns what it has trained, with weights as NumPy arrays."""
     rank = int(os.environ["RANK"])
     with Client(task.address, authkey=current_process().authkey) as connection:
         try:
-            _call(connection, "begin", rank)
+            call(connection, "begin", rank)
         except UserError:  # that one of these processes has raised before all were started anew
             return None
         try:
@@ -145,50 +157,76 @@ def _work(task: _Task) -> Trained | None:
                     device = torch.device("cuda", rank)
                     torch.cuda.set_device(device)
                 shares.join("nccl" if device.type == "cuda" else "gloo", task.claimed)
-                run = _RemoteRun(task.key, task.run_id, connection if rank == 0 else None)
+                run = RemoteRun(task.key, task.run_id, connection if rank == 0 else None)
                 trained = task.train(task.params, prepared.load(task.folder), device, cast(Run, run))
         except UserError as error:
             with suppress(UserError):
-                _call(connection, "fail", error)
+                call(connection, "fail", error)
             raise SystemExit(1) from None  # whatever the others wait for, they do not get it
     if rank:
         return None
+    return as_arrays(trained)
+
+
+def as_arrays(trained: Trained) -> Trained:
+    """With the weights as NumPy arrays, which another process can be sent."""
     weights: dict[str, Any] = {name: value.detach().cpu().numpy() for name, value in trained.weights.items()}
     return replace(trained, weights=weights)
 
 
-def _call(connection: Connection, name: str, *args: Any) -> None:
+def as_tensors(sent: Trained) -> Trained:
+    """With the weights of :func:`as_arrays` as tensors again."""
+    return replace(sent, weights={name: torch.from_numpy(array) for name, array in sent.weights.items()})
+
+
+def call(connection: Connection, name: str, *args: Any) -> None:
+    """Has the stage's process do what ``name`` says.
+
+    Raises:
+        UserError: the first error that there was.
+    """
     connection.send((name, args))
     error = connection.recv()
     if error is not None:
         raise error
 
 
-class _RemoteRun:
-    """The part of a tracked run that a training uses, in another process; without a connection it is silent."""
+class RemoteRun:
+    """The part of a tracked run that a training uses, in another process; without a connection it is silent.
+
+    Args:
+        key: of the stage's inputs.
+        run_id: of the run.
+        connection: to where the run is.
+    """
 
     def __init__(self, key: str, run_id: str, connection: Connection | None) -> None:
         self.key, self.run_id, self._connection = key, run_id, connection
 
     def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """As :meth:`genbalance.tracking.Run.log`."""
         self._send("log", dict(values), step)
 
     def image(self, key: str, image: Any, step: int) -> None:
+        """As :meth:`genbalance.tracking.Run.image`."""
         self._send("image", key, image, step)
 
     def tag(self, tags: Mapping[str, str]) -> None:
+        """As :meth:`genbalance.tracking.Run.tag`."""
         self._send("tag", dict(tags))
 
     def flush(self) -> None:
+        """As :meth:`genbalance.tracking.Run.flush`."""
         self._send("flush")
 
     def _send(self, name: str, *args: Any) -> None:
         if self._connection is not None:
-            _call(self._connection, name, *args)
+            call(self._connection, name, *args)
 
 
-class _Answers:
-    """Answers the processes' calls, and keeps the first error, which is the answer to all later ones.
+class Answers:
+    """Answers the processes' calls in threads of its own, as a context. It keeps the first error, which is the answer
+    to all later ones.
 
     Args:
         run: what the first process logs to. An epoch that is repeated, since the processes were started anew, is not
@@ -203,12 +241,20 @@ class _Answers:
     def __init__(self, run: Run, stage: str) -> None:
         self._run, self._stage, self._starts, self._lock = run, stage, 0, Lock()
         self._logged: set[tuple[str, int | None]] = set()
-        self._listener = Listener(authkey=current_process().authkey)
+        self._listener = Listener(backlog=BACKLOG, authkey=current_process().authkey)
         self.address = cast(str, self._listener.address)
         self.error: UserError | None = None
 
-    def serve(self) -> None:
-        """Takes connections until it is closed."""
+    def __enter__(self) -> Self:
+        """Itself; it takes connections from now on."""
+        Thread(target=self._serve, name="answers", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Takes no more connections."""
+        self._listener.close()
+
+    def _serve(self) -> None:
         while True:
             try:
                 connection = self._listener.accept()
@@ -218,24 +264,26 @@ class _Answers:
                 return
             Thread(target=self._answer, args=(connection,), daemon=True).start()
 
-    def close(self) -> None:
-        """Takes no more connections."""
-        self._listener.close()
-
     def _answer(self, connection: Connection) -> None:
         with connection, suppress(EOFError, OSError):
             while True:
                 name, args = connection.recv()
                 with self._lock:
                     try:
-                        with machine_errors():
-                            self._do(name, args)
+                        if not self.error:
+                            with machine_errors():
+                                self.do(name, args)
                     except UserError as error:
-                        self.error = self.error or error
+                        self.error = error
                     answer = self.error
                 connection.send(answer)
 
-    def _do(self, name: str, args: tuple[Any, ...]) -> None:
+    def do(self, name: str, args: tuple[Any, ...]) -> None:
+        """Answers one call.
+
+        Raises:
+            UserError: the run does not take what it is given; or what the call tells of.
+        """
         match name, args:
             case "begin", (rank,):
                 if rank == 0 and self._starts and not self.error:
@@ -251,14 +299,3 @@ class _Answers:
                 self._run.log(new, step)
             case _:
                 getattr(self._run, name)(*args)
-
-
-@contextmanager
-def _answers(run: Run, stage: str) -> Iterator[_Answers]:
-    """Answers in threads of this process, until the block ends."""
-    answers = _Answers(run, stage)
-    Thread(target=answers.serve, name="answers", daemon=True).start()
-    try:
-        yield answers
-    finally:
-        answers.close()

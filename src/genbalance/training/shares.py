@@ -13,6 +13,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +30,7 @@ from torch.overrides import TorchFunctionMode
 from genbalance.runtime.locking import StageLock
 
 TIMEOUT = timedelta(days=1)  # for which a process waits for the others, as while one of them logs or trains a client
-_claimed: Path | None = None  # the checkpoints' folder, where other processes take part
+_claimed: ContextVar[Path | None] = ContextVar("claimed")  # the checkpoints' folder, locked by another process
 _whole = False  # whether this process computes batches of its own
 
 
@@ -41,12 +42,16 @@ def join(backend: str, claimed: Path | None) -> None:
         claimed: the folder of the training's checkpoints, which the process that has started these ones has locked;
             None: there are no checkpoints.
     """
-    global _claimed
-    _claimed = claimed
+    take_claimed(claimed)
     store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
     # the launcher's store outlives a restart: without a prefix a process may read the address of one that was killed
     own = PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=TIMEOUT)
+
+
+def take_claimed(claimed: Path | None) -> None:
+    """Takes the folder of the training's checkpoints from the process that has locked it; None: there are none."""
+    _claimed.set(claimed)
 
 
 def is_first() -> bool:
@@ -57,7 +62,10 @@ def is_first() -> bool:
 def claim(lock: StageLock, key: str) -> Path | None:
     """The folder of the training ``key``, locked by this process or by the one that has started it; None where another
     process trains the same, and without a key."""
-    return _claimed if dist.is_initialized() else lock.claim(key)
+    try:
+        return _claimed.get()
+    except LookupError:
+        return lock.claim(key)
 
 
 def agreed(restore: Callable[[], int]) -> int:

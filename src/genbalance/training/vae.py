@@ -19,7 +19,7 @@ from genbalance.data.prepared import Prepared
 from genbalance.evaluation.elbo import VaeEvaluation, decoded, evaluate_elbo
 from genbalance.evaluation.features import in_blocks
 from genbalance.evaluation.latents import active_units
-from genbalance.losses.vae import binarize, vae_inputs, vae_output, vae_output_at, warmed_up
+from genbalance.losses.vae import binarize, vae_inputs, vae_output_at, warmed_up
 from genbalance.models.vae import Vae
 from genbalance.models.vae.likelihoods import SharedGaussian
 from genbalance.models.vae.model import COMPONENTS
@@ -49,11 +49,15 @@ from genbalance.training.federated import Division, Federation
 from genbalance.training.loop import Phase, Scalars
 from genbalance.training.private import PrivatePhase, guarantee, poisson_batches
 from genbalance.training.shares import of_batch
+from genbalance.training.stacked import StackedPhase, in_stack
 
 SHOWN = {"loss": "val_loss", "KL": "val_rate"}  # of the validation images, L = L_recon + β·L_KL
 SHOWN_ADAPTED = {"distortion": "val_distortion", "β": "beta"}
 ADVICE = "a smaller vae.learning_rate"
 WIDENED = 0.2  # share of the training after which β is drawn from the whole of `vae.beta_range`
+# of `vae`, which enter a step as numbers or not at all, as β and the seed do: stacked trainings may differ in them
+NUMBERS = {"learning_rate", "lr_decay", "ema_decay", "kl_warmup", "target_distortion", "epochs"}
+STACKABLE = ("mlp", "conv")
 VALIDATED = 5  # values of β at which such a model is validated
 
 Labelled = tuple[Uploaded, Tensor | None]
@@ -111,11 +115,14 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         warm_up = config.kl_warmup * division.steps_of_a_pass
         return warmed_up(beta, (done + 1) / warm_up if warm_up else 1.0)
 
-    def loss(batch: Tensor) -> Scalars:
-        conditions = labels[batch] if labels is not None else None
+    def drawn(batch: Tensor) -> tuple[Any, ...]:
         betas = weight(len(batch))
+        images, normal = vae_inputs(model, pixels[batch], noise, config.importance_samples)
+        return (betas, images, normal) if labels is None else (betas, images, normal, labels[batch])
+
+    def loss(betas: float | Tensor, images: Tensor, normal: Tensor, conditions: Tensor | None = None) -> Scalars:
         with model.at(betas):
-            terms = vae_output(model, pixels[batch], noise, conditions, config.importance_samples, fitted).terms
+            terms = vae_output_at(model, images, normal, conditions, fitted).terms
         return {
             "train_loss": terms.loss(betas, config.free_bits),
             "train_distortion": terms.distortion.mean(),
@@ -136,23 +143,24 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
         }
 
     private_noise = generator(seed, "vae/privacy", device)
-    phases = [
-        Phase(name, network, optimizers[name], "train_loss", lowered(loss, bf16, device))
-        if spends is None
-        else PrivatePhase(
-            name,
-            network,
-            optimizers[name],
-            "train_loss",
-            loss=loss_of_each,
-            draw=draw,
-            size=size,
-            most=privacy.max_grad_norm,
-            noise_multiplier=spends.noise_multiplier,
-            noise=private_noise,
-        )
-        for name, network in networks.items()
-    ]
+
+    def phase(name: str, network: nn.Module) -> Phase:
+        of_network = (name, network, optimizers[name], "train_loss")
+        if spends is not None:
+            return PrivatePhase(
+                *of_network,
+                loss=loss_of_each,
+                draw=draw,
+                size=size,
+                most=privacy.max_grad_norm,
+                noise_multiplier=spends.noise_multiplier,
+                noise=private_noise,
+            )
+        if in_stack():
+            return StackedPhase(*of_network, loss=lowered(loss, bf16, device), draw=drawn)
+        return Phase(*of_network, lowered(lambda batch: loss(*drawn(batch)), bf16, device))
+
+    phases = [phase(name, network) for name, network in networks.items()]
     batches = (
         partial(division.batches, order, config.rebalance)
         if spends is None
@@ -235,6 +243,17 @@ def train(params: Params, dataset: Prepared, device: torch.device, run: Run) -> 
     metrics = {"best_epoch": best.epoch} | reached | prior_gain | alarms | spent | made
     kl = pd.DataFrame({"latent": range(len(best.kl)), "kl": best.kl})
     return Trained(arguments, kept_weights, metrics, curves, {"kl_per_latent": kl}, images, best.epoch)
+
+
+def stackable(params: Params, dataset: Prepared) -> str:
+    """What trainings have in common that can be stacked: all params of `vae` but numbers that enter a step as such, and
+    the shapes; "" where a step reads or changes what is no number of that kind."""
+    config = params.vae
+    elsewhere = params.privacy.epsilon != "none" or params.federated.count or config.updates != "joint"
+    if elsewhere or config.balance == "sigma" or config.arch not in STACKABLE:
+        return ""
+    common = {key: value for key, value in config.model_dump().items() if key not in NUMBERS}
+    return repr((common, params.compute, dataset.shape, dataset.classes if config.conditional else 0))
 
 
 def widened(ends: Sequence[float], progress: float) -> tuple[float, float]:
