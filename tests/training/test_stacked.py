@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from multiprocessing import current_process
 from multiprocessing.connection import Client, wait
-from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ import pytest
 from committed import ROOT
 from signals import LIMIT
 from small_repository import environment
-from stacked_trainings import PREPARED, Run, alone, dataset, params
+from stacked_trainings import PREPARED, Run, alone, dataset, params, stacked
 
 from genbalance.data import prepared
 from genbalance.runtime.errors import UserError
@@ -28,25 +27,6 @@ from genbalance.training.stacked import Mailbox, Stack, train_all
 
 LOGGED = [1, 1, 2, 2, 3, 3]  # the curves' row of each epoch, and what the run alone has
 MEMBERS = [(0.5, 1, 0.002), (4.0, 1, 0.002), (4.0, 2, 0.001)]  # β, seed, learning rate
-
-
-def stacked(members, stack=None):
-    """What each of the trainings returns or raises."""
-    stack, found = stack or Stack(len(members)), [None] * len(members)
-
-    def train(place):
-        with stack.member():
-            try:
-                found[place] = alone(*members[place])
-            except Exception as error:
-                found[place] = error
-
-    threads = [Thread(target=train, args=(place,)) for place in range(len(members))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
 
 
 def assert_equal(one, other):
