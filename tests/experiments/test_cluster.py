@@ -292,7 +292,8 @@ def test_what_cannot_be_run_is_refused_in_one_line_before_anything_is_written(re
 @pytest.mark.parametrize(("workers", "groups"), [("0", ["2 3 4"]), ("2", ["2 3", "4"])])
 def test_points_that_run_side_by_side_train_together(workers, groups, repository, tmp_path):
     command = ["run", "-n", "b", "-S", "beta=2,3,4", "--stacked", "--workers", workers]
-    sweep(repository, tmp_path / "work", *command, RUNS=os.devnull)
+    said = sweep(repository, tmp_path / "work", *command, RUNS=os.devnull)
+    assert re.findall(r"b: (\d) trainings? in one process\n", said) == [str(len(group.split())) for group in groups]
     models = []
     for name in experiments(repository):
         call(repository, "dvc", "exp", "apply", name)

@@ -359,8 +359,8 @@ class Driver:
                         waiting.remove(name)
                         running.append(name)
                         self._start(by_name[name], done)
-                    if self._meeting:
-                        self._meeting.release(len(self._running))
+                    for size in self._meeting.release(len(self._running)) if self._meeting else ():
+                        note(f"{self._plan.name}: {size} {'trainings' if size > 1 else 'training'} in one process")
                     progress.show()
                     ready, _ = self._ray.wait(list(self._running), timeout=LOOK, fetch_local=False)
                     for reference in ready:
