@@ -3,8 +3,6 @@
 Each command imports what it needs when it runs, so that `--help` answers at once.
 """
 
-import atexit
-import gc
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -72,7 +70,6 @@ def genbalance(
     ] = False,
 ) -> None:
     """The options of all commands."""
-    atexit.register(gc.freeze)  # as for a stage: see genbalance.tracking.store.load_mlflow
 
 
 # Options that several commands share

@@ -1,6 +1,5 @@
 """Opening a store: absent, shared, away, broken, behind a server."""
 
-import gc
 import os
 import re
 import socket
@@ -18,7 +17,6 @@ from stores import PROFILE
 from genbalance.params import Params
 from genbalance.runtime.errors import UserError
 from genbalance.tracking import sync, tracked
-from genbalance.tracking.store import load_mlflow
 
 PROCESSES = 3
 SRC = Path(__file__).parents[2] / "src"
@@ -32,13 +30,6 @@ with tracked(sys.argv[1], read_params()) as run:
         run.log({"loss": step / 2}, step=step)
     run.artifact(Path("params.yaml"))
 """
-
-
-def test_python_does_not_look_for_garbage_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    registered: list[object] = []
-    monkeypatch.setattr("atexit.register", registered.append)
-    load_mlflow()
-    assert registered == [gc.freeze]
 
 
 def test_a_server_gets_metrics_images_and_artifacts(

@@ -1,7 +1,5 @@
 """An MLflow store: its lock, opening it, and the experiment in it that holds our runs."""
 
-import atexit
-import gc
 import hashlib
 import os
 import re
@@ -79,12 +77,7 @@ class Store:
 
 
 def load_mlflow() -> None:
-    """Imports MLflow, which takes seconds: call it before a lock is taken, so that no other process waits for it.
-
-    As Python ends, it looks for garbage among a million objects of MLflow's and torch's, for two seconds that gain
-    nothing; it is spared them.
-    """
-    atexit.register(gc.freeze)
+    """Imports MLflow, which takes seconds: call it before a lock is taken, so that no other process waits for it."""
     for name, value in (QUIET | SHORT_TIMEOUTS).items():
         os.environ.setdefault(name, value)
     import_module("mlflow")
