@@ -3,6 +3,7 @@
 Each command imports what it needs when it runs, so that `--help` answers at once.
 """
 
+import os
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -304,7 +305,12 @@ def play(
     """
     from genbalance.sampling.play import play
 
-    play(_context(model, weights, data, classifier, params, seed, TRIES), port, typer.echo)
+    code = 0
+    try:
+        play(_context(model, weights, data, classifier, params, seed, TRIES), port, typer.echo)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    os._exit(code)  # at once: where a connection's thread still runs, Python's own end may abort
 
 
 @app.command()
